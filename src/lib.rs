@@ -1,0 +1,1 @@
+//! Write seccomp user-notification supervisors: receive, inspect and answer system calls.
