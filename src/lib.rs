@@ -1,1 +1,24 @@
 //! Write seccomp user-notification supervisors: receive, inspect and answer system calls.
+
+pub mod error;
+
+mod capi;
+mod features;
+mod kernel;
+mod listener;
+mod load;
+mod notification;
+mod notify;
+mod scmp;
+mod turn;
+
+pub use error::{Error, Result, Status};
+pub use features::{features, Features};
+pub use listener::Listener;
+pub use load::LoadFlags;
+pub use notification::{Notification, Request};
+#[allow(deprecated)]
+pub use notify::NOTIF_FLAG_CONTINUE;
+pub use notify::{
+    notify_id_valid, ScmpFd, ScmpNotifData, ScmpNotifReq, ScmpNotifResp, ScmpNotifRespFlags,
+};

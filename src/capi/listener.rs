@@ -1,0 +1,240 @@
+//! `unotify_listener`: the mirror of `listener.rs`.
+
+use super::boundary::{call, exclusive, infallible, invalid, reclaim, shared, unotify_status, Out};
+use super::notification::unotify_notification;
+use crate::error::{Error, Status};
+use crate::listener::Listener;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::time::Duration;
+
+/// The supervising end of a filter that notifies. Owns its descriptor.
+///
+/// May be shared between threads: all functions but `unotify_listener_free` and
+/// `unotify_listener_release` may be called at the same time.
+#[derive(Debug)]
+pub struct unotify_listener(pub(super) Listener);
+
+/// A descriptor that C lends for one call.
+///
+/// # Safety
+/// Nothing: a closed number is refused by the kernel. The result must not outlive the call.
+pub(super) unsafe fn lent_fd<'a>(fd: i32, name: &str) -> crate::Result<BorrowedFd<'a>> {
+    if fd < 0 {
+        return Err(Error::with_errno(
+            Status::InvalidArgument,
+            crate::kernel::Errno(libc::EBADF),
+            format!("`{name}` is {fd}, which is no descriptor"),
+        ));
+    }
+    // SAFETY: it is not -1; the kernel checks the rest.
+    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
+}
+
+/// Makes a listener of a descriptor that came from elsewhere and takes ownership of it. On
+/// failure the descriptor remains the caller's, open. Switches synchronous wake-up on where the
+/// kernel has it.
+///
+/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `fd` is not a seccomp listener or not open.
+///
+/// # Safety
+/// `out` is NULL or valid for writing; nobody else closes `fd` after success.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_listener_from_fd(
+    fd: i32,
+    out: *mut *mut unotify_listener,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let out = unsafe { Out::new(out, "out") }?;
+        // SAFETY: used for this call only.
+        Listener::check_fd(unsafe { lent_fd(fd, "fd") }?)?;
+        // SAFETY: it is open, and the caller gives it away.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        out.put_boxed(unotify_listener(Listener::new(fd, true)));
+        Ok(())
+    })
+}
+
+/// Takes a duplicate of the listener that process `pid` holds as descriptor `fd`
+/// (`pidfd_getfd(2)`, Linux 5.6). The caller needs the right to trace that process.
+///
+/// Errors: `UNOTIFY_ERR_PERMISSION`; `UNOTIFY_ERR_SYSTEM` with `ESRCH` when there is no such
+/// process; `UNOTIFY_ERR_INVALID_ARGUMENT` when it has no such descriptor or that is no listener;
+/// `UNOTIFY_ERR_UNSUPPORTED`.
+///
+/// # Safety
+/// `out` is NULL or valid for writing.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_listener_from_pid(
+    pid: libc::pid_t,
+    fd: i32,
+    out: *mut *mut unotify_listener,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let out = unsafe { Out::new(out, "out") }?;
+        out.put_boxed(unotify_listener(Listener::from_pid(pid, fd)?));
+        Ok(())
+    })
+}
+
+/// The listener's descriptor, which remains the listener's; -1 for NULL. It polls readable when a
+/// notification is pending and hung up when the last target has exited. Receive from it through
+/// the library only.
+///
+/// # Safety
+/// `listener` is NULL or a live handle.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_listener_fd(listener: *const unotify_listener) -> i32 {
+    infallible(-1, || {
+        // SAFETY: the caller's promise.
+        unsafe { listener.as_ref() }.map_or(-1, |l| l.0.as_raw_fd())
+    })
+}
+
+/// Frees the handle and gives its descriptor back, which the caller closes; -1 for NULL, or with
+/// `errno` when notifications hold the descriptor and it cannot be duplicated.
+///
+/// # Safety
+/// `listener` is NULL or a live handle that is not used again.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_listener_release(listener: *mut unotify_listener) -> i32 {
+    let mut fd = -1;
+    call(|| {
+        // SAFETY: the caller's promise.
+        let listener = unsafe { reclaim(listener) }.ok_or_else(|| invalid("`listener` is null"))?;
+        fd = listener.0.into_fd()?.into_raw_fd();
+        Ok(())
+    });
+    fd
+}
+
+/// Waits for the next notification. The manners are those of `getline(3)`: when `*notification`
+/// is NULL a handle is allocated, else that one is used again, and what it held is answered with
+/// the fallback error if nobody has answered. The caller frees it in the end.
+///
+/// `timeout_ms` of -1 waits without limit, 0 only looks. Interrupted calls are retried. One
+/// thread at a time waits in the kernel, the others queue for it.
+///
+/// Errors: `UNOTIFY_ERR_TIMEOUT`; `UNOTIFY_ERR_CLOSED` when the last target has exited (kernels
+/// before 5.9 do not tell); `UNOTIFY_ERR_INVALID_ARGUMENT`. On failure a handle that was given
+/// remains the caller's and holds nothing.
+///
+/// # Safety
+/// `listener` is NULL or a live handle; `notification` is NULL or points to NULL or to a live
+/// handle that no other thread uses.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_listener_receive(
+    listener: *const unotify_listener,
+    timeout_ms: i32,
+    notification: *mut *mut unotify_notification,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let listener = &unsafe { shared(listener, "listener") }?.0;
+        // SAFETY: the caller's promise.
+        let place = unsafe { exclusive(notification, "notification") }?;
+        let limit = match timeout_ms {
+            -1 => None,
+            ms => Some(Duration::from_millis(u64::try_from(ms).map_err(|_| {
+                invalid(format!("`timeout_ms` is {ms}; use -1 to wait without limit"))
+            })?)),
+        };
+        // SAFETY: the caller's promise.
+        if let Some(reused) = unsafe { place.as_mut() } {
+            return listener.receive_into(&mut reused.0, limit);
+        }
+        let received = match limit {
+            None => listener.receive()?,
+            Some(limit) => listener.receive_timeout(limit)?,
+        };
+        *place = Box::into_raw(Box::new(unotify_notification(received)));
+        Ok(())
+    })
+}
+
+/// Switches synchronous wake-up on (`on` not 0) or off: with it the kernel runs the woken side at
+/// once on the same processor. It is on where the kernel has it.
+///
+/// Errors: `UNOTIFY_ERR_UNSUPPORTED` on a kernel before 6.6.
+///
+/// # Safety
+/// `listener` is NULL or a live handle.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_listener_set_sync_wake_up(
+    listener: *const unotify_listener,
+    on: i32,
+) -> unotify_status {
+    // SAFETY: the caller's promise.
+    call(|| unsafe { shared(listener, "listener") }?.0.set_sync_wake_up(on != 0))
+}
+
+/// Chooses the error number, positive, for notifications that are freed unanswered. `ENOSYS` at
+/// first.
+///
+/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` outside 1 to 4095.
+///
+/// # Safety
+/// `listener` is NULL or a live handle.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_listener_set_fallback_error(
+    listener: *const unotify_listener,
+    errnum: i32,
+) -> unotify_status {
+    // SAFETY: the caller's promise.
+    call(|| unsafe { shared(listener, "listener") }?.0.set_fallback_error(errnum))
+}
+
+/// Sends a duplicate of the listener over a Unix socket (`SCM_RIGHTS`). The handle remains the
+/// caller's.
+///
+/// Errors: `UNOTIFY_ERR_CLOSED` when the other side is closed; `UNOTIFY_ERR_INVALID_ARGUMENT`
+/// when `unix_socket` is no open Unix socket.
+///
+/// # Safety
+/// `listener` is NULL or a live handle.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_listener_send(
+    listener: *const unotify_listener,
+    unix_socket: i32,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let listener = unsafe { shared(listener, "listener") }?;
+        // SAFETY: used for this call only.
+        listener.0.send(unsafe { lent_fd(unix_socket, "unix_socket") }?.as_fd())
+    })
+}
+
+/// Receives a listener that came over a Unix socket (`SCM_RIGHTS`, with any payload of one byte).
+///
+/// Errors: `UNOTIFY_ERR_CLOSED` when the other side is closed; `UNOTIFY_ERR_INVALID_ARGUMENT`
+/// when what came is no listener (it is closed), or `unix_socket` is no open Unix socket.
+///
+/// # Safety
+/// `out` is NULL or valid for writing.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_listener_recv(
+    unix_socket: i32,
+    out: *mut *mut unotify_listener,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let out = unsafe { Out::new(out, "out") }?;
+        // SAFETY: used for this call only.
+        let socket = unsafe { lent_fd(unix_socket, "unix_socket") }?;
+        out.put_boxed(unotify_listener(Listener::recv(socket)?));
+        Ok(())
+    })
+}
+
+/// Frees a listener; NULL is nothing. Its descriptor is closed once the last notification from it
+/// is freed, and then the kernel answers what is pending, and every later call, with `ENOSYS`.
+///
+/// # Safety
+/// `listener` is NULL or a live handle that is not used again.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_listener_free(listener: *mut unotify_listener) {
+    // SAFETY: the caller's promise.
+    infallible((), || drop(unsafe { reclaim(listener) }));
+}

@@ -1,0 +1,11 @@
+//! The C ABI: one file per room of the core, and [`boundary`], which every function goes through.
+//!
+//! cbindgen makes `include/unotify.h` from this folder. A function here checks its pointers and
+//! integers, calls the core, and hands the result out; it decides nothing else.
+
+#![allow(non_camel_case_types)] // the names are C's
+
+mod boundary;
+mod listener;
+mod notification;
+mod status;

@@ -1,0 +1,119 @@
+//! `unotify_notification`: the mirror of `notification.rs`.
+
+use super::boundary::{call, exclusive, infallible, reclaim, unotify_status};
+use crate::notification::{Notification, Request};
+use std::ffi::c_void;
+
+/// One system call of a target, as it stood when the target made it (the kernel's
+/// `struct seccomp_notif`).
+pub type unotify_request = Request;
+
+/// A system call that a target waits on. It is answered once; freeing it unanswered gives the
+/// fallback error.
+///
+/// Belongs to one thread at a time and may be handed to another. Keeps the listener's descriptor
+/// open.
+#[derive(Debug)]
+pub struct unotify_notification(pub(super) Notification);
+
+/// The system call. Valid until the handle is received into or freed; NULL for NULL.
+///
+/// # Safety
+/// `notification` is NULL or a live handle.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_notification_request(
+    notification: *const unotify_notification,
+) -> *const unotify_request {
+    infallible(std::ptr::null(), || {
+        // SAFETY: the caller's promise.
+        unsafe { notification.as_ref() }.map_or(std::ptr::null(), |n| n.0.request())
+    })
+}
+
+/// The `data` that its listener was given to the supervisor with; NULL if it was not.
+///
+/// # Safety
+/// `notification` is NULL or a live handle.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_notification_listener_data(
+    notification: *const unotify_notification,
+) -> *mut c_void {
+    infallible(std::ptr::null_mut(), || {
+        // SAFETY: the caller's promise.
+        unsafe { notification.as_ref() }.map_or(std::ptr::null_mut(), |n| n.0.tag() as *mut c_void)
+    })
+}
+
+/// Whether the target still waits for the answer (`SECCOMP_IOCTL_NOTIF_ID_VALID`). What was read
+/// of a target before this succeeds belongs to that target.
+///
+/// Errors: `UNOTIFY_ERR_GONE` when it does not; `UNOTIFY_ERR_ANSWERED`.
+///
+/// # Safety
+/// `notification` is NULL or a live handle.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_notification_is_valid(
+    notification: *mut unotify_notification,
+) -> unotify_status {
+    // SAFETY: the caller's promise.
+    call(|| unsafe { exclusive(notification, "notification") }?.0.check_valid())
+}
+
+/// Lets the call return `value`. Values from -4095 to -1 are errors to the target's C library.
+///
+/// Errors: `UNOTIFY_ERR_GONE` when the target does not wait any more; `UNOTIFY_ERR_ANSWERED`.
+///
+/// # Safety
+/// `notification` is NULL or a live handle.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_notification_reply_value(
+    notification: *mut unotify_notification,
+    value: i64,
+) -> unotify_status {
+    // SAFETY: the caller's promise.
+    call(|| unsafe { exclusive(notification, "notification") }?.0.reply_value(value))
+}
+
+/// Lets the call fail with `errnum`, a **positive** error number such as `EPERM`.
+///
+/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` outside 1 to 4095, and the target goes on waiting;
+/// `UNOTIFY_ERR_GONE`; `UNOTIFY_ERR_ANSWERED`.
+///
+/// # Safety
+/// `notification` is NULL or a live handle.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_notification_reply_error(
+    notification: *mut unotify_notification,
+    errnum: i32,
+) -> unotify_status {
+    // SAFETY: the caller's promise.
+    call(|| unsafe { exclusive(notification, "notification") }?.0.reply_error(errnum))
+}
+
+/// Lets the kernel carry out the call as if there were no filter
+/// (`SECCOMP_USER_NOTIF_FLAG_CONTINUE`). **Not a security decision**: the target may have changed
+/// the memory its arguments point to since you looked.
+///
+/// Errors: `UNOTIFY_ERR_UNSUPPORTED` on a kernel before 5.5, and the target goes on waiting;
+/// `UNOTIFY_ERR_GONE`; `UNOTIFY_ERR_ANSWERED`.
+///
+/// # Safety
+/// `notification` is NULL or a live handle.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_notification_reply_continue(
+    notification: *mut unotify_notification,
+) -> unotify_status {
+    // SAFETY: the caller's promise.
+    call(|| unsafe { exclusive(notification, "notification") }?.0.reply_continue())
+}
+
+/// Frees a notification; NULL is nothing. If nobody has answered it, the target gets the fallback
+/// error: `ENOSYS` unless another one was chosen. Never waits for the target.
+///
+/// # Safety
+/// `notification` is NULL or a live handle that is not used again.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_notification_free(notification: *mut unotify_notification) {
+    // SAFETY: the caller's promise.
+    infallible((), || drop(unsafe { reclaim(notification) }));
+}

@@ -1,0 +1,296 @@
+//! One table of what can go wrong, and the errors made from it.
+
+use crate::kernel::Errno;
+use std::borrow::Cow;
+use std::fmt;
+
+pub use crate::scmp::error::{SeccompErrno, SeccompError};
+
+/// What a call came to. The C ABI returns it from every fallible function.
+///
+/// 0 is success, every error is negative, and a value keeps its meaning for ever.
+#[repr(i32)]
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// It worked.
+    Ok = 0,
+    /// The notification is no longer pending: the target died, or a signal interrupted its call.
+    Gone = -1,
+    /// The last target of the listener exited, or the other side hung up.
+    Closed = -2,
+    /// The supervisor was told to stop.
+    Stopped = -3,
+    /// The time limit passed first.
+    Timeout = -4,
+    /// The notification was answered before.
+    Answered = -5,
+    /// An argument is null, out of range, closed or of the wrong kind.
+    InvalidArgument = -6,
+    /// No system call has this name or number on this architecture.
+    UnknownSyscall = -7,
+    /// No architecture has this name or number.
+    UnknownArch = -8,
+    /// The running kernel or libseccomp is too old for this.
+    Unsupported = -9,
+    /// The kernel refuses this to a caller with these privileges.
+    Permission = -10,
+    /// A listener is installed on this task's filters already; the kernel allows one.
+    Busy = -11,
+    /// The address is not readable (or writable) in the target.
+    Fault = -12,
+    /// The string, list or path is longer than the room for it.
+    TooLong = -13,
+    /// The target is outside the supervisor's pid namespace, so nothing names it here.
+    NotVisible = -14,
+    /// There is no memory for it.
+    NoMemory = -15,
+    /// The kernel said no for another reason: see `errno`.
+    System = -16,
+    /// Code that ran under the library's control panicked.
+    Panic = -17,
+}
+
+impl Status {
+    /// Every status, success first.
+    pub const ALL: [Status; 18] = [
+        Status::Ok,
+        Status::Gone,
+        Status::Closed,
+        Status::Stopped,
+        Status::Timeout,
+        Status::Answered,
+        Status::InvalidArgument,
+        Status::UnknownSyscall,
+        Status::UnknownArch,
+        Status::Unsupported,
+        Status::Permission,
+        Status::Busy,
+        Status::Fault,
+        Status::TooLong,
+        Status::NotVisible,
+        Status::NoMemory,
+        Status::System,
+        Status::Panic,
+    ];
+
+    /// Its name in the C ABI (NUL-terminated), its message (NUL-terminated), and the `errno`
+    /// that goes with it where the kernel gave none.
+    fn row(self) -> (&'static str, &'static str, i32) {
+        match self {
+            Status::Ok => ("UNOTIFY_OK\0", "success\0", 0),
+            Status::Gone => (
+                "UNOTIFY_ERR_GONE\0",
+                "the notification is no longer pending\0",
+                libc::ENOENT,
+            ),
+            Status::Closed => (
+                "UNOTIFY_ERR_CLOSED\0",
+                "the last target exited, or the other side hung up\0",
+                libc::EPIPE,
+            ),
+            Status::Stopped => (
+                "UNOTIFY_ERR_STOPPED\0",
+                "the supervisor was told to stop\0",
+                libc::ECANCELED,
+            ),
+            Status::Timeout => (
+                "UNOTIFY_ERR_TIMEOUT\0",
+                "the time limit passed\0",
+                libc::ETIMEDOUT,
+            ),
+            Status::Answered => (
+                "UNOTIFY_ERR_ANSWERED\0",
+                "the notification was answered before\0",
+                libc::EINPROGRESS,
+            ),
+            Status::InvalidArgument => (
+                "UNOTIFY_ERR_INVALID_ARGUMENT\0",
+                "an argument is null, out of range, closed or of the wrong kind\0",
+                libc::EINVAL,
+            ),
+            Status::UnknownSyscall => (
+                "UNOTIFY_ERR_UNKNOWN_SYSCALL\0",
+                "unknown system call\0",
+                libc::EINVAL,
+            ),
+            Status::UnknownArch => (
+                "UNOTIFY_ERR_UNKNOWN_ARCH\0",
+                "unknown architecture\0",
+                libc::EINVAL,
+            ),
+            Status::Unsupported => (
+                "UNOTIFY_ERR_UNSUPPORTED\0",
+                "the running kernel or libseccomp is too old for this\0",
+                libc::ENOSYS,
+            ),
+            Status::Permission => (
+                "UNOTIFY_ERR_PERMISSION\0",
+                "not permitted to this caller\0",
+                libc::EPERM,
+            ),
+            Status::Busy => (
+                "UNOTIFY_ERR_BUSY\0",
+                "a listener is already installed on this task's filters\0",
+                libc::EBUSY,
+            ),
+            Status::Fault => (
+                "UNOTIFY_ERR_FAULT\0",
+                "the address is not accessible in the target\0",
+                libc::EFAULT,
+            ),
+            Status::TooLong => (
+                "UNOTIFY_ERR_TOO_LONG\0",
+                "longer than the room for it\0",
+                libc::ENAMETOOLONG,
+            ),
+            Status::NotVisible => (
+                "UNOTIFY_ERR_NOT_VISIBLE\0",
+                "the target is outside this pid namespace\0",
+                libc::ESRCH,
+            ),
+            Status::NoMemory => ("UNOTIFY_ERR_NO_MEMORY\0", "out of memory\0", libc::ENOMEM),
+            Status::System => ("UNOTIFY_ERR_SYSTEM\0", "system error, see errno\0", libc::EIO),
+            Status::Panic => (
+                "UNOTIFY_ERR_PANIC\0",
+                "code under the library's control panicked\0",
+                libc::ECANCELED,
+            ),
+        }
+    }
+
+    /// The status with this value.
+    #[must_use]
+    pub fn from_raw(value: i32) -> Option<Status> {
+        Status::ALL.into_iter().find(|s| *s as i32 == value)
+    }
+
+    /// The name of its constant in C, such as `UNOTIFY_ERR_GONE`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.row().0.trim_end_matches('\0')
+    }
+
+    /// What it means, in half a sentence.
+    #[must_use]
+    pub fn message(self) -> &'static str {
+        self.row().1.trim_end_matches('\0')
+    }
+
+    /// [`Status::name`] for C.
+    pub(crate) fn name_c(self) -> &'static std::ffi::CStr {
+        std::ffi::CStr::from_bytes_until_nul(self.row().0.as_bytes()).unwrap_or_default()
+    }
+
+    /// [`Status::message`] for C.
+    pub(crate) fn message_c(self) -> &'static std::ffi::CStr {
+        std::ffi::CStr::from_bytes_until_nul(self.row().1.as_bytes()).unwrap_or_default()
+    }
+
+    /// What the kernel's error number means where the call at hand says nothing more special.
+    fn from_errno(errno: i32) -> Status {
+        match errno {
+            libc::EPERM | libc::EACCES => Status::Permission,
+            libc::ENOMEM => Status::NoMemory,
+            libc::ENOSYS => Status::Unsupported,
+            libc::EBADF | libc::EINVAL => Status::InvalidArgument,
+            _ => Status::System,
+        }
+    }
+}
+
+/// What went wrong: a [`Status`] to act on, the kernel's error number, a sentence to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    status: Status,
+    errno: i32,
+    message: Cow<'static, str>,
+}
+
+/// What the library's own calls return.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// An error the kernel had no part in.
+    pub(crate) fn new(status: Status, message: impl Into<Cow<'static, str>>) -> Self {
+        Error {
+            status,
+            errno: status.row().2,
+            message: message.into(),
+        }
+    }
+
+    /// A status's own message, without allocation: for the ordinary ends of a call.
+    pub(crate) fn plain(status: Status) -> Self {
+        Error::new(status, status.message())
+    }
+
+    /// An error the kernel gave, with the meaning it has here.
+    pub(crate) fn with_errno(
+        status: Status,
+        errno: Errno,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Error {
+            status,
+            errno: errno.0,
+            message: message.into(),
+        }
+    }
+
+    /// An error the kernel gave that means what that number usually means. `what` says what was
+    /// tried ("receive from the listener").
+    pub(crate) fn system(errno: Errno, what: &str) -> Self {
+        let reason = std::io::Error::from_raw_os_error(errno.0);
+        Error::with_errno(
+            Status::from_errno(errno.0),
+            errno,
+            format!("cannot {what}: {reason}"),
+        )
+    }
+
+    /// What it comes to.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// The kernel's error number, or the nearest to it where the kernel gave none. Positive.
+    #[must_use]
+    pub fn errno(&self) -> i32 {
+        self.errno
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<Error> for std::io::Error {
+    fn from(error: Error) -> Self {
+        let kind = std::io::Error::from_raw_os_error(error.errno).kind();
+        std::io::Error::new(kind, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_is_found_by_its_value_and_has_texts() {
+        for status in Status::ALL {
+            assert_eq!(Status::from_raw(status as i32), Some(status));
+            assert!(status.name().starts_with("UNOTIFY_"));
+            assert!(!status.message().is_empty());
+            assert_eq!(status.name_c().to_str(), Ok(status.name()));
+            assert_eq!(status.message_c().to_str(), Ok(status.message()));
+        }
+        assert_eq!(Status::from_raw(1), None);
+        assert_eq!(Status::from_raw(-18), None);
+    }
+}

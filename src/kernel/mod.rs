@@ -1,0 +1,49 @@
+//! The kernel's ABI, as it is: structures, ioctls and system calls, with errors as raw `errno`s.
+//!
+//! This is the only room that talks to the kernel. It decides nothing: what an error means is
+//! said by the rooms above. Every call that may be interrupted by a signal says whether it
+//! retries.
+
+pub(crate) mod fd;
+pub(crate) mod pidfd;
+pub(crate) mod seccomp;
+pub(crate) mod socket;
+pub(crate) mod version;
+
+/// An error number as the kernel returned it, positive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Errno(pub(crate) i32);
+
+impl Errno {
+    /// The calling thread's `errno`.
+    pub(crate) fn last() -> Self {
+        Errno(std::io::Error::last_os_error().raw_os_error().unwrap_or(0))
+    }
+
+    /// Sets the calling thread's `errno`, for callers in C.
+    pub(crate) fn set(self) {
+        // SAFETY: `__errno_location` always returns the calling thread's own variable.
+        unsafe { *libc::__errno_location() = self.0 };
+    }
+}
+
+pub(crate) type Result<T> = std::result::Result<T, Errno>;
+
+/// Turns the return value of a system call wrapper (-1 and `errno`) into a result.
+pub(crate) fn check(ret: libc::c_long) -> Result<libc::c_long> {
+    if ret < 0 {
+        Err(Errno::last())
+    } else {
+        Ok(ret)
+    }
+}
+
+/// Calls again for as long as a signal interrupts.
+pub(crate) fn retry<T>(mut call: impl FnMut() -> Result<T>) -> Result<T> {
+    loop {
+        match call() {
+            Err(Errno(libc::EINTR)) => {}
+            other => return other,
+        }
+    }
+}

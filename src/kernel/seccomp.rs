@@ -1,0 +1,257 @@
+//! `seccomp(2)` and the listener's ioctls.
+
+use super::{check, fd, retry, Errno, Result};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
+
+/// The kernel's `struct seccomp_notif`, and the C ABI's `unotify_request`: one system call of a
+/// target, as it stood when the target made it.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Request {
+    /// The notification's number, unique on its listener.
+    pub id: u64,
+    /// The thread that made the call, as the supervisor's pid namespace numbers it; 0 when that
+    /// namespace does not see it.
+    pub pid: u32,
+    /// Always 0 so far (the kernel's `flags`).
+    pub flags: u32,
+    /// System call number, in the numbering of `arch`.
+    pub syscall: i32,
+    /// Architecture the call was made for: an `AUDIT_ARCH_*` value.
+    pub arch: u32,
+    /// The target's instruction pointer at the call.
+    pub instruction_pointer: u64,
+    /// The call's arguments. What they point to can change at any time.
+    pub args: [u64; 6],
+}
+
+/// The kernel's `struct seccomp_notif_resp`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Response {
+    pub(crate) id: u64,
+    pub(crate) val: i64,
+    pub(crate) error: i32,
+    pub(crate) flags: u32,
+}
+
+const _: () = assert!(size_of::<Request>() == size_of::<libc::seccomp_notif>());
+const _: () = assert!(size_of::<Response>() == size_of::<libc::seccomp_notif_resp>());
+
+/// `SYNC_WAKE_UP` of `SECCOMP_IOCTL_NOTIF_SET_FLAGS` (Linux 6.6).
+const SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP: u64 = 1;
+
+/// How large the running kernel's structures are, in bytes.
+#[derive(Debug, Clone, Copy)]
+struct Sizes {
+    notif: usize,
+    resp: usize,
+}
+
+/// Asks `SECCOMP_GET_NOTIF_SIZES` once. A kernel without it answers `EINVAL` or `ENOSYS`.
+fn sizes() -> Result<Sizes> {
+    static SIZES: OnceLock<Sizes> = OnceLock::new();
+    if let Some(sizes) = SIZES.get() {
+        return Ok(*sizes);
+    }
+    // SAFETY: three integers, for which zero is a value.
+    let mut raw: libc::seccomp_notif_sizes = unsafe { std::mem::zeroed() };
+    // SAFETY: the operation writes one `seccomp_notif_sizes`, which `raw` is.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_GET_NOTIF_SIZES,
+            0,
+            &mut raw,
+        )
+    })?;
+    Ok(*SIZES.get_or_init(|| Sizes {
+        notif: usize::from(raw.seccomp_notif).max(size_of::<Request>()),
+        resp: usize::from(raw.seccomp_notif_resp).max(size_of::<Response>()),
+    }))
+}
+
+/// Room for one kernel structure: in place while the kernel's size is the one known today, on
+/// the heap if a later kernel has grown beyond it.
+#[derive(Debug, Clone)]
+struct Room<const WORDS: usize> {
+    here: [u64; WORDS],
+    heap: Vec<u64>,
+    bytes: usize,
+}
+
+impl<const WORDS: usize> Room<WORDS> {
+    fn new(bytes: usize) -> Self {
+        let words = bytes.div_ceil(8);
+        Room {
+            here: [0; WORDS],
+            heap: if words > WORDS { vec![0; words] } else { Vec::new() },
+            bytes: words * 8,
+        }
+    }
+
+    fn as_ptr(&self) -> *const u64 {
+        if self.heap.is_empty() {
+            self.here.as_ptr()
+        } else {
+            self.heap.as_ptr()
+        }
+    }
+
+    fn as_mut_ptr(&mut self) -> *mut u64 {
+        if self.heap.is_empty() {
+            self.here.as_mut_ptr()
+        } else {
+            self.heap.as_mut_ptr()
+        }
+    }
+
+    fn zero(&mut self) {
+        // SAFETY: `bytes` is a multiple of 8 that `new` made room for.
+        unsafe { self.as_mut_ptr().write_bytes(0, self.bytes / 8) };
+    }
+}
+
+/// The buffer a notification is received into, as large as the kernel wants it.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestBuffer(Room<10>);
+
+impl RequestBuffer {
+    pub(crate) fn new() -> Result<Self> {
+        Ok(RequestBuffer(Room::new(sizes()?.notif)))
+    }
+
+    pub(crate) fn request(&self) -> &Request {
+        // SAFETY: the room is at least a `Request` long, 8-aligned, and always initialised:
+        // by zeroes or by the kernel. Every bit pattern is a `Request`.
+        unsafe { &*self.0.as_ptr().cast() }
+    }
+
+    /// Where the kernel will write the notification's id; see [`recv_raw`].
+    pub(crate) fn id_ptr(&mut self) -> *mut u64 {
+        self.0.as_mut_ptr()
+    }
+
+    /// The kernel refuses to receive into anything but zeroes.
+    pub(crate) fn zero(&mut self) {
+        self.0.zero();
+    }
+}
+
+/// `SECCOMP_IOCTL_NOTIF_RECV` into a zeroed buffer: waits for the next notification. Does not
+/// retry `EINTR`, after which the buffer is still zero; `ENOENT` when the target that it would
+/// have received from is gone, or (since Linux 6.11) every target is.
+pub(crate) fn recv(listener: BorrowedFd<'_>, buffer: &mut RequestBuffer) -> Result<()> {
+    let to = buffer.0.as_mut_ptr();
+    // SAFETY: the room is as long as the kernel's `seccomp_notif`.
+    check(unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV as _, to) }.into())
+        .map(drop)
+}
+
+/// `SECCOMP_IOCTL_NOTIF_SEND`: answers a notification. Retries `EINTR`. `ENOENT` when it is no
+/// longer pending, `EINPROGRESS` when it was answered already.
+pub(crate) fn send(listener: BorrowedFd<'_>, response: Response) -> Result<()> {
+    let known = sizes()?.resp;
+    if known <= size_of::<Response>() {
+        return send_raw(listener, (&raw const response).cast());
+    }
+    let mut room = Room::<3>::new(known);
+    // SAFETY: the room is longer than a `Response` and aligned like a `u64`.
+    unsafe { room.as_mut_ptr().cast::<Response>().write(response) };
+    send_raw(listener, room.as_ptr())
+}
+
+fn send_raw(listener: BorrowedFd<'_>, response: *const u64) -> Result<()> {
+    // SAFETY: the callers pass a structure as long as the kernel's `seccomp_notif_resp`.
+    retry(|| check(unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND as _, response) }.into()))
+        .map(drop)
+}
+
+/// `SECCOMP_IOCTL_NOTIF_ID_VALID`: whether the notification is still pending (`ENOENT` if not).
+/// Retries `EINTR`.
+pub(crate) fn id_valid(listener: BorrowedFd<'_>, id: u64) -> Result<()> {
+    // SAFETY: the ioctl reads one `u64`.
+    retry(|| check(unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ID_VALID as _, &raw const id) }.into()))
+        .map(drop)
+}
+
+/// `SECCOMP_IOCTL_NOTIF_ADDFD` (Linux 5.9): gives the target a duplicate of `src` and returns
+/// its number there. Retries `EINTR`.
+pub(crate) fn addfd(
+    listener: BorrowedFd<'_>,
+    id: u64,
+    flags: u32,
+    src: BorrowedFd<'_>,
+    target_fd: u32,
+    target_flags: u32,
+) -> Result<i32> {
+    let request = libc::seccomp_notif_addfd {
+        id,
+        flags,
+        srcfd: src.as_raw_fd() as u32,
+        newfd: target_fd,
+        newfd_flags: target_flags,
+    };
+    // SAFETY: the ioctl reads one `seccomp_notif_addfd`.
+    retry(|| check(unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ADDFD as _, &raw const request) }.into()))
+        .map(|fd| fd as i32)
+}
+
+/// `SECCOMP_IOCTL_NOTIF_SET_FLAGS` (Linux 6.6): whether waking the other side up hands over the
+/// processor. `EINVAL` on a kernel without it.
+pub(crate) fn set_sync_wake_up(listener: BorrowedFd<'_>, on: bool) -> Result<()> {
+    let flags = if on { SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP } else { 0 };
+    // SAFETY: the ioctl takes its argument by value.
+    check(unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SET_FLAGS as _, flags) }.into())
+        .map(drop)
+}
+
+/// `SECCOMP_SET_MODE_FILTER`: installs `program` on the calling thread. With
+/// `SECCOMP_FILTER_FLAG_NEW_LISTENER` the answer is the listener.
+pub(crate) fn set_mode_filter(program: &[libc::sock_filter], flags: libc::c_ulong) -> Result<Option<OwnedFd>> {
+    let raw = set_mode_filter_raw(&fprog(program)?, flags)?;
+    Ok((flags & libc::SECCOMP_FILTER_FLAG_NEW_LISTENER != 0).then(|| fd::own(raw)))
+}
+
+/// The program as `seccomp(2)` takes it; `EINVAL` when it is too long to be counted.
+pub(crate) fn fprog(program: &[libc::sock_filter]) -> Result<libc::sock_fprog> {
+    Ok(libc::sock_fprog {
+        len: program.len().try_into().map_err(|_| Errno(libc::EINVAL))?,
+        filter: program.as_ptr().cast_mut(),
+    })
+}
+
+/// [`set_mode_filter`] with the bare return value, for a child between `fork` and `exec`.
+pub(crate) fn set_mode_filter_raw(program: &libc::sock_fprog, flags: libc::c_ulong) -> Result<libc::c_long> {
+    // SAFETY: the operation reads the program, which lives as long as the borrow it came from.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER as libc::c_ulong,
+            flags,
+            program as *const libc::sock_fprog,
+        )
+    })
+}
+
+/// Whether the kernel knows these filter flags. Asked with a null program: a kernel that knows
+/// them gets as far as reading it (`EFAULT`), the others say `EINVAL`.
+pub(crate) fn knows_filter_flags(flags: libc::c_ulong) -> bool {
+    // SAFETY: the null program is never installed.
+    let answer = check(unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER as libc::c_ulong,
+            flags,
+            std::ptr::null::<libc::sock_fprog>(),
+        )
+    });
+    answer == Err(Errno(libc::EFAULT))
+}
+
+/// `PR_SET_NO_NEW_PRIVS` for the calling thread.
+pub(crate) fn set_no_new_privs() -> Result<()> {
+    // SAFETY: the option takes integers only.
+    check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }.into()).map(drop)
+}

@@ -1,0 +1,306 @@
+//! The listener: the descriptor that notifications come from.
+
+use crate::error::{Error, Result, Status};
+use crate::kernel::{fd, pidfd, seccomp, socket, version, Errno};
+use crate::notification::Notification;
+use crate::turn::Turn;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The errno that an unanswered notification gets unless another one is chosen.
+pub(crate) const DEFAULT_FALLBACK: i32 = libc::ENOSYS;
+
+/// The supervising end of a filter that notifies.
+///
+/// Owns the descriptor. Any number of threads may share a listener by reference and receive from
+/// it; each notification goes to one of them. The descriptor stays open for as long as the
+/// listener or a notification received from it lives. When the last copy of the descriptor is
+/// closed, the kernel answers every pending and every later call of the targets with `ENOSYS`.
+#[derive(Debug)]
+pub struct Listener {
+    shared: Arc<Shared>,
+}
+
+/// What a listener and its notifications have in common.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    fd: OwnedFd,
+    turn: Turn,
+    fallback: AtomicI32,
+    tag: AtomicUsize,
+}
+
+impl Shared {
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// The error number, positive, for a notification that nobody answers.
+    pub(crate) fn fallback(&self) -> i32 {
+        self.fallback.load(Ordering::Relaxed)
+    }
+
+    /// What the supervisor's owner attached to the listener.
+    pub(crate) fn tag(&self) -> usize {
+        self.tag.load(Ordering::Relaxed)
+    }
+
+    /// Whether every target is gone, which a kernel since 5.9 tells.
+    pub(crate) fn hung_up(&self) -> bool {
+        matches!(
+            fd::poll(self.fd(), Some(Instant::now())),
+            Ok(Some(ready)) if ready.hung_up && !ready.readable
+        )
+    }
+
+    /// What a failed `RECV` means; `None` when it means nothing and is tried again.
+    pub(crate) fn explain_recv(&self, errno: Errno) -> Option<Error> {
+        match errno.0 {
+            libc::EINTR => None,
+            // The target died between waking us and our looking, or they all have.
+            libc::ENOENT if !self.hung_up() => None,
+            libc::ENOENT => Some(Error::plain(Status::Closed)),
+            _ => Some(Error::system(errno, "receive from the listener")),
+        }
+    }
+}
+
+impl Listener {
+    /// Wraps a descriptor known to be a listener, and switches synchronous wake-up on if asked
+    /// to and the kernel has it.
+    pub(crate) fn new(fd: OwnedFd, sync_wake_up: bool) -> Self {
+        if sync_wake_up {
+            // Older than 6.6: only speed is lost.
+            let _ = seccomp::set_sync_wake_up(fd.as_fd(), true);
+        }
+        Listener {
+            shared: Arc::new(Shared {
+                fd,
+                turn: Turn::default(),
+                fallback: AtomicI32::new(DEFAULT_FALLBACK),
+                tag: AtomicUsize::new(0),
+            }),
+        }
+    }
+
+    /// Takes over a descriptor that came from elsewhere, after checking that it is a seccomp
+    /// listener, and switches synchronous wake-up on where the kernel has it.
+    ///
+    /// # Errors
+    /// [`Status::InvalidArgument`] when it is not a listener. The descriptor is closed then; to
+    /// keep it, ask [`Listener::check_fd`] first.
+    pub fn from_fd(fd: OwnedFd) -> Result<Self> {
+        Self::check_fd(fd.as_fd())?;
+        Ok(Self::new(fd, true))
+    }
+
+    /// Whether a descriptor is a seccomp listener (`SECCOMP_IOCTL_NOTIF_ID_VALID`).
+    ///
+    /// # Errors
+    /// [`Status::InvalidArgument`] when it is something else or not open.
+    pub fn check_fd(fd: BorrowedFd<'_>) -> Result<()> {
+        match seccomp::id_valid(fd, 0) {
+            Ok(()) | Err(Errno(libc::ENOENT)) => Ok(()),
+            Err(errno @ Errno(libc::EBADF)) => Err(Error::with_errno(
+                Status::InvalidArgument,
+                errno,
+                format!("descriptor {} is not open", fd.as_raw_fd()),
+            )),
+            Err(errno) => Err(Error::with_errno(
+                Status::InvalidArgument,
+                errno,
+                format!("descriptor {} is not a seccomp listener", fd.as_raw_fd()),
+            )),
+        }
+    }
+
+    /// Takes a duplicate of a listener that another process holds as `target_fd`
+    /// (`pidfd_open(2)`, `pidfd_getfd(2)`; Linux 5.6).
+    ///
+    /// # Errors
+    /// [`Status::Permission`] without the right to trace that process; [`Status::System`] with
+    /// `ESRCH` when it does not exist; [`Status::InvalidArgument`] when it has no such descriptor
+    /// or it is not a listener; [`Status::Unsupported`] on an older kernel.
+    pub fn from_pid(pid: libc::pid_t, target_fd: RawFd) -> Result<Self> {
+        let process = pidfd::open(pid, 0)
+            .map_err(|e| Error::system(e, &format!("open a pidfd for process {pid}")))?;
+        let fd = pidfd::getfd(process.as_fd(), target_fd).map_err(|e| {
+            Error::system(e, &format!("get descriptor {target_fd} of process {pid}"))
+        })?;
+        Self::from_fd(fd)
+    }
+
+    /// Gives the descriptor back if no notification holds it, else a duplicate of it: in both
+    /// cases one that is the caller's.
+    ///
+    /// # Errors
+    /// [`Status::System`] when the process is out of descriptors.
+    pub fn into_fd(self) -> Result<OwnedFd> {
+        match Arc::try_unwrap(self.shared) {
+            Ok(shared) => Ok(shared.fd),
+            Err(shared) => shared.fd.try_clone().map_err(|e| {
+                Error::system(
+                    Errno(e.raw_os_error().unwrap_or(libc::EIO)),
+                    "duplicate the listener",
+                )
+            }),
+        }
+    }
+
+    /// Waits for the next notification and allocates for it.
+    ///
+    /// # Errors
+    /// See [`Listener::receive_into`].
+    pub fn receive(&self) -> Result<Notification> {
+        self.receive_new(None)
+    }
+
+    /// [`Listener::receive`] with a time limit; zero only looks.
+    ///
+    /// # Errors
+    /// See [`Listener::receive_into`].
+    pub fn receive_timeout(&self, limit: Duration) -> Result<Notification> {
+        self.receive_new(Some(limit))
+    }
+
+    fn receive_new(&self, limit: Option<Duration>) -> Result<Notification> {
+        let mut notification = Notification::empty(&self.shared)?;
+        self.receive_into(&mut notification, limit)?;
+        Ok(notification)
+    }
+
+    /// Waits for the next notification and puts it into an existing one, which costs no
+    /// allocation. What that one held before gets the fallback error if nobody answered it.
+    ///
+    /// One thread at a time waits in the kernel (`SECCOMP_IOCTL_NOTIF_RECV`, which would wake
+    /// every waiting thread for each notification); the others queue here. Interrupted calls are
+    /// retried, targets that died while their call was fetched are passed over.
+    ///
+    /// `limit` of `None` waits without limit, zero only looks. When another process receives from
+    /// the same listener, a call with a limit may outlast it.
+    ///
+    /// # Errors
+    /// [`Status::Timeout`] when the limit passed; [`Status::Closed`] when the last target has
+    /// exited (told by kernels since 5.9); [`Status::System`] for anything else the kernel says.
+    pub fn receive_into(&self, notification: &mut Notification, limit: Option<Duration>) -> Result<()> {
+        let deadline = limit.and_then(|l| Instant::now().checked_add(l));
+        notification.rebind(&self.shared);
+        let Some(_turn) = self.shared.turn.take(deadline) else {
+            return Err(Error::plain(Status::Timeout));
+        };
+        let poll_first = deadline.is_some() || !version::recv_ends_with_last_target();
+        loop {
+            if poll_first {
+                match fd::poll(self.as_fd(), deadline) {
+                    Ok(None) => return Err(Error::plain(Status::Timeout)),
+                    Ok(Some(ready)) if !ready.readable => return Err(Error::plain(Status::Closed)),
+                    Ok(Some(_)) => {}
+                    Err(errno) => return Err(Error::system(errno, "wait for the listener")),
+                }
+            }
+            match notification.fill() {
+                Ok(()) => return Ok(()),
+                Err(errno) => {
+                    if let Some(error) = self.shared.explain_recv(errno) {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Switches synchronous wake-up on or off (`SECCOMP_IOCTL_NOTIF_SET_FLAGS`): on, the kernel
+    /// runs the woken side at once on the same processor. It is on by default where there is one.
+    ///
+    /// # Errors
+    /// [`Status::Unsupported`] on a kernel before 6.6.
+    pub fn set_sync_wake_up(&self, on: bool) -> Result<()> {
+        seccomp::set_sync_wake_up(self.as_fd(), on).map_err(|errno| match errno.0 {
+            libc::EINVAL | libc::ENOTTY => Error::with_errno(
+                Status::Unsupported,
+                Errno(libc::ENOSYS),
+                "synchronous wake-up takes Linux 6.6",
+            ),
+            _ => Error::system(errno, "set the listener's flags"),
+        })
+    }
+
+    /// Chooses the error number (positive) that a notification gets which is dropped unanswered;
+    /// `ENOSYS` at first.
+    ///
+    /// # Errors
+    /// [`Status::InvalidArgument`] for a number outside 1 to 4095.
+    pub fn set_fallback_error(&self, errnum: i32) -> Result<()> {
+        crate::notification::check_errnum(errnum)?;
+        self.shared.fallback.store(errnum, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Attaches a number to the listener that its notifications show as
+    /// [`Notification::tag`]; 0 at first.
+    pub fn set_tag(&self, tag: usize) {
+        self.shared.tag.store(tag, Ordering::Relaxed);
+    }
+
+    /// Sends a duplicate of the listener over a Unix socket (`SCM_RIGHTS`, with one byte).
+    ///
+    /// # Errors
+    /// [`Status::Closed`] when the other side is closed; [`Status::InvalidArgument`] when it is
+    /// not a socket or not open.
+    pub fn send(&self, unix_socket: BorrowedFd<'_>) -> Result<()> {
+        socket::send_fd(unix_socket, b"L", self.as_raw_fd()).map_err(|errno| match errno.0 {
+            libc::EPIPE | libc::ECONNRESET => {
+                Error::with_errno(Status::Closed, errno, "the other side of the socket is closed")
+            }
+            _ => socket_error(errno, "send the listener"),
+        })
+    }
+
+    /// Receives a listener that [`Listener::send`], or anybody with `SCM_RIGHTS`, has sent.
+    ///
+    /// # Errors
+    /// [`Status::Closed`] when the other side is closed; [`Status::InvalidArgument`] when the
+    /// message carries no listener (the descriptor that came is closed) or `unix_socket` is none.
+    pub fn recv(unix_socket: BorrowedFd<'_>) -> Result<Self> {
+        let mut byte = [0];
+        let received = socket::recv_fd(unix_socket, &mut byte)
+            .map_err(|errno| socket_error(errno, "receive a listener"))?;
+        match received.fd {
+            Some(fd) => Self::from_fd(fd),
+            None if received.len == 0 => Err(Error::plain(Status::Closed)),
+            None => Err(Error::new(
+                Status::InvalidArgument,
+                "the message carries no descriptor",
+            )),
+        }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}
+
+fn socket_error(errno: Errno, what: &str) -> Error {
+    match errno.0 {
+        libc::ENOTSOCK | libc::EOPNOTSUPP => Error::with_errno(
+            Status::InvalidArgument,
+            errno,
+            format!("cannot {what}: not a Unix socket"),
+        ),
+        _ => Error::system(errno, what),
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.shared.fd()
+    }
+}
+
+impl AsRawFd for Listener {
+    fn as_raw_fd(&self) -> RawFd {
+        self.shared.fd.as_raw_fd()
+    }
+}

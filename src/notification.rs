@@ -1,0 +1,247 @@
+//! The notification: one system call of a target, which must be answered.
+
+use crate::error::{Error, Result, Status};
+use crate::kernel::seccomp::{self, RequestBuffer, Response};
+use crate::kernel::{self, Errno};
+use crate::listener::Shared;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+
+pub use crate::kernel::seccomp::Request;
+
+/// The largest error number that a system call can return.
+const MAX_ERRNO: i32 = 4095;
+
+/// A system call that a target has made and is waiting on.
+///
+/// It is answered once: by one of the `reply_` functions, or by being dropped, with the
+/// listener's fallback error ([`Listener::set_fallback_error`](crate::Listener::set_fallback_error)).
+/// It belongs to one thread at a time and may be sent to another.
+#[derive(Debug)]
+pub struct Notification {
+    listener: Arc<Shared>,
+    buffer: RequestBuffer,
+    state: State,
+}
+
+/// How far a notification has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Nothing was received into it.
+    Empty,
+    /// The target is waiting.
+    Pending,
+    /// The target was let go, in this way.
+    Answered(Reply),
+    /// The target does not wait for an answer any more.
+    Gone,
+}
+
+/// The ways to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reply {
+    Value,
+    Error,
+    Continue,
+    Fd,
+    Fallback,
+}
+
+impl Notification {
+    /// One to be received into.
+    pub(crate) fn empty(listener: &Arc<Shared>) -> Result<Self> {
+        let buffer = RequestBuffer::new().map_err(|errno| {
+            Error::with_errno(
+                Status::Unsupported,
+                errno,
+                "this kernel has no seccomp user notification (Linux 5.0)",
+            )
+        })?;
+        Ok(Notification {
+            listener: Arc::clone(listener),
+            buffer,
+            state: State::Empty,
+        })
+    }
+
+    /// Makes it ready to be received into from `listener`: what it held is answered.
+    pub(crate) fn rebind(&mut self, listener: &Arc<Shared>) {
+        self.settle();
+        if !Arc::ptr_eq(&self.listener, listener) {
+            self.listener = Arc::clone(listener);
+        }
+    }
+
+    /// One `RECV` into it, which must not hold a pending notification.
+    pub(crate) fn fill(&mut self) -> kernel::Result<()> {
+        debug_assert_ne!(self.state, State::Pending);
+        self.buffer.zero();
+        self.state = State::Empty;
+        seccomp::recv(self.listener.fd(), &mut self.buffer)?;
+        self.state = State::Pending;
+        Ok(())
+    }
+
+    pub(crate) fn buffer_mut(&mut self) -> &mut RequestBuffer {
+        &mut self.buffer
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.state
+    }
+
+    /// Answers with the fallback error if nobody has answered.
+    pub(crate) fn settle(&mut self) {
+        if self.state == State::Pending {
+            let error = -self.listener.fallback();
+            // Gone is as good as answered here, and there is nobody to tell of anything else.
+            let _ = self.send(Reply::Fallback, 0, error, 0);
+        }
+    }
+
+    /// The system call: who made it and with what arguments.
+    #[must_use]
+    pub fn request(&self) -> &Request {
+        self.buffer.request()
+    }
+
+    /// The number that was attached to the listener with
+    /// [`Listener::set_tag`](crate::Listener::set_tag).
+    #[must_use]
+    pub fn tag(&self) -> usize {
+        self.listener.tag()
+    }
+
+    /// Whether the target still waits for the answer (`SECCOMP_IOCTL_NOTIF_ID_VALID`).
+    ///
+    /// What was read of a target before this succeeded belongs to that target.
+    ///
+    /// # Errors
+    /// [`Status::Gone`] when it does not; [`Status::Answered`] when it was answered through here.
+    pub fn check_valid(&mut self) -> Result<()> {
+        self.check_pending()?;
+        match seccomp::id_valid(self.listener.fd(), self.request().id) {
+            Ok(()) => Ok(()),
+            Err(Errno(libc::ENOENT)) => Err(self.gone()),
+            Err(errno) => Err(Error::system(errno, "check the notification")),
+        }
+    }
+
+    /// Lets the call return `value`. The kernel takes it as it is: -4095 to -1 are errors to the
+    /// target's C library.
+    ///
+    /// # Errors
+    /// [`Status::Gone`] when the target does not wait any more; [`Status::Answered`] when it was
+    /// answered before. The notification is settled in both cases.
+    pub fn reply_value(&mut self, value: i64) -> Result<()> {
+        self.send(Reply::Value, value, 0, 0)
+    }
+
+    /// Lets the call fail with an error number, given positive.
+    ///
+    /// # Errors
+    /// As [`Notification::reply_value`]; [`Status::InvalidArgument`] for a number outside 1 to
+    /// 4095, and the target goes on waiting.
+    pub fn reply_error(&mut self, errnum: i32) -> Result<()> {
+        check_errnum(errnum)?;
+        self.send(Reply::Error, 0, -errnum, 0)
+    }
+
+    /// Lets the kernel carry out the call as if there were no filter
+    /// (`SECCOMP_USER_NOTIF_FLAG_CONTINUE`).
+    ///
+    /// **Not a security decision**: the kernel reads the arguments' memory again, and the target
+    /// may have changed it since you looked.
+    ///
+    /// # Errors
+    /// As [`Notification::reply_value`]; [`Status::Unsupported`] on a kernel before 5.5, and the
+    /// target goes on waiting.
+    pub fn reply_continue(&mut self) -> Result<()> {
+        self.send(
+            Reply::Continue,
+            0,
+            0,
+            libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32,
+        )
+    }
+
+    /// Errors unless it waits for an answer as far as is known here.
+    pub(crate) fn check_pending(&self) -> Result<()> {
+        match self.state {
+            State::Pending => Ok(()),
+            State::Answered(_) => Err(Error::plain(Status::Answered)),
+            State::Gone => Err(Error::plain(Status::Gone)),
+            State::Empty => Err(Error::new(
+                Status::InvalidArgument,
+                "nothing was received into this notification",
+            )),
+        }
+    }
+
+    pub(crate) fn listener_fd(&self) -> BorrowedFd<'_> {
+        self.listener.fd()
+    }
+
+    /// Remembers that the kernel says `ENOENT`.
+    pub(crate) fn gone(&mut self) -> Error {
+        self.state = State::Gone;
+        Error::plain(Status::Gone)
+    }
+
+    /// Remembers that the target was let go in a way other than [`Notification::send`].
+    pub(crate) fn mark_answered(&mut self, how: Reply) {
+        self.state = State::Answered(how);
+    }
+
+    fn send(&mut self, how: Reply, val: i64, error: i32, flags: u32) -> Result<()> {
+        self.check_pending()?;
+        let response = Response {
+            id: self.request().id,
+            val,
+            error,
+            flags,
+        };
+        match seccomp::send(self.listener.fd(), response) {
+            Ok(()) => {
+                self.state = State::Answered(how);
+                Ok(())
+            }
+            Err(Errno(libc::ENOENT)) => Err(self.gone()),
+            // Somebody answered it who holds another copy of the listener's descriptor.
+            Err(Errno(libc::EINPROGRESS)) => {
+                self.state = State::Answered(how);
+                Err(Error::plain(Status::Answered))
+            }
+            Err(errno @ Errno(libc::EINVAL)) if flags != 0 => Err(Error::with_errno(
+                Status::Unsupported,
+                errno,
+                "continuing a system call takes Linux 5.5",
+            )),
+            Err(errno) => Err(Error::system(errno, "answer the notification")),
+        }
+    }
+}
+
+impl Drop for Notification {
+    fn drop(&mut self) {
+        self.settle();
+    }
+}
+
+impl AsFd for Notification {
+    /// The listener it came from.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.fd()
+    }
+}
+
+/// Errors unless the kernel would return this number from a system call.
+pub(crate) fn check_errnum(errnum: i32) -> Result<()> {
+    if (1..=MAX_ERRNO).contains(&errnum) {
+        return Ok(());
+    }
+    Err(Error::new(
+        Status::InvalidArgument,
+        format!("error number {errnum} is outside 1 to {MAX_ERRNO}"),
+    ))
+}
