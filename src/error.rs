@@ -150,7 +150,11 @@ impl Status {
                 libc::ESRCH,
             ),
             Status::NoMemory => ("UNOTIFY_ERR_NO_MEMORY\0", "out of memory\0", libc::ENOMEM),
-            Status::System => ("UNOTIFY_ERR_SYSTEM\0", "system error, see errno\0", libc::EIO),
+            Status::System => (
+                "UNOTIFY_ERR_SYSTEM\0",
+                "system error, see errno\0",
+                libc::EIO,
+            ),
             Status::Panic => (
                 "UNOTIFY_ERR_PANIC\0",
                 "code under the library's control panicked\0",
@@ -269,6 +273,21 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+impl From<SeccompError> for Error {
+    /// libseccomp's error in this library's terms.
+    fn from(error: SeccompError) -> Self {
+        let errno = error.sysrawrc().map_or(libc::EINVAL, i32::abs);
+        // libseccomp says EDOM for what fits no architecture of the filter, EFAULT for its own
+        // inner failures, ECANCELED for a refusal of the kernel.
+        let status = match errno {
+            libc::EACCES | libc::EDOM | libc::EEXIST => Status::InvalidArgument,
+            libc::EOPNOTSUPP => Status::Unsupported,
+            other => Status::from_errno(other),
+        };
+        Error::with_errno(status, Errno(errno), error.to_string())
+    }
+}
 
 impl From<Error> for std::io::Error {
     fn from(error: Error) -> Self {

@@ -22,3 +22,9 @@ pub use notify::NOTIF_FLAG_CONTINUE;
 pub use notify::{
     notify_id_valid, ScmpFd, ScmpNotifData, ScmpNotifReq, ScmpNotifResp, ScmpNotifRespFlags,
 };
+#[allow(deprecated)]
+pub use scmp::{
+    check_api, check_version, get_api, get_library_version, get_syscall_from_name,
+    get_syscall_name_from_arch, reset_global_state, set_api, RawSyscall, ScmpAction, ScmpArch,
+    ScmpArgCompare, ScmpCompareOp, ScmpFilterAttr, ScmpFilterContext, ScmpSyscall, ScmpVersion,
+};

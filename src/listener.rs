@@ -184,7 +184,11 @@ impl Listener {
     /// # Errors
     /// [`Status::Timeout`] when the limit passed; [`Status::Closed`] when the last target has
     /// exited (told by kernels since 5.9); [`Status::System`] for anything else the kernel says.
-    pub fn receive_into(&self, notification: &mut Notification, limit: Option<Duration>) -> Result<()> {
+    pub fn receive_into(
+        &self,
+        notification: &mut Notification,
+        limit: Option<Duration>,
+    ) -> Result<()> {
         let deadline = limit.and_then(|l| Instant::now().checked_add(l));
         notification.rebind(&self.shared);
         let Some(_turn) = self.shared.turn.take(deadline) else {
@@ -251,9 +255,11 @@ impl Listener {
     /// not a socket or not open.
     pub fn send(&self, unix_socket: BorrowedFd<'_>) -> Result<()> {
         socket::send_fd(unix_socket, b"L", self.as_raw_fd()).map_err(|errno| match errno.0 {
-            libc::EPIPE | libc::ECONNRESET => {
-                Error::with_errno(Status::Closed, errno, "the other side of the socket is closed")
-            }
+            libc::EPIPE | libc::ECONNRESET => Error::with_errno(
+                Status::Closed,
+                errno,
+                "the other side of the socket is closed",
+            ),
             _ => socket_error(errno, "send the listener"),
         })
     }

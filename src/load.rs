@@ -67,7 +67,10 @@ impl Install {
         set(self.tsync, libc::SECCOMP_FILTER_FLAG_TSYNC);
         // With a listener the return value is a descriptor, so a thread that cannot be
         // synchronised has to be told by an error instead of by its number.
-        set(self.tsync && self.listener, libc::SECCOMP_FILTER_FLAG_TSYNC_ESRCH);
+        set(
+            self.tsync && self.listener,
+            libc::SECCOMP_FILTER_FLAG_TSYNC_ESRCH,
+        );
         set(self.log, libc::SECCOMP_FILTER_FLAG_LOG);
         set(self.spec_allow, libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW);
         let killable =
@@ -155,7 +158,10 @@ impl ScmpFilterContext {
     pub fn load_listener(&self, flags: LoadFlags) -> Result<Listener> {
         let program = self.program()?;
         match install(&program, Install::with_listener(flags))? {
-            Some(fd) => Ok(Listener::new(fd, !flags.contains(LoadFlags::NO_SYNC_WAKE_UP))),
+            Some(fd) => Ok(Listener::new(
+                fd,
+                !flags.contains(LoadFlags::NO_SYNC_WAKE_UP),
+            )),
             None => Err(Error::new(Status::System, "the kernel gave no listener")),
         }
     }

@@ -34,7 +34,10 @@ impl Turn {
         while state.taken {
             state.waiting += 1;
             state = match deadline {
-                None => self.free.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => self
+                    .free
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner),
                 Some(deadline) => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     let (guard, _) = self

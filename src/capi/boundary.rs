@@ -199,7 +199,10 @@ pub(super) unsafe fn options<T: Options>(ptr: *const T) -> Result<T> {
     if (known..size).any(|at| unsafe { bytes.add(at).read() } != 0) {
         return Err(Error::new(
             Status::Unsupported,
-            format!("`{}` asks for an option this version does not have", T::NAME),
+            format!(
+                "`{}` asks for an option this version does not have",
+                T::NAME
+            ),
         ));
     }
     Ok(options)

@@ -137,7 +137,9 @@ pub unsafe extern "C" fn unotify_listener_receive(
         let limit = match timeout_ms {
             -1 => None,
             ms => Some(Duration::from_millis(u64::try_from(ms).map_err(|_| {
-                invalid(format!("`timeout_ms` is {ms}; use -1 to wait without limit"))
+                invalid(format!(
+                    "`timeout_ms` is {ms}; use -1 to wait without limit"
+                ))
             })?)),
         };
         // SAFETY: the caller's promise.
@@ -166,7 +168,11 @@ pub unsafe extern "C" fn unotify_listener_set_sync_wake_up(
     on: i32,
 ) -> unotify_status {
     // SAFETY: the caller's promise.
-    call(|| unsafe { shared(listener, "listener") }?.0.set_sync_wake_up(on != 0))
+    call(|| {
+        unsafe { shared(listener, "listener") }?
+            .0
+            .set_sync_wake_up(on != 0)
+    })
 }
 
 /// Chooses the error number, positive, for notifications that are freed unanswered. `ENOSYS` at
@@ -182,7 +188,11 @@ pub unsafe extern "C" fn unotify_listener_set_fallback_error(
     errnum: i32,
 ) -> unotify_status {
     // SAFETY: the caller's promise.
-    call(|| unsafe { shared(listener, "listener") }?.0.set_fallback_error(errnum))
+    call(|| {
+        unsafe { shared(listener, "listener") }?
+            .0
+            .set_fallback_error(errnum)
+    })
 }
 
 /// Sends a duplicate of the listener over a Unix socket (`SCM_RIGHTS`). The handle remains the
@@ -202,7 +212,9 @@ pub unsafe extern "C" fn unotify_listener_send(
         // SAFETY: the caller's promise.
         let listener = unsafe { shared(listener, "listener") }?;
         // SAFETY: used for this call only.
-        listener.0.send(unsafe { lent_fd(unix_socket, "unix_socket") }?.as_fd())
+        listener
+            .0
+            .send(unsafe { lent_fd(unix_socket, "unix_socket") }?.as_fd())
     })
 }
 

@@ -4,6 +4,7 @@
 //! integers, calls the core, and hands the result out; it decides nothing else.
 
 #![allow(non_camel_case_types)] // the names are C's
+#![allow(unreachable_pub)] // reached by the linker
 
 mod boundary;
 mod listener;

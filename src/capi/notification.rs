@@ -56,7 +56,11 @@ pub unsafe extern "C" fn unotify_notification_is_valid(
     notification: *mut unotify_notification,
 ) -> unotify_status {
     // SAFETY: the caller's promise.
-    call(|| unsafe { exclusive(notification, "notification") }?.0.check_valid())
+    call(|| {
+        unsafe { exclusive(notification, "notification") }?
+            .0
+            .check_valid()
+    })
 }
 
 /// Lets the call return `value`. Values from -4095 to -1 are errors to the target's C library.
@@ -71,7 +75,11 @@ pub unsafe extern "C" fn unotify_notification_reply_value(
     value: i64,
 ) -> unotify_status {
     // SAFETY: the caller's promise.
-    call(|| unsafe { exclusive(notification, "notification") }?.0.reply_value(value))
+    call(|| {
+        unsafe { exclusive(notification, "notification") }?
+            .0
+            .reply_value(value)
+    })
 }
 
 /// Lets the call fail with `errnum`, a **positive** error number such as `EPERM`.
@@ -87,7 +95,11 @@ pub unsafe extern "C" fn unotify_notification_reply_error(
     errnum: i32,
 ) -> unotify_status {
     // SAFETY: the caller's promise.
-    call(|| unsafe { exclusive(notification, "notification") }?.0.reply_error(errnum))
+    call(|| {
+        unsafe { exclusive(notification, "notification") }?
+            .0
+            .reply_error(errnum)
+    })
 }
 
 /// Lets the kernel carry out the call as if there were no filter
@@ -104,7 +116,11 @@ pub unsafe extern "C" fn unotify_notification_reply_continue(
     notification: *mut unotify_notification,
 ) -> unotify_status {
     // SAFETY: the caller's promise.
-    call(|| unsafe { exclusive(notification, "notification") }?.0.reply_continue())
+    call(|| {
+        unsafe { exclusive(notification, "notification") }?
+            .0
+            .reply_continue()
+    })
 }
 
 /// Frees a notification; NULL is nothing. If nobody has answered it, the target gets the fallback

@@ -86,7 +86,11 @@ impl<const WORDS: usize> Room<WORDS> {
         let words = bytes.div_ceil(8);
         Room {
             here: [0; WORDS],
-            heap: if words > WORDS { vec![0; words] } else { Vec::new() },
+            heap: if words > WORDS {
+                vec![0; words]
+            } else {
+                Vec::new()
+            },
             bytes: words * 8,
         }
     }
@@ -145,8 +149,17 @@ impl RequestBuffer {
 pub(crate) fn recv(listener: BorrowedFd<'_>, buffer: &mut RequestBuffer) -> Result<()> {
     let to = buffer.0.as_mut_ptr();
     // SAFETY: the room is as long as the kernel's `seccomp_notif`.
-    check(unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV as _, to) }.into())
-        .map(drop)
+    check(
+        unsafe {
+            libc::ioctl(
+                listener.as_raw_fd(),
+                libc::SECCOMP_IOCTL_NOTIF_RECV as _,
+                to,
+            )
+        }
+        .into(),
+    )
+    .map(drop)
 }
 
 /// `SECCOMP_IOCTL_NOTIF_SEND`: answers a notification. Retries `EINTR`. `ENOENT` when it is no
@@ -164,16 +177,38 @@ pub(crate) fn send(listener: BorrowedFd<'_>, response: Response) -> Result<()> {
 
 fn send_raw(listener: BorrowedFd<'_>, response: *const u64) -> Result<()> {
     // SAFETY: the callers pass a structure as long as the kernel's `seccomp_notif_resp`.
-    retry(|| check(unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND as _, response) }.into()))
-        .map(drop)
+    retry(|| {
+        check(
+            unsafe {
+                libc::ioctl(
+                    listener.as_raw_fd(),
+                    libc::SECCOMP_IOCTL_NOTIF_SEND as _,
+                    response,
+                )
+            }
+            .into(),
+        )
+    })
+    .map(drop)
 }
 
 /// `SECCOMP_IOCTL_NOTIF_ID_VALID`: whether the notification is still pending (`ENOENT` if not).
 /// Retries `EINTR`.
 pub(crate) fn id_valid(listener: BorrowedFd<'_>, id: u64) -> Result<()> {
     // SAFETY: the ioctl reads one `u64`.
-    retry(|| check(unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ID_VALID as _, &raw const id) }.into()))
-        .map(drop)
+    retry(|| {
+        check(
+            unsafe {
+                libc::ioctl(
+                    listener.as_raw_fd(),
+                    libc::SECCOMP_IOCTL_NOTIF_ID_VALID as _,
+                    &raw const id,
+                )
+            }
+            .into(),
+        )
+    })
+    .map(drop)
 }
 
 /// `SECCOMP_IOCTL_NOTIF_ADDFD` (Linux 5.9): gives the target a duplicate of `src` and returns
@@ -194,22 +229,49 @@ pub(crate) fn addfd(
         newfd_flags: target_flags,
     };
     // SAFETY: the ioctl reads one `seccomp_notif_addfd`.
-    retry(|| check(unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ADDFD as _, &raw const request) }.into()))
-        .map(|fd| fd as i32)
+    retry(|| {
+        check(
+            unsafe {
+                libc::ioctl(
+                    listener.as_raw_fd(),
+                    libc::SECCOMP_IOCTL_NOTIF_ADDFD as _,
+                    &raw const request,
+                )
+            }
+            .into(),
+        )
+    })
+    .map(|fd| fd as i32)
 }
 
 /// `SECCOMP_IOCTL_NOTIF_SET_FLAGS` (Linux 6.6): whether waking the other side up hands over the
 /// processor. `EINVAL` on a kernel without it.
 pub(crate) fn set_sync_wake_up(listener: BorrowedFd<'_>, on: bool) -> Result<()> {
-    let flags = if on { SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP } else { 0 };
+    let flags = if on {
+        SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP
+    } else {
+        0
+    };
     // SAFETY: the ioctl takes its argument by value.
-    check(unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SET_FLAGS as _, flags) }.into())
-        .map(drop)
+    check(
+        unsafe {
+            libc::ioctl(
+                listener.as_raw_fd(),
+                libc::SECCOMP_IOCTL_NOTIF_SET_FLAGS as _,
+                flags,
+            )
+        }
+        .into(),
+    )
+    .map(drop)
 }
 
 /// `SECCOMP_SET_MODE_FILTER`: installs `program` on the calling thread. With
 /// `SECCOMP_FILTER_FLAG_NEW_LISTENER` the answer is the listener.
-pub(crate) fn set_mode_filter(program: &[libc::sock_filter], flags: libc::c_ulong) -> Result<Option<OwnedFd>> {
+pub(crate) fn set_mode_filter(
+    program: &[libc::sock_filter],
+    flags: libc::c_ulong,
+) -> Result<Option<OwnedFd>> {
     let raw = set_mode_filter_raw(&fprog(program)?, flags)?;
     Ok((flags & libc::SECCOMP_FILTER_FLAG_NEW_LISTENER != 0).then(|| fd::own(raw)))
 }
@@ -223,7 +285,10 @@ pub(crate) fn fprog(program: &[libc::sock_filter]) -> Result<libc::sock_fprog> {
 }
 
 /// [`set_mode_filter`] with the bare return value, for a child between `fork` and `exec`.
-pub(crate) fn set_mode_filter_raw(program: &libc::sock_fprog, flags: libc::c_ulong) -> Result<libc::c_long> {
+pub(crate) fn set_mode_filter_raw(
+    program: &libc::sock_fprog,
+    flags: libc::c_ulong,
+) -> Result<libc::c_long> {
     // SAFETY: the operation reads the program, which lives as long as the borrow it came from.
     check(unsafe {
         libc::syscall(

@@ -35,7 +35,9 @@ pub(crate) fn send_fd(socket: BorrowedFd<'_>, payload: &[u8], raw_fd: i32) -> Re
         (*header).cmsg_level = libc::SOL_SOCKET;
         (*header).cmsg_type = libc::SCM_RIGHTS;
         (*header).cmsg_len = libc::CMSG_LEN(size_of::<i32>() as u32) as _;
-        libc::CMSG_DATA(header).cast::<i32>().write_unaligned(raw_fd);
+        libc::CMSG_DATA(header)
+            .cast::<i32>()
+            .write_unaligned(raw_fd);
     }
     // SAFETY: `message` and everything it points to live across the call. The bare system call
     // is used because the C wrapper is a cancellation point.
