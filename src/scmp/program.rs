@@ -11,9 +11,6 @@ use std::fs::File;
 use std::io::{ErrorKind, Read, Seek};
 use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
-/// The longest program the kernel takes, in instructions (`BPF_MAXINSNS`).
-const MAX_INSTRUCTIONS: usize = 4096;
-
 /// The listener of a context's last load.
 #[derive(Debug, Default)]
 pub(super) enum NotifyFd {
@@ -93,8 +90,7 @@ impl ScmpFilterContext {
     ///
     /// # Errors
     ///
-    /// `EINVAL` when it is longer than the kernel takes; `EMFILE`, `ENFILE` or `ENOMEM` when the
-    /// system has no room to write it out.
+    /// `EMFILE`, `ENFILE` or `ENOMEM` when the system has no room to write it out.
     pub(crate) fn program(&self) -> Result<Vec<sock_filter>> {
         let mut file = memory_file()?;
         self.export_bpf(&file)?;
@@ -104,17 +100,10 @@ impl ScmpFilterContext {
             .map_err(|error| {
                 SeccompError::from_errno(-error.raw_os_error().unwrap_or(libc::EIO)).because(error)
             })?;
-        let program: Vec<sock_filter> = bytes
+        Ok(bytes
             .chunks_exact(size_of::<sock_filter>())
             .map(instruction)
-            .collect();
-        if program.len() > MAX_INSTRUCTIONS {
-            return Err(SeccompError::invalid(format!(
-                "the filter is {} instructions long, the kernel takes {MAX_INSTRUCTIONS}",
-                program.len()
-            )));
-        }
-        Ok(program)
+            .collect())
     }
 
     /// Whether a switch is on. One this libseccomp does not have is not.
