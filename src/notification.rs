@@ -2,9 +2,10 @@
 
 use crate::error::{Error, Result, Status};
 use crate::kernel::seccomp::{self, RequestBuffer, Response};
-use crate::kernel::{self, Errno};
+use crate::kernel::{self, interrupt, Errno};
 use crate::listener::Shared;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
 pub use crate::kernel::seccomp::Request;
@@ -22,6 +23,27 @@ pub struct Notification {
     listener: Arc<Shared>,
     buffer: RequestBuffer,
     state: State,
+    /// Who counts it if a handler keeps it.
+    account: Option<Arc<Deferrals>>,
+    deferred: bool,
+}
+
+/// Counts the notifications that handlers have kept and not yet dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Deferrals(AtomicU64);
+
+impl Deferrals {
+    pub(crate) fn outstanding(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn add(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn sub(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// How far a notification has come.
@@ -61,7 +83,37 @@ impl Notification {
             listener: Arc::clone(listener),
             buffer,
             state: State::Empty,
+            account: None,
+            deferred: false,
         })
+    }
+
+    /// Lets `account` count it should a handler keep it.
+    pub(crate) fn account_to(&mut self, account: &Arc<Deferrals>) {
+        if self.account.is_none() {
+            self.account = Some(Arc::clone(account));
+        }
+    }
+
+    /// Says that it is counted as deferred already, so that dropping it is counted too.
+    pub(crate) fn set_deferred(&mut self) {
+        self.deferred = self.account.is_some();
+    }
+
+    /// Moves the notification out of a handler's hands, to be answered later and from any thread.
+    /// What remains here is empty: every function of it says so.
+    ///
+    /// # Errors
+    /// [`Status::Unsupported`] never in practice: this kernel has given a notification before.
+    pub fn take(&mut self) -> Result<Notification> {
+        let mut taken = Notification::empty(&self.listener)?;
+        taken.account.clone_from(&self.account);
+        std::mem::swap(self, &mut taken);
+        if let (State::Pending, Some(account)) = (taken.state, &taken.account) {
+            account.add();
+            taken.deferred = true;
+        }
+        Ok(taken)
     }
 
     /// Makes it ready to be received into from `listener`: what it held is answered.
@@ -82,8 +134,24 @@ impl Notification {
         Ok(())
     }
 
-    pub(crate) fn buffer_mut(&mut self) -> &mut RequestBuffer {
-        &mut self.buffer
+    /// [`Notification::fill`], which [`interrupt::interrupt`] ends with `EINTR`. `give_up` is
+    /// asked when the buffer is ready, and receiving given up (`EINTR`) if it says so.
+    pub(crate) fn fill_interruptibly(
+        &mut self,
+        give_up: impl FnOnce() -> bool,
+    ) -> kernel::Result<()> {
+        debug_assert_ne!(self.state, State::Pending);
+        self.buffer.zero();
+        self.state = State::Empty;
+        let id = self.buffer.id_ptr();
+        interrupt::receiving(id, || {
+            if give_up() {
+                return Err(Errno(libc::EINTR));
+            }
+            seccomp::recv(self.listener.fd(), &mut self.buffer)
+        })?;
+        self.state = State::Pending;
+        Ok(())
     }
 
     pub(crate) fn state(&self) -> State {
@@ -225,6 +293,9 @@ impl Notification {
 impl Drop for Notification {
     fn drop(&mut self) {
         self.settle();
+        if let (true, Some(account)) = (self.deferred, &self.account) {
+            account.sub();
+        }
     }
 }
 

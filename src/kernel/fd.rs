@@ -38,7 +38,7 @@ pub(crate) fn poll(fd: BorrowedFd<'_>, deadline: Option<Instant>) -> Result<Opti
     }
 }
 
-fn timespec(d: Duration) -> libc::timespec {
+pub(super) fn timespec(d: Duration) -> libc::timespec {
     libc::timespec {
         tv_sec: d.as_secs().try_into().unwrap_or(libc::time_t::MAX),
         tv_nsec: d.subsec_nanos().into(),

@@ -4,7 +4,10 @@
 //! said by the rooms above. Every call that may be interrupted by a signal says whether it
 //! retries.
 
+pub(crate) mod epoll;
 pub(crate) mod fd;
+pub(crate) mod futex;
+pub(crate) mod interrupt;
 pub(crate) mod pidfd;
 pub(crate) mod seccomp;
 pub(crate) mod socket;

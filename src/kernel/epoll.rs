@@ -1,0 +1,128 @@
+//! Waiting for many descriptors, and the counter that wakes such a wait.
+
+use super::{check, fd, retry, Errno, Result};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+/// What is asked of a descriptor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Interest {
+    Readable,
+    /// Remembered, but not reported (a hang-up is reported all the same).
+    Nothing,
+}
+
+/// One report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Event {
+    pub(crate) key: u64,
+    pub(crate) readable: bool,
+}
+
+/// An epoll instance.
+#[derive(Debug)]
+pub(crate) struct Epoll(OwnedFd);
+
+/// Room for the reports of one wait.
+pub(crate) const BATCH: usize = 32;
+
+impl Epoll {
+    pub(crate) fn new() -> Result<Self> {
+        // SAFETY: integers only.
+        check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) }.into()).map(|f| Epoll(fd::own(f)))
+    }
+
+    fn control(&self, op: i32, fd: BorrowedFd<'_>, interest: Interest, key: u64) -> Result<()> {
+        let mut event = libc::epoll_event {
+            events: match interest {
+                Interest::Readable => libc::EPOLLIN as u32,
+                Interest::Nothing => 0,
+            },
+            u64: key,
+        };
+        // SAFETY: the call reads one event.
+        check(unsafe { libc::epoll_ctl(self.0.as_raw_fd(), op, fd.as_raw_fd(), &mut event) }.into())
+            .map(drop)
+    }
+
+    pub(crate) fn add(&self, fd: BorrowedFd<'_>, key: u64) -> Result<()> {
+        self.control(libc::EPOLL_CTL_ADD, fd, Interest::Readable, key)
+    }
+
+    pub(crate) fn change(&self, fd: BorrowedFd<'_>, interest: Interest, key: u64) -> Result<()> {
+        self.control(libc::EPOLL_CTL_MOD, fd, interest, key)
+    }
+
+    pub(crate) fn remove(&self, fd: BorrowedFd<'_>) -> Result<()> {
+        self.control(libc::EPOLL_CTL_DEL, fd, Interest::Nothing, 0)
+    }
+
+    /// Waits for reports, without limit or not at all. An interruption is an empty answer.
+    pub(crate) fn wait(&self, block: bool, out: &mut Vec<Event>) -> Result<()> {
+        out.clear();
+        let mut events = [libc::epoll_event { events: 0, u64: 0 }; BATCH];
+        let timeout = if block { -1 } else { 0 };
+        // SAFETY: there is room for `BATCH` events.
+        let got = check(
+            unsafe {
+                libc::epoll_wait(
+                    self.0.as_raw_fd(),
+                    events.as_mut_ptr(),
+                    BATCH as i32,
+                    timeout,
+                )
+            }
+            .into(),
+        );
+        match got {
+            Ok(n) => out.extend(events[..n as usize].iter().map(|e| Event {
+                key: e.u64,
+                readable: e.events & libc::EPOLLIN as u32 != 0,
+            })),
+            Err(Errno(libc::EINTR)) => {}
+            Err(errno) => return Err(errno),
+        }
+        Ok(())
+    }
+}
+
+impl AsFd for Epoll {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// A descriptor that is readable from [`WakeFd::wake`] until [`WakeFd::clear`].
+#[derive(Debug)]
+pub(crate) struct WakeFd(OwnedFd);
+
+impl WakeFd {
+    pub(crate) fn new() -> Result<Self> {
+        // SAFETY: integers only.
+        check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) }.into())
+            .map(|f| WakeFd(fd::own(f)))
+    }
+
+    /// Async-signal-safe.
+    pub(crate) fn wake(&self) {
+        let one: u64 = 1;
+        // SAFETY: eight bytes are read. It fails only when it is as readable as can be.
+        unsafe { libc::write(self.0.as_raw_fd(), (&raw const one).cast(), 8) };
+    }
+
+    pub(crate) fn clear(&self) {
+        let mut count: u64 = 0;
+        // SAFETY: eight bytes are written. It fails only when there is nothing to clear.
+        let _ = retry(|| {
+            check(
+                unsafe { libc::read(self.0.as_raw_fd(), (&raw mut count).cast(), 8) }
+                    as libc::c_long,
+            )
+        });
+    }
+}
+
+impl AsFd for WakeFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
