@@ -10,6 +10,7 @@ mod load;
 mod notification;
 mod notify;
 mod scmp;
+mod supervisor;
 mod turn;
 
 pub use error::{Error, Result, Status};
@@ -28,3 +29,4 @@ pub use scmp::{
     get_syscall_name_from_arch, reset_global_state, set_api, RawSyscall, ScmpAction, ScmpArch,
     ScmpArgCompare, ScmpCompareOp, ScmpFilterAttr, ScmpFilterContext, ScmpSyscall, ScmpVersion,
 };
+pub use supervisor::{HandlerFlags, Stats, Supervisor, SupervisorOptions, Verdict};

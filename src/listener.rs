@@ -47,6 +47,14 @@ impl Shared {
         self.tag.load(Ordering::Relaxed)
     }
 
+    /// Whether a notification is pending.
+    pub(crate) fn readable(&self) -> bool {
+        matches!(
+            fd::poll(self.fd(), Some(Instant::now())),
+            Ok(Some(ready)) if ready.readable
+        )
+    }
+
     /// Whether every target is gone, which a kernel since 5.9 tells.
     pub(crate) fn hung_up(&self) -> bool {
         matches!(

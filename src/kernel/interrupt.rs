@@ -121,3 +121,13 @@ pub(crate) fn interrupt(thread: libc::pid_t, signal: libc::c_int) {
     // SAFETY: integers only.
     unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, signal) };
 }
+
+/// Leaves the program's signals to the program's threads. For threads of the library's own.
+pub(crate) fn block_all_signals() {
+    // SAFETY: a plain set of bits, filled by the call.
+    unsafe {
+        let mut all: libc::sigset_t = std::mem::zeroed();
+        libc::sigfillset(&mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &all, std::ptr::null_mut());
+    }
+}

@@ -1,0 +1,102 @@
+//! What a supervisor has done so far.
+
+use crate::notification::{Reply, State};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// What a supervisor has done since it was made. A snapshot; the numbers are read one by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Notifications received.
+    pub received: u64,
+    /// Answered with a value.
+    pub values: u64,
+    /// Answered with an error by a handler.
+    pub errors: u64,
+    /// Continued.
+    pub continued: u64,
+    /// Answered with a descriptor.
+    pub fds: u64,
+    /// Answered with the fallback error, as nobody else did.
+    pub fallbacks: u64,
+    /// Gone before they were answered.
+    pub gone: u64,
+    /// Taken by handlers to be answered later.
+    pub deferred: u64,
+    /// Of these, not dropped so far.
+    pub deferred_outstanding: u64,
+    /// Handlers that panicked.
+    pub panics: u64,
+    /// Listeners served now.
+    pub listeners: u64,
+    /// Worker threads now, the one that runs included.
+    pub workers: u64,
+    /// The most there ever were.
+    pub workers_max: u64,
+    /// The longest time one handler took.
+    pub slowest_handler: Duration,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    received: AtomicU64,
+    values: AtomicU64,
+    errors: AtomicU64,
+    continued: AtomicU64,
+    fds: AtomicU64,
+    fallbacks: AtomicU64,
+    gone: AtomicU64,
+    deferred: AtomicU64,
+    panics: AtomicU64,
+    slowest_ns: AtomicU64,
+}
+
+impl Counters {
+    pub(super) fn received(&self) {
+        self.received.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn panicked(&self) {
+        self.panics.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts how a notification left the handler's hands.
+    pub(super) fn settled(&self, how: State) {
+        let counter = match how {
+            State::Answered(Reply::Value) => &self.values,
+            State::Answered(Reply::Error) => &self.errors,
+            State::Answered(Reply::Continue) => &self.continued,
+            State::Answered(Reply::Fd) => &self.fds,
+            State::Answered(Reply::Fallback) => &self.fallbacks,
+            State::Gone => &self.gone,
+            State::Empty => &self.deferred,
+            State::Pending => return,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn took(&self, time: Duration) {
+        let ns = time.as_nanos() as u64;
+        if ns > self.slowest_ns.load(Ordering::Relaxed) {
+            self.slowest_ns.fetch_max(ns, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn snapshot(&self) -> Stats {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Stats {
+            received: get(&self.received),
+            values: get(&self.values),
+            errors: get(&self.errors),
+            continued: get(&self.continued),
+            fds: get(&self.fds),
+            fallbacks: get(&self.fallbacks),
+            gone: get(&self.gone),
+            deferred: get(&self.deferred),
+            panics: get(&self.panics),
+            slowest_handler: Duration::from_nanos(get(&self.slowest_ns)),
+            ..Stats::default()
+        }
+    }
+}

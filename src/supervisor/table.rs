@@ -1,0 +1,141 @@
+//! Which handler a system call goes to.
+
+use crate::error::{Error, Result, Status};
+use crate::notification::{Notification, Request};
+use crate::scmp::{ScmpArch, ScmpSyscall};
+use bitflags::bitflags;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a handler says it did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// It answered, or took the notification away ([`Notification::take`]) to answer it later. If
+    /// it did neither, the target gets the fallback error.
+    Handled,
+    /// It did not want to. The default handler is asked, if there is one and it is not the one
+    /// that says so; else the target gets the fallback error.
+    NotHandled,
+}
+
+bitflags! {
+    /// What is known of a handler.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+    pub struct HandlerFlags: u32 {
+        /// It waits: for a disk, a lock, another process. With several workers another one goes
+        /// on receiving before it is called, instead of after it was seen to be slow.
+        const BLOCKING = 1 << 0;
+    }
+}
+
+/// From this average on, handing over the receiving costs less than waiting for the handler.
+const SLOW: Duration = Duration::from_micros(100);
+
+type Function = dyn Fn(&mut Notification) -> Verdict + Send + Sync;
+
+/// One handler and what is known of it.
+pub(super) struct Handler {
+    function: Box<Function>,
+    flags: HandlerFlags,
+    average_ns: AtomicU64,
+}
+
+impl Handler {
+    fn new(flags: HandlerFlags, function: Box<Function>) -> Arc<Self> {
+        Arc::new(Handler {
+            function,
+            flags,
+            average_ns: AtomicU64::new(0),
+        })
+    }
+
+    pub(super) fn call(&self, notification: &mut Notification) -> Verdict {
+        (self.function)(notification)
+    }
+
+    /// Whether it is better to let somebody else receive while it runs.
+    pub(super) fn blocks(&self) -> bool {
+        self.flags.contains(HandlerFlags::BLOCKING)
+            || self.average_ns.load(Ordering::Relaxed) > SLOW.as_nanos() as u64
+    }
+
+    /// Learns how long it took. Two workers that learn at once lose one lesson, which does no harm.
+    pub(super) fn learn(&self, took: Duration) {
+        let took = took.as_nanos() as u64;
+        let average = self.average_ns.load(Ordering::Relaxed);
+        self.average_ns
+            .store(average - average / 8 + took / 8, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Handler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handler")
+            .field("flags", &self.flags)
+            .field("average_ns", &self.average_ns)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The handlers, by architecture and number.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Table {
+    by_call: HashMap<(u32, i32), Arc<Handler>>,
+    default: Option<Arc<Handler>>,
+}
+
+impl Table {
+    /// Registers a handler for a system call on every architecture that has it.
+    pub(super) fn on(
+        &mut self,
+        syscall: &str,
+        flags: HandlerFlags,
+        function: Box<Function>,
+    ) -> Result<()> {
+        let calls: Vec<_> = ScmpArch::ALL
+            .iter()
+            .filter_map(|&arch| {
+                let nr = ScmpSyscall::from_name_by_arch(syscall, arch).ok()?.to_sys();
+                (nr >= 0).then(|| (audit_arch(arch), nr))
+            })
+            .collect();
+        if calls.is_empty() {
+            return Err(Error::new(
+                Status::UnknownSyscall,
+                format!("unknown system call `{syscall}`: no architecture has it"),
+            ));
+        }
+        let handler = Handler::new(flags, function);
+        for call in calls {
+            self.by_call.insert(call, Arc::clone(&handler));
+        }
+        Ok(())
+    }
+
+    pub(super) fn on_default(&mut self, flags: HandlerFlags, function: Box<Function>) {
+        self.default = Some(Handler::new(flags, function));
+    }
+
+    pub(super) fn find(&self, request: &Request) -> Option<&Handler> {
+        self.by_call
+            .get(&(request.arch, request.syscall))
+            .or(self.default.as_ref())
+            .map(|h| &**h)
+    }
+
+    pub(super) fn default_handler(&self) -> Option<&Handler> {
+        self.default.as_deref()
+    }
+}
+
+/// The architecture as a notification tells it: x32 calls come as x86_64 ones with a bit set in
+/// the number, which libseccomp's numbers have too.
+fn audit_arch(arch: ScmpArch) -> u32 {
+    match arch {
+        ScmpArch::X32 => ScmpArch::X8664.to_sys(),
+        other => other.to_sys(),
+    }
+}
