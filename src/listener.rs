@@ -174,7 +174,7 @@ impl Listener {
     }
 
     fn receive_new(&self, limit: Option<Duration>) -> Result<Notification> {
-        let mut notification = Notification::empty(&self.shared)?;
+        let mut notification = Notification::vacant()?;
         self.receive_into(&mut notification, limit)?;
         Ok(notification)
     }

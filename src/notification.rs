@@ -4,7 +4,7 @@ use crate::error::{Error, Result, Status};
 use crate::kernel::seccomp::{self, RequestBuffer, Response};
 use crate::kernel::{self, interrupt, Errno};
 use crate::listener::Shared;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
@@ -20,7 +20,8 @@ const MAX_ERRNO: i32 = 4095;
 /// It belongs to one thread at a time and may be sent to another.
 #[derive(Debug)]
 pub struct Notification {
-    listener: Arc<Shared>,
+    /// `None` while it holds nothing, so that it keeps no descriptor open.
+    listener: Option<Arc<Shared>>,
     buffer: RequestBuffer,
     state: State,
     /// Who counts it if a handler keeps it.
@@ -71,7 +72,7 @@ pub(crate) enum Reply {
 
 impl Notification {
     /// One to be received into.
-    pub(crate) fn empty(listener: &Arc<Shared>) -> Result<Self> {
+    pub(crate) fn vacant() -> Result<Self> {
         let buffer = RequestBuffer::new().map_err(|errno| {
             Error::with_errno(
                 Status::Unsupported,
@@ -80,7 +81,7 @@ impl Notification {
             )
         })?;
         Ok(Notification {
-            listener: Arc::clone(listener),
+            listener: None,
             buffer,
             state: State::Empty,
             account: None,
@@ -95,9 +96,25 @@ impl Notification {
         }
     }
 
-    /// Says that it is counted as deferred already, so that dropping it is counted too.
-    pub(crate) fn set_deferred(&mut self) {
-        self.deferred = self.account.is_some();
+    /// Has the same account as `other`.
+    pub(crate) fn share_account(&mut self, other: &Notification) {
+        if let Some(account) = &other.account {
+            self.account_to(account);
+        }
+    }
+
+    /// Whether dropping it is to be counted.
+    pub(crate) fn set_deferred(&mut self, deferred: bool) {
+        self.deferred = deferred && self.account.is_some();
+    }
+
+    /// Counts a deferral of a notification with the same account, or takes that back.
+    pub(crate) fn count_deferral(&self, deferred: bool) {
+        match &self.account {
+            Some(account) if deferred => account.add(),
+            Some(account) => account.sub(),
+            None => {}
+        }
     }
 
     /// Moves the notification out of a handler's hands, to be answered later and from any thread.
@@ -106,9 +123,9 @@ impl Notification {
     /// # Errors
     /// [`Status::Unsupported`] never in practice: this kernel has given a notification before.
     pub fn take(&mut self) -> Result<Notification> {
-        let mut taken = Notification::empty(&self.listener)?;
-        taken.account.clone_from(&self.account);
+        let mut taken = Notification::vacant()?;
         std::mem::swap(self, &mut taken);
+        self.share_account(&taken);
         if let (State::Pending, Some(account)) = (taken.state, &taken.account) {
             account.add();
             taken.deferred = true;
@@ -119,8 +136,12 @@ impl Notification {
     /// Makes it ready to be received into from `listener`: what it held is answered.
     pub(crate) fn rebind(&mut self, listener: &Arc<Shared>) {
         self.settle();
-        if !Arc::ptr_eq(&self.listener, listener) {
-            self.listener = Arc::clone(listener);
+        if !self
+            .listener
+            .as_ref()
+            .is_some_and(|l| Arc::ptr_eq(l, listener))
+        {
+            self.listener = Some(Arc::clone(listener));
         }
     }
 
@@ -129,7 +150,8 @@ impl Notification {
         debug_assert_ne!(self.state, State::Pending);
         self.buffer.zero();
         self.state = State::Empty;
-        seccomp::recv(self.listener.fd(), &mut self.buffer)?;
+        let listener = self.listener.as_ref().ok_or(Errno(libc::EBADF))?;
+        seccomp::recv(listener.fd(), &mut self.buffer)?;
         self.state = State::Pending;
         Ok(())
     }
@@ -143,12 +165,13 @@ impl Notification {
         debug_assert_ne!(self.state, State::Pending);
         self.buffer.zero();
         self.state = State::Empty;
+        let listener = self.listener.as_ref().ok_or(Errno(libc::EBADF))?;
         let id = self.buffer.id_ptr();
         interrupt::receiving(id, || {
             if give_up() {
                 return Err(Errno(libc::EINTR));
             }
-            seccomp::recv(self.listener.fd(), &mut self.buffer)
+            seccomp::recv(listener.fd(), &mut self.buffer)
         })?;
         self.state = State::Pending;
         Ok(())
@@ -160,8 +183,8 @@ impl Notification {
 
     /// Answers with the fallback error if nobody has answered.
     pub(crate) fn settle(&mut self) {
-        if self.state == State::Pending {
-            let error = -self.listener.fallback();
+        if let (State::Pending, Some(listener)) = (self.state, &self.listener) {
+            let error = -listener.fallback();
             // Gone is as good as answered here, and there is nobody to tell of anything else.
             let _ = self.send(Reply::Fallback, 0, error, 0);
         }
@@ -177,7 +200,7 @@ impl Notification {
     /// [`Listener::set_tag`](crate::Listener::set_tag).
     #[must_use]
     pub fn tag(&self) -> usize {
-        self.listener.tag()
+        self.listener.as_ref().map_or(0, |l| l.tag())
     }
 
     /// Whether the target still waits for the answer (`SECCOMP_IOCTL_NOTIF_ID_VALID`).
@@ -187,8 +210,7 @@ impl Notification {
     /// # Errors
     /// [`Status::Gone`] when it does not; [`Status::Answered`] when it was answered through here.
     pub fn check_valid(&mut self) -> Result<()> {
-        self.check_pending()?;
-        match seccomp::id_valid(self.listener.fd(), self.request().id) {
+        match seccomp::id_valid(self.pending_on()?, self.request().id) {
             Ok(()) => Ok(()),
             Err(Errno(libc::ENOENT)) => Err(self.gone()),
             Err(errno) => Err(Error::system(errno, "check the notification")),
@@ -233,21 +255,18 @@ impl Notification {
         )
     }
 
-    /// Errors unless it waits for an answer as far as is known here.
-    pub(crate) fn check_pending(&self) -> Result<()> {
-        match self.state {
-            State::Pending => Ok(()),
-            State::Answered(_) => Err(Error::plain(Status::Answered)),
-            State::Gone => Err(Error::plain(Status::Gone)),
-            State::Empty => Err(Error::new(
+    /// The listener to speak to the kernel about it with. Errors unless it waits for an answer, as
+    /// far as is known here.
+    pub(crate) fn pending_on(&self) -> Result<BorrowedFd<'_>> {
+        match (self.state, &self.listener) {
+            (State::Pending, Some(listener)) => Ok(listener.fd()),
+            (State::Answered(_), _) => Err(Error::plain(Status::Answered)),
+            (State::Gone, _) => Err(Error::plain(Status::Gone)),
+            _ => Err(Error::new(
                 Status::InvalidArgument,
-                "nothing was received into this notification",
+                "the handle holds no notification",
             )),
         }
-    }
-
-    pub(crate) fn listener_fd(&self) -> BorrowedFd<'_> {
-        self.listener.fd()
     }
 
     /// Remembers that the kernel says `ENOENT`.
@@ -262,14 +281,14 @@ impl Notification {
     }
 
     fn send(&mut self, how: Reply, val: i64, error: i32, flags: u32) -> Result<()> {
-        self.check_pending()?;
+        let listener = self.pending_on()?;
         let response = Response {
             id: self.request().id,
             val,
             error,
             flags,
         };
-        match seccomp::send(self.listener.fd(), response) {
+        match seccomp::send(listener, response) {
             Ok(()) => {
                 self.state = State::Answered(how);
                 Ok(())
@@ -296,13 +315,6 @@ impl Drop for Notification {
         if let (true, Some(account)) = (self.deferred, &self.account) {
             account.sub();
         }
-    }
-}
-
-impl AsFd for Notification {
-    /// The listener it came from.
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.listener.fd()
     }
 }
 

@@ -144,13 +144,13 @@ pub unsafe extern "C" fn unotify_listener_receive(
         };
         // SAFETY: the caller's promise.
         if let Some(reused) = unsafe { place.as_mut() } {
-            return listener.receive_into(&mut reused.0, limit);
+            return listener.receive_into(reused.inner(), limit);
         }
         let received = match limit {
             None => listener.receive()?,
             Some(limit) => listener.receive_timeout(limit)?,
         };
-        *place = Box::into_raw(Box::new(unotify_notification(received)));
+        *place = Box::into_raw(Box::new(unotify_notification::new(received)));
         Ok(())
     })
 }

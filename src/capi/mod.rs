@@ -10,3 +10,4 @@ mod boundary;
 mod listener;
 mod notification;
 mod status;
+mod supervisor;

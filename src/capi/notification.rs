@@ -1,8 +1,10 @@
 //! `unotify_notification`: the mirror of `notification.rs`.
 
-use super::boundary::{call, exclusive, infallible, reclaim, unotify_status};
+use super::boundary::{call, infallible, invalid, reclaim, unotify_status};
+use crate::error::Result;
 use crate::notification::{Notification, Request};
 use std::ffi::c_void;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 /// One system call of a target, as it stood when the target made it (the kernel's
 /// `struct seccomp_notif`).
@@ -14,7 +16,66 @@ pub type unotify_request = Request;
 /// Belongs to one thread at a time and may be handed to another. Keeps the listener's descriptor
 /// open.
 #[derive(Debug)]
-pub struct unotify_notification(pub(super) Notification);
+pub struct unotify_notification {
+    inner: Notification,
+    /// Who may free it; apart from the rest, as a handler's thread and a worker may meet here.
+    tenure: AtomicU8,
+}
+
+/// C received or deferred it, and frees it.
+const OWNED: u8 = 0;
+/// A handler has it for one call.
+const LENT: u8 = 1;
+/// A handler that had it for one call has freed it.
+const RETURNED: u8 = 2;
+
+impl unotify_notification {
+    pub(super) fn new(inner: Notification) -> Self {
+        unotify_notification {
+            inner,
+            tenure: AtomicU8::new(OWNED),
+        }
+    }
+
+    pub(super) fn inner(&mut self) -> &mut Notification {
+        &mut self.inner
+    }
+
+    /// Says that a handler gets it for one call, after which it may be deferred.
+    pub(super) fn lend(&mut self) {
+        self.inner.set_deferred(true);
+        *self.tenure.get_mut() = LENT;
+    }
+
+    /// Says that the call is over and it was not deferred.
+    pub(super) fn take_back(&mut self) {
+        self.inner.set_deferred(false);
+    }
+
+    /// Makes a lent handle C's own; `false` when the handler has freed it already.
+    ///
+    /// # Safety
+    /// `handle` is live.
+    pub(super) unsafe fn defer(handle: *mut unotify_notification) -> bool {
+        // SAFETY: live, and this field is shared by all.
+        let tenure = unsafe { &(*handle).tenure };
+        tenure
+            .compare_exchange(LENT, OWNED, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
+    }
+}
+
+/// The notification in a handle, for one thread.
+///
+/// # Safety
+/// `handle` is null or live, and no other thread uses the notification in it meanwhile.
+unsafe fn inner<'a>(handle: *mut unotify_notification) -> Result<&'a mut Notification> {
+    if handle.is_null() {
+        return Err(invalid("`notification` is null"));
+    }
+    // SAFETY: live; only this field is borrowed.
+    Ok(unsafe { &mut *(&raw mut (*handle).inner) })
+}
 
 /// The system call. Valid until the handle is received into or freed; NULL for NULL.
 ///
@@ -26,7 +87,7 @@ pub unsafe extern "C" fn unotify_notification_request(
 ) -> *const unotify_request {
     infallible(std::ptr::null(), || {
         // SAFETY: the caller's promise.
-        unsafe { notification.as_ref() }.map_or(std::ptr::null(), |n| n.0.request())
+        unsafe { notification.as_ref() }.map_or(std::ptr::null(), |n| n.inner.request())
     })
 }
 
@@ -40,7 +101,8 @@ pub unsafe extern "C" fn unotify_notification_listener_data(
 ) -> *mut c_void {
     infallible(std::ptr::null_mut(), || {
         // SAFETY: the caller's promise.
-        unsafe { notification.as_ref() }.map_or(std::ptr::null_mut(), |n| n.0.tag() as *mut c_void)
+        unsafe { notification.as_ref() }
+            .map_or(std::ptr::null_mut(), |n| n.inner.tag() as *mut c_void)
     })
 }
 
@@ -56,11 +118,7 @@ pub unsafe extern "C" fn unotify_notification_is_valid(
     notification: *mut unotify_notification,
 ) -> unotify_status {
     // SAFETY: the caller's promise.
-    call(|| {
-        unsafe { exclusive(notification, "notification") }?
-            .0
-            .check_valid()
-    })
+    call(|| unsafe { inner(notification) }?.check_valid())
 }
 
 /// Lets the call return `value`. Values from -4095 to -1 are errors to the target's C library.
@@ -75,11 +133,7 @@ pub unsafe extern "C" fn unotify_notification_reply_value(
     value: i64,
 ) -> unotify_status {
     // SAFETY: the caller's promise.
-    call(|| {
-        unsafe { exclusive(notification, "notification") }?
-            .0
-            .reply_value(value)
-    })
+    call(|| unsafe { inner(notification) }?.reply_value(value))
 }
 
 /// Lets the call fail with `errnum`, a **positive** error number such as `EPERM`.
@@ -95,11 +149,7 @@ pub unsafe extern "C" fn unotify_notification_reply_error(
     errnum: i32,
 ) -> unotify_status {
     // SAFETY: the caller's promise.
-    call(|| {
-        unsafe { exclusive(notification, "notification") }?
-            .0
-            .reply_error(errnum)
-    })
+    call(|| unsafe { inner(notification) }?.reply_error(errnum))
 }
 
 /// Lets the kernel carry out the call as if there were no filter
@@ -116,20 +166,32 @@ pub unsafe extern "C" fn unotify_notification_reply_continue(
     notification: *mut unotify_notification,
 ) -> unotify_status {
     // SAFETY: the caller's promise.
-    call(|| {
-        unsafe { exclusive(notification, "notification") }?
-            .0
-            .reply_continue()
-    })
+    call(|| unsafe { inner(notification) }?.reply_continue())
 }
 
 /// Frees a notification; NULL is nothing. If nobody has answered it, the target gets the fallback
 /// error: `ENOSYS` unless another one was chosen. Never waits for the target.
 ///
 /// # Safety
-/// `notification` is NULL or a live handle that is not used again.
+/// `notification` is NULL or a live handle that is not used again (but by a handler's caller).
 #[no_mangle]
 pub unsafe extern "C" fn unotify_notification_free(notification: *mut unotify_notification) {
-    // SAFETY: the caller's promise.
-    infallible((), || drop(unsafe { reclaim(notification) }));
+    infallible((), || {
+        // SAFETY: the caller's promise.
+        let Ok(lent) = (unsafe { inner(notification) }) else {
+            return;
+        };
+        // SAFETY: live, and this field is shared by all.
+        let tenure = unsafe { &(*notification).tenure };
+        if tenure.load(Ordering::SeqCst) != OWNED {
+            lent.settle();
+            let back = tenure.compare_exchange(LENT, RETURNED, Ordering::SeqCst, Ordering::SeqCst);
+            if back != Err(OWNED) {
+                return;
+            }
+            // Deferred in this very moment.
+        }
+        // SAFETY: it is the caller's to free.
+        drop(unsafe { reclaim(notification) });
+    });
 }

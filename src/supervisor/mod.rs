@@ -259,9 +259,10 @@ impl Core {
     /// Gives everything that is pending the fallback error.
     fn drain(&self) {
         for entry in self.listeners.all() {
-            let Ok(mut notification) = Notification::empty(&entry.shared) else {
+            let Ok(mut notification) = Notification::vacant() else {
                 return;
             };
+            notification.rebind(&entry.shared);
             while entry.shared.readable() && notification.fill().is_ok() {
                 self.counters.received();
                 notification.settle();

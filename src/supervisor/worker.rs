@@ -162,8 +162,11 @@ impl<'a> Worker<'a> {
                 notification.rebind(&entry.shared);
                 notification
             }
-            empty => match Notification::empty(&entry.shared) {
-                Ok(new) => empty.insert(new),
+            none => match Notification::vacant() {
+                Ok(mut new) => {
+                    new.rebind(&entry.shared);
+                    none.insert(new)
+                }
                 Err(_) => {
                     core.listeners.remove(entry.key);
                     return false;

@@ -1,0 +1,463 @@
+//! `unotify_supervisor`: the mirror of `supervisor/`.
+
+use super::boundary::{
+    call, exclusive, infallible, invalid, options, reclaim, shared, unotify_status, utf8, Options,
+    Out,
+};
+use super::listener::unotify_listener;
+use super::notification::unotify_notification;
+use crate::error::Result;
+use crate::kernel::Errno;
+use crate::notification::Notification;
+use crate::supervisor::{HandlerFlags, Supervisor, SupervisorOptions, Verdict};
+use std::cell::Cell;
+use std::ffi::{c_char, c_void};
+use std::os::fd::{AsFd, AsRawFd};
+
+/// The handler answered, or leaves the answer to the fallback error.
+pub const UNOTIFY_HANDLED: i32 = 0;
+/// The notification is the handler's from now on, to answer and free from any thread.
+pub const UNOTIFY_DEFERRED: i32 = 1;
+/// The handler does not want it: the default handler is asked, then it gets the fallback error.
+pub const UNOTIFY_NOT_HANDLED: i32 = 2;
+
+/// The handler waits for something: with several workers another one receives meanwhile.
+pub const UNOTIFY_HANDLER_BLOCKING: u32 = HandlerFlags::BLOCKING.bits();
+
+/// The run goes on when there is no listener (any more), until stopped.
+pub const UNOTIFY_SUPERVISOR_KEEP_RUNNING: u32 = 1;
+/// When stopped, what is pending on the listeners gets the fallback error.
+pub const UNOTIFY_SUPERVISOR_DRAIN_ON_STOP: u32 = 2;
+
+/// Handles a notification and returns `UNOTIFY_HANDLED`, `UNOTIFY_DEFERRED` or
+/// `UNOTIFY_NOT_HANDLED`; any other number counts as `UNOTIFY_HANDLED`. `data` is what it was
+/// registered with.
+///
+/// The notification is lent for the call: freeing it before `UNOTIFY_DEFERRED` was returned only
+/// answers it. An unanswered one gets the fallback error. The handler must not throw an exception
+/// or jump out: that ends the program.
+pub type unotify_handler =
+    Option<unsafe extern "C" fn(notification: *mut unotify_notification, data: *mut c_void) -> i32>;
+
+/// Serves listeners. All functions but `unotify_supervisor_free` may be called from any thread at
+/// any time.
+#[derive(Debug)]
+pub struct unotify_supervisor(Supervisor);
+
+/// How a supervisor is to work. Zero is the default everywhere.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct unotify_supervisor_opts {
+    /// `sizeof(unotify_supervisor_opts)`.
+    pub size: usize,
+    /// How many handlers may run at the same time, at most 1024. 0 is 1: they never overlap.
+    pub max_workers: u32,
+    /// The error number, positive, for notifications that nobody answers. 0 is `ENOSYS`.
+    pub fallback_errno: i32,
+    /// `UNOTIFY_SUPERVISOR_*`.
+    pub flags: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+// SAFETY: `repr(C)`, begins with `size`, integers only, without padding.
+unsafe impl Options for unotify_supervisor_opts {
+    const NAME: &'static str = "unotify_supervisor_opts";
+
+    fn zeroed() -> Self {
+        unotify_supervisor_opts {
+            size: size_of::<Self>(),
+            max_workers: 0,
+            fallback_errno: 0,
+            flags: 0,
+            reserved: 0,
+        }
+    }
+}
+
+impl unotify_supervisor_opts {
+    fn check(self) -> Result<SupervisorOptions> {
+        const KNOWN: u32 = UNOTIFY_SUPERVISOR_KEEP_RUNNING | UNOTIFY_SUPERVISOR_DRAIN_ON_STOP;
+        if self.flags & !KNOWN != 0 || self.reserved != 0 {
+            return Err(invalid(format!(
+                "`unotify_supervisor_opts.flags` has unknown bits: {:#x}",
+                self.flags & !KNOWN
+            )));
+        }
+        let default = SupervisorOptions::default();
+        Ok(SupervisorOptions {
+            max_workers: match self.max_workers {
+                0 => default.max_workers,
+                n => n as usize,
+            },
+            fallback_errno: match self.fallback_errno {
+                0 => default.fallback_errno,
+                n => n,
+            },
+            keep_running: self.flags & UNOTIFY_SUPERVISOR_KEEP_RUNNING != 0,
+            drain_on_stop: self.flags & UNOTIFY_SUPERVISOR_DRAIN_ON_STOP != 0,
+        })
+    }
+}
+
+/// What a supervisor has done since it was made.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct unotify_stats {
+    /// `sizeof(unotify_stats)`, set by the caller: no more than that is written.
+    pub size: usize,
+    /// Notifications received.
+    pub received: u64,
+    /// Answered with a value.
+    pub values: u64,
+    /// Answered with an error by a handler.
+    pub errors: u64,
+    /// Continued.
+    pub continued: u64,
+    /// Answered with a descriptor.
+    pub fds: u64,
+    /// Answered with the fallback error, as nobody else did.
+    pub fallbacks: u64,
+    /// Gone before they were answered.
+    pub gone: u64,
+    /// Deferred by handlers.
+    pub deferred: u64,
+    /// Of these, not freed so far.
+    pub deferred_outstanding: u64,
+    /// Handlers that panicked (in Rust).
+    pub panics: u64,
+    /// Listeners served now.
+    pub listeners: u64,
+    /// Worker threads now, the one that runs included.
+    pub workers: u64,
+    /// The most there ever were.
+    pub workers_max: u64,
+    /// The longest time one handler took, in nanoseconds.
+    pub slowest_handler_ns: u64,
+}
+
+/// Makes a supervisor. `opts` of NULL is the defaults.
+///
+/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` for options out of range; `UNOTIFY_ERR_UNSUPPORTED` for
+/// options of a later version; `UNOTIFY_ERR_SYSTEM` when the process is out of descriptors.
+///
+/// # Safety
+/// `opts` is NULL or as long as its `size` says; `out` is NULL or valid for writing.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_supervisor_new(
+    opts: *const unotify_supervisor_opts,
+    out: *mut *mut unotify_supervisor,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let out = unsafe { Out::new(out, "out") }?;
+        // SAFETY: the caller's promise.
+        let opts = unsafe { options(opts) }?.check()?;
+        out.put_boxed(unotify_supervisor(Supervisor::new(opts)?));
+        Ok(())
+    })
+}
+
+/// Serves one more listener, also while running, and takes ownership of it. `data` is what
+/// `unotify_notification_listener_data` gives for its notifications.
+///
+/// Errors: `UNOTIFY_ERR_SYSTEM` when the kernel has no room to watch it. The listener is freed
+/// then too; only after `UNOTIFY_ERR_INVALID_ARGUMENT` it remains the caller's.
+///
+/// # Safety
+/// `supervisor` and `listener` are NULL or live handles; `listener` is not used again.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_supervisor_add_listener(
+    supervisor: *const unotify_supervisor,
+    listener: *mut unotify_listener,
+    data: *mut c_void,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let supervisor = &unsafe { shared(supervisor, "supervisor") }?.0;
+        // SAFETY: the caller's promise.
+        let listener = unsafe { reclaim(listener) }.ok_or_else(|| invalid("`listener` is null"))?;
+        supervisor.add_listener(listener.0, data as usize)
+    })
+}
+
+/// A C function and its data, which the caller has promised to keep usable from any thread.
+#[derive(Clone, Copy)]
+struct Callback {
+    function: unsafe extern "C" fn(*mut unotify_notification, *mut c_void) -> i32,
+    data: *mut c_void,
+}
+
+// SAFETY: the documentation of `unotify_supervisor_on` says that the handler runs on any thread.
+unsafe impl Send for Callback {}
+// SAFETY: likewise, and with several workers on several at once.
+unsafe impl Sync for Callback {}
+
+thread_local! {
+    /// A handle for the next notification that this thread shows to C, so that none is allocated.
+    static SPARE: Cell<Option<Box<unotify_notification>>> = const { Cell::new(None) };
+}
+
+impl Callback {
+    /// Lends the notification to C in a handle of its own.
+    fn call(self, notification: &mut Notification) -> Verdict {
+        let Ok(mut handle) = lend(notification) else {
+            return Verdict::Handled;
+        };
+        handle.lend();
+        let handle = Box::into_raw(handle);
+        // SAFETY: the handler's promise; the handle is live.
+        let verdict = unsafe { (self.function)(handle, self.data) };
+        if verdict == UNOTIFY_DEFERRED {
+            // Counted first, as it may be freed the moment it is deferred.
+            notification.count_deferral(true);
+            // SAFETY: until `defer` succeeds the handle is freed by nobody.
+            if unsafe { unotify_notification::defer(handle) } {
+                return Verdict::Handled;
+            }
+            notification.count_deferral(false);
+        }
+        // SAFETY: it was not deferred, so it is still ours.
+        let mut handle = unsafe { Box::from_raw(handle) };
+        handle.take_back();
+        std::mem::swap(notification, handle.inner());
+        let _ = SPARE.try_with(|spare| spare.set(Some(handle)));
+        match verdict {
+            UNOTIFY_NOT_HANDLED => Verdict::NotHandled,
+            _ => Verdict::Handled,
+        }
+    }
+}
+
+/// Moves a notification into a handle and leaves an empty one in its place.
+fn lend(notification: &mut Notification) -> Result<Box<unotify_notification>> {
+    let spare = SPARE.try_with(Cell::take).ok().flatten();
+    let mut handle = match spare {
+        Some(handle) => handle,
+        None => Box::new(unotify_notification::new(Notification::vacant()?)),
+    };
+    std::mem::swap(notification, handle.inner());
+    notification.share_account(handle.inner());
+    Ok(handle)
+}
+
+/// Sets the handler for a system call, on every architecture that has it. The last one set
+/// counts. `flags` is 0 or `UNOTIFY_HANDLER_BLOCKING`.
+///
+/// The handler runs on any thread of the run, and with `max_workers` above 1 on several at a
+/// time; `data` has to bear that.
+///
+/// Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL`; `UNOTIFY_ERR_INVALID_ARGUMENT`, also while it runs.
+///
+/// # Safety
+/// `supervisor` is NULL or a live handle; `syscall` is NULL or a string; `handler` and `data` are
+/// usable until the supervisor is freed.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_supervisor_on(
+    supervisor: *const unotify_supervisor,
+    syscall: *const c_char,
+    flags: u32,
+    handler: unotify_handler,
+    data: *mut c_void,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let supervisor = &unsafe { shared(supervisor, "supervisor") }?.0;
+        // SAFETY: the caller's promise.
+        let syscall = unsafe { utf8(syscall, "syscall") }?;
+        let callback = callback(handler, data)?;
+        supervisor.on(syscall, handler_flags(flags)?, move |n| callback.call(n))
+    })
+}
+
+/// Sets the handler for every system call that has none, or whose handler returned
+/// `UNOTIFY_NOT_HANDLED`. See `unotify_supervisor_on`.
+///
+/// # Safety
+/// As `unotify_supervisor_on`.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_supervisor_on_default(
+    supervisor: *const unotify_supervisor,
+    handler: unotify_handler,
+    data: *mut c_void,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let supervisor = &unsafe { shared(supervisor, "supervisor") }?.0;
+        let callback = callback(handler, data)?;
+        supervisor.on_default(HandlerFlags::empty(), move |n| callback.call(n))
+    })
+}
+
+fn callback(handler: unotify_handler, data: *mut c_void) -> Result<Callback> {
+    let function = handler.ok_or_else(|| invalid("`handler` is null"))?;
+    Ok(Callback { function, data })
+}
+
+fn handler_flags(flags: u32) -> Result<HandlerFlags> {
+    HandlerFlags::from_bits(flags)
+        .ok_or_else(|| invalid(format!("`flags` has unknown bits: {flags:#x}")))
+}
+
+/// Serves the listeners on this thread, until stopped or until the last listener closes.
+///
+/// Errors: `UNOTIFY_ERR_STOPPED` when stopped; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs
+/// already; what the kernel said of a listener that broke, after the others were served.
+///
+/// # Safety
+/// `supervisor` is NULL or a live handle.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_supervisor_run(
+    supervisor: *const unotify_supervisor,
+) -> unotify_status {
+    // SAFETY: the caller's promise.
+    call(|| unsafe { shared(supervisor, "supervisor") }?.0.run())
+}
+
+/// Does what `unotify_supervisor_run` does in the background. Its threads block all signals but
+/// the library's own.
+///
+/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already or was not joined;
+/// `UNOTIFY_ERR_SYSTEM` when the process can have no more threads.
+///
+/// # Safety
+/// `supervisor` is NULL or a live handle.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_supervisor_start(
+    supervisor: *const unotify_supervisor,
+) -> unotify_status {
+    // SAFETY: the caller's promise.
+    call(|| unsafe { shared(supervisor, "supervisor") }?.0.start())
+}
+
+/// Ends the run at hand, or else the next one at once. Handlers that are at work finish; what was
+/// received is answered. May be called from any thread, from a handler and from a signal handler.
+///
+/// # Safety
+/// `supervisor` is NULL or a live handle.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_supervisor_stop(
+    supervisor: *const unotify_supervisor,
+) -> unotify_status {
+    // SAFETY: the caller's promise.
+    let Some(supervisor) = (unsafe { supervisor.as_ref() }) else {
+        return call(|| Err(invalid("`supervisor` is null")));
+    };
+    let errno = Errno::last();
+    supervisor.0.stop();
+    // A signal handler must leave it as it was.
+    errno.set();
+    unotify_status::Ok
+}
+
+/// Waits for the end of what `unotify_supervisor_start` began, and returns how it ended.
+///
+/// Errors: as `unotify_supervisor_run`; `UNOTIFY_ERR_INVALID_ARGUMENT` when it was not started.
+///
+/// # Safety
+/// `supervisor` is NULL or a live handle.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_supervisor_join(
+    supervisor: *const unotify_supervisor,
+) -> unotify_status {
+    // SAFETY: the caller's promise.
+    call(|| unsafe { shared(supervisor, "supervisor") }?.0.join())
+}
+
+/// A descriptor for an event loop, which remains the supervisor's; -1 for NULL. It polls readable
+/// when `unotify_supervisor_dispatch` has something to do.
+///
+/// # Safety
+/// `supervisor` is NULL or a live handle.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_supervisor_fd(supervisor: *const unotify_supervisor) -> i32 {
+    infallible(-1, || {
+        // SAFETY: the caller's promise.
+        unsafe { supervisor.as_ref() }.map_or(-1, |s| s.0.as_fd().as_raw_fd())
+    })
+}
+
+/// Handles what is there, at most some dozens of notifications, without blocking. Handlers run on
+/// this thread.
+///
+/// Errors: `UNOTIFY_ERR_STOPPED` once after `unotify_supervisor_stop`; `UNOTIFY_ERR_CLOSED` when
+/// the last listener has closed; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already.
+///
+/// # Safety
+/// `supervisor` is NULL or a live handle.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_supervisor_dispatch(
+    supervisor: *const unotify_supervisor,
+) -> unotify_status {
+    // SAFETY: the caller's promise.
+    call(|| {
+        unsafe { shared(supervisor, "supervisor") }?
+            .0
+            .dispatch()
+            .map(drop)
+    })
+}
+
+/// What it has done so far. The caller sets `stats->size` first; what this version does not know
+/// of a larger structure is left alone.
+///
+/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` for NULL or a `size` below that of one counter.
+///
+/// # Safety
+/// `supervisor` is NULL or a live handle; `stats` is NULL or as long as its `size` says.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_supervisor_stats(
+    supervisor: *const unotify_supervisor,
+    stats: *mut unotify_stats,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let now = unsafe { shared(supervisor, "supervisor") }?.0.stats();
+        // SAFETY: the caller's promise, for the first field.
+        let size = *unsafe { exclusive(stats.cast::<usize>(), "stats") }?;
+        if size < 2 * size_of::<usize>() {
+            return Err(invalid(format!(
+                "`unotify_stats.size` is {size}; set it to sizeof the structure"
+            )));
+        }
+        let full = unotify_stats {
+            size,
+            received: now.received,
+            values: now.values,
+            errors: now.errors,
+            continued: now.continued,
+            fds: now.fds,
+            fallbacks: now.fallbacks,
+            gone: now.gone,
+            deferred: now.deferred,
+            deferred_outstanding: now.deferred_outstanding,
+            panics: now.panics,
+            listeners: now.listeners,
+            workers: now.workers,
+            workers_max: now.workers_max,
+            slowest_handler_ns: now.slowest_handler.as_nanos() as u64,
+        };
+        let known = size.min(size_of::<unotify_stats>());
+        // SAFETY: both are at least `known` bytes long.
+        unsafe {
+            std::ptr::copy_nonoverlapping(
+                (&raw const full).cast::<u8>(),
+                stats.cast::<u8>(),
+                known,
+            );
+        }
+        Ok(())
+    })
+}
+
+/// Frees a supervisor; NULL is nothing. A run in the background is stopped first, and the handlers
+/// at work are waited for; a run on another thread must have returned. Not from a handler. Its
+/// listeners are freed with it. Deferred notifications remain usable.
+///
+/// # Safety
+/// `supervisor` is NULL or a live handle that is not used again.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_supervisor_free(supervisor: *mut unotify_supervisor) {
+    // SAFETY: the caller's promise.
+    infallible((), || drop(unsafe { reclaim(supervisor) }));
+}
