@@ -1,6 +1,7 @@
 //! One table of what can go wrong, and the errors made from it.
 
 use crate::kernel::Errno;
+use crate::scmp::error::ErrorKind;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -212,7 +213,10 @@ pub struct Error {
 }
 
 /// What the library's own calls return.
-pub type Result<T> = std::result::Result<T, Error>;
+///
+/// The second parameter is there for programs that import everything of this crate, and write
+/// `Result<(), Box<dyn std::error::Error>>`.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// An error the kernel had no part in.
@@ -277,6 +281,20 @@ impl std::error::Error for Error {}
 impl From<SeccompError> for Error {
     /// libseccomp's error in this library's terms.
     fn from(error: SeccompError) -> Self {
+        let own = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<Error>());
+        if let Some(own) = own {
+            return own.clone();
+        }
+        match error.kind() {
+            ErrorKind::UnknownSyscall(_) => {
+                return Error::new(Status::UnknownSyscall, error.to_string())
+            }
+            ErrorKind::UnknownArch(_) | ErrorKind::InvalidArch(_) => {
+                return Error::new(Status::UnknownArch, error.to_string())
+            }
+            ErrorKind::TooOld(_) => return Error::new(Status::Unsupported, error.to_string()),
+            _ => {}
+        }
         let errno = error.sysrawrc().map_or(libc::EINVAL, i32::abs);
         // libseccomp says EDOM for what fits no architecture of the filter, EFAULT for its own
         // inner failures, ECANCELED for a refusal of the kernel.

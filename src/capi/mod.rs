@@ -6,7 +6,9 @@
 #![allow(non_camel_case_types)] // the names are C's
 #![allow(unreachable_pub)] // reached by the linker
 
+mod arch;
 mod boundary;
+mod filter;
 mod listener;
 mod notification;
 mod status;

@@ -15,8 +15,8 @@ pub enum ScmpAction {
     KillThread,
     /// Sends the thread a `SIGSYS` it can catch; the call is not made.
     Trap,
-    /// The call fails with this (positive) error number. The kernel keeps the low 16 bits, and
-    /// takes 4095 for anything above it.
+    /// The call fails with this (positive) error number, up to 4094; with 0 it returns 0 without
+    /// being made.
     Errno(i32),
     /// Parks the thread and notifies the supervisor, who answers for the kernel.
     Notify,

@@ -65,7 +65,7 @@ macro_rules! archs {
                 match constant {
                     "SCMP_ARCH_NATIVE" => Ok(Self::Native),
                     $($constant => Ok(Self::$variant),)+
-                    _ => Err(SeccompError::unknown_name("architecture", constant)),
+                    _ => Err(SeccompError::new(ErrorKind::UnknownArch(constant.to_owned()))),
                 }
             }
         }
@@ -158,7 +158,7 @@ impl ScmpArch {
             .iter()
             .copied()
             .find(|arch| arch.name() == name)
-            .ok_or_else(|| SeccompError::unknown_name("architecture", name))
+            .ok_or_else(|| SeccompError::new(ErrorKind::UnknownArch(name.to_owned())))
     }
 
     /// libseccomp's short name for it, such as `"x86_64"`; for [`Native`](Self::Native) the name

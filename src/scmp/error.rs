@@ -85,6 +85,8 @@ pub(crate) enum ErrorKind {
     InvalidArch(u32),
     /// No action has this value.
     InvalidAction(u32),
+    /// No architecture has this name.
+    UnknownArch(String),
     /// No such thing (`what`) has this name.
     UnknownName { what: &'static str, name: String },
     /// No system call has this name or number; the sentence says which and where.
@@ -151,7 +153,6 @@ impl SeccompError {
     }
 
     /// What kind of failure it is.
-    #[allow(dead_code)] // asked by the status mapping
     pub(crate) fn kind(&self) -> &ErrorKind {
         &self.kind
     }
@@ -215,6 +216,7 @@ impl fmt::Display for SeccompError {
         match &self.kind {
             ErrorKind::Errno(errno) => errno.fmt(f),
             ErrorKind::Raw(rc) => std::io::Error::from_raw_os_error(rc.saturating_neg()).fmt(f),
+            ErrorKind::UnknownArch(name) => write!(f, "unknown architecture `{name}`"),
             ErrorKind::InvalidArch(value) => write!(f, "unknown architecture {value:#x}"),
             ErrorKind::InvalidAction(value) => write!(f, "unknown action {value:#x}"),
             ErrorKind::UnknownName { what, name } => write!(f, "unknown {what} `{name}`"),

@@ -11,6 +11,9 @@ use std::ptr::NonNull;
 /// What the `seccomp_arch_*` calls return for "there already" and for "not there".
 const NOTHING_TO_DO: i32 = -libc::EEXIST;
 
+/// The greatest error number libseccomp takes in an action, one less than the kernel's.
+const MAX_ERRNO: i32 = 4094;
+
 /// A filter in the making: a default action, architectures, and rules.
 ///
 /// ```
@@ -185,8 +188,9 @@ impl ScmpFilterContext {
     /// # Errors
     ///
     /// `EACCES` when `action` is the filter's default action; `EINVAL` when an argument number
-    /// is above 5 or comes twice, and when the running kernel lacks the action; `EEXIST` for a
-    /// rule at odds with an earlier one; `EDOM` when no architecture is left in the filter.
+    /// is above 5 or comes twice, when the action's error number is not 0 to 4094, and when the
+    /// running kernel lacks the action; `EEXIST` for a rule at odds with an earlier one; `EDOM`
+    /// when no architecture is left in the filter.
     ///
     /// ```
     /// use unotify::{scmp_cmp, ScmpAction, ScmpFilterContext, ScmpSyscall};
@@ -373,6 +377,12 @@ type AddArray = unsafe extern "C" fn(
 /// Says why libseccomp refused a rule, where its number alone is a riddle.
 fn explain_rule(error: SeccompError, rc: i32, action: ScmpAction) -> SeccompError {
     match -rc {
+        libc::EINVAL => match action {
+            ScmpAction::Errno(errno) if !(0..=MAX_ERRNO).contains(&errno) => error.because(
+                format!("error number {errno}: libseccomp takes 0 to {MAX_ERRNO}"),
+            ),
+            _ => error,
+        },
         libc::EACCES => error.because(format!(
             "{action:?} is the filter's default action, the rule would change nothing"
         )),
