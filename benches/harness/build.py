@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -97,15 +97,17 @@ def all_programs() -> Programs:
         programs.missing["strace"] = "not installed"
 
     ours = {
-        "unotify-bench": ["unotify-bench.c", "allocations.c"],
+        "receive": ["receive.c", "probe.c"],
+        "supervise": ["supervise.c", "probe.c"],
         "continue-openat": ["continue-openat.c"],
     }
     try:
         link = library()
-        for name, sources in ours.items():
-            programs.path[name] = compile_c(name, sources, *link)
     except RuntimeError as error:
-        for name in ours:
-            programs.path.pop(name, None)
+        return replace(programs, missing={**programs.missing, **dict.fromkeys(ours, str(error))})
+    for name, sources in ours.items():
+        try:
+            programs.path[name] = compile_c(name, sources, *link)
+        except RuntimeError as error:
             programs.missing[name] = str(error)
     return programs

@@ -72,9 +72,9 @@ def all_cases(programs: Programs, plan: Plan, scratch: Path) -> list[Case]:
     wrapped("unsupervised", "target", target()[1:])
     for wake_up in WAKE_UPS:
         supervised(f"loop/{wake_up}", "baseline", f"herd -s {int(wake_up == 'on')}", target())
-    supervised("receive", "unotify-bench", "receive", target())
+    supervised("receive", "receive", "", target())
     for workers in (1, 4, 8, 16):
-        supervised(f"supervisor/{workers}", "unotify-bench", f"supervise -w {workers}", target())
+        supervised(f"supervisor/{workers}", "supervise", f"-w {workers}", target())
 
     for peer in ("libseccomp", "libseccomp-crate", "libseccomp-golang"):
         supervised(f"peer/{peer}", peer, "", target())
@@ -85,7 +85,7 @@ def all_cases(programs: Programs, plan: Plan, scratch: Path) -> list[Case]:
     for idle in IDLE:
         for name, program, options in (
             (f"idle/naive/{idle}", "baseline", f"epoll -s 1 -k {idle + 1}"),
-            (f"idle/unotify/{idle}", "unotify-bench", f"supervise -k {idle + 1}"),
+            (f"idle/unotify/{idle}", "supervise", f"-k {idle + 1}"),
         ):
             supervised(name, program, options, target(), idle)
 
@@ -93,9 +93,9 @@ def all_cases(programs: Programs, plan: Plan, scratch: Path) -> list[Case]:
     sleep = f"-z {SLEEP_US}"
     for name, program, options in (
         ("sleep/naive/8", "baseline", f"mutex -s 1 -w 8 {sleep}"),
-        ("sleep/unotify/1", "unotify-bench", f"supervise {sleep}"),
-        ("sleep/unotify/8", "unotify-bench", f"supervise -w 8 {sleep}"),
-        ("sleep/unotify/8-flagged", "unotify-bench", f"supervise -w 8 -b {sleep}"),
+        ("sleep/unotify/1", "supervise", sleep),
+        ("sleep/unotify/8", "supervise", f"-w 8 {sleep}"),
+        ("sleep/unotify/8-flagged", "supervise", f"-w 8 -b {sleep}"),
     ):
         supervised(name, program, options, target(8, slow=True), every=seldom)
 
@@ -103,7 +103,7 @@ def all_cases(programs: Programs, plan: Plan, scratch: Path) -> list[Case]:
         for workers in WORKERS:
             point = f"{processes}x{workers}"
             command = target(processes)
-            supervised(f"grid/unotify/{point}", "unotify-bench", f"supervise -w {workers}", command,
+            supervised(f"grid/unotify/{point}", "supervise", f"-w {workers}", command,
                        every=seldom)  # fmt: skip
             for kind, wake_up in naive_settings(workers):
                 options = f"{kind} -s {int(wake_up == 'on')} -w {workers}"
