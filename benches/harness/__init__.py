@@ -1,0 +1,1 @@
+"""What scripts/bench is made of: build, cases, measure, requirements, report, plot."""

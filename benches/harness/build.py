@@ -1,0 +1,113 @@
+"""Builds the library, the targets, the baselines and the peers; what cannot be built is left out."""
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BENCHES = ROOT / "benches"
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+OUT = TARGET / "bench"
+C_FLAGS = ["-std=c99", "-O2", "-Wall", "-Wextra", "-pedantic", "-Werror", "-pthread"]
+BUILD_LIMIT_S = 600
+
+
+@dataclass
+class Programs:
+    """Where each program is, by name, and why the missing ones are missing."""
+
+    path: dict[str, str] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+
+
+def run(argv: list[str], env: dict[str, str] | None = None) -> None:
+    """Runs a build step; its output is shown only when it fails."""
+    done = subprocess.run(
+        argv,
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, **(env or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=BUILD_LIMIT_S,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(argv)}\n{done.stdout}")
+
+
+def compile_c(name: str, sources: list[str], *libraries: str) -> str:
+    out = OUT / name
+    paths = [str(BENCHES / source) for source in sources]
+    compiler = os.environ.get("CC", "cc")
+    run([compiler, *C_FLAGS, "-I", str(ROOT / "include"), "-o", str(out), *paths, *libraries])
+    return str(out)
+
+
+def library() -> list[str]:
+    """Builds libunotify; gives the linker's arguments."""
+    if not (ROOT / "include" / "unotify.h").exists():
+        raise RuntimeError("the library has no include/unotify.h")
+    run(["cargo", "build", "--release", "--locked"])
+    release = TARGET / "release"
+    # The soname is not the file's name, so the loader needs a link by that name.
+    soname = OUT / "libunotify.so.0"
+    soname.unlink(missing_ok=True)
+    soname.symlink_to(release / "libunotify.so")
+    return [f"-L{release}", "-lunotify", f"-Wl,-rpath,{OUT}"]
+
+
+def all_programs() -> Programs:
+    OUT.mkdir(parents=True, exist_ok=True)
+    programs = Programs()
+
+    for name in ("target", "launch", "baseline"):
+        programs.path[name] = compile_c(name, [f"{name}.c"])
+
+    def peer(name: str, build: list[str] | None, path: str, env: dict[str, str] | None = None) -> None:
+        try:
+            if build:
+                run(build, env)
+            programs.path[name] = path
+        except (OSError, RuntimeError, subprocess.TimeoutExpired) as error:
+            programs.missing[name] = str(error)
+
+    try:
+        programs.path["libseccomp"] = compile_c("libseccomp", ["peers/libseccomp.c"], "-lseccomp")
+    except RuntimeError as error:
+        programs.missing["libseccomp"] = str(error)
+
+    manifest = str(BENCHES / "peers" / "rust" / "Cargo.toml")
+    cargo = ["cargo", "build", "--release", "--locked", "--manifest-path", manifest]
+    cargo += ["--target-dir", str(OUT / "rust")]
+    for name in ("libseccomp-crate", "greenhook"):
+        peer(name, [*cargo, "--bin", name], str(OUT / "rust" / "release" / name))
+
+    # Debian's package of the Go binding is a GOPATH of sources, not a module.
+    gopath = {"GO111MODULE": "off", "GOPATH": os.environ.get("GOPATH", "/usr/share/gocode")}
+    peer("libseccomp-golang", ["go", "build", "-o", str(OUT / "golang"), "./benches/peers/go"],
+         str(OUT / "golang"), gopath)  # fmt: skip
+
+    if strace := shutil.which("strace"):
+        programs.path["strace"] = strace
+    else:
+        programs.missing["strace"] = "not installed"
+
+    ours = {
+        "receive": ["receive.c", "probe.c"],
+        "supervise": ["supervise.c", "probe.c"],
+        "continue-openat": ["continue-openat.c"],
+    }
+    try:
+        link = library()
+    except RuntimeError as error:
+        return replace(programs, missing={**programs.missing, **dict.fromkeys(ours, str(error))})
+    for name, sources in ours.items():
+        try:
+            programs.path[name] = compile_c(name, sources, *link)
+        except RuntimeError as error:
+            programs.missing[name] = str(error)
+    return programs

@@ -1,0 +1,151 @@
+"""Every measurement there is: its name, what it runs, and how often."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from harness.build import BENCHES, Programs
+
+TARGETS = (1, 2, 4, 16)
+WORKERS = (1, 2, 4)
+KINDS = ("herd", "mutex", "epoll")
+WAKE_UPS = ("on", "off")
+IDLE = (2, 1000)
+PEERS = ("libseccomp", "libseccomp-crate", "libseccomp-golang", "greenhook", "strace")
+WORK = ("compile", "find")
+SLEEP_US = 1000
+
+
+@dataclass(frozen=True)
+class Case:
+    """One measurement. `program` is what it needs built; it joins every `every`-th round."""
+
+    name: str
+    program: str
+    argv: tuple[str, ...]
+    every: int = 1
+    count: Callable[[], float] | None = None  # how many calls were seen, if the run left that behind
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how often to measure."""
+
+    rounds: int
+    seldom: int  # the grid and the real work take part in every `seldom`-th round
+    milliseconds: int
+
+
+FULL = Plan(rounds=21, seldom=3, milliseconds=300)
+QUICK = Plan(rounds=3, seldom=3, milliseconds=100)
+
+
+def naive_settings(workers: int) -> list[tuple[str, str]]:
+    """The (kind, wake-up) of the hand-written loops with that many workers."""
+    kinds = KINDS if workers > 1 else ("herd", "epoll")
+    return [(kind, wake_up) for kind in kinds for wake_up in WAKE_UPS]
+
+
+def all_cases(programs: Programs, plan: Plan, scratch: Path) -> list[Case]:
+    """The cases whose programs could be built, in the order of a round."""
+    cases: list[Case] = []
+    path = programs.path
+
+    def target(processes: int = 1, slow: bool = False) -> list[str]:
+        warm_up = 1 if slow else 1000
+        batch = 1 if slow else 16
+        options = f"-n {processes} -t {plan.milliseconds} -w {warm_up} -b {batch}"
+        return [path["target"], *options.split()]
+
+    def supervised(
+        name: str, program: str, options: str, command: list[str], idle: int = 0, every: int = 1
+    ) -> None:
+        if program in path:
+            argv = [path["launch"], "-i", str(idle), path[program], *options.split(), "--", *command]
+            cases.append(Case(name, program, tuple(argv), every))
+
+    def wrapped(name: str, program: str, options: list[str], every: int = 1) -> None:
+        if program in path:
+            cases.append(Case(name, program, (path[program], *options), every))
+
+    wrapped("unsupervised", "target", target()[1:])
+    for wake_up in WAKE_UPS:
+        supervised(f"loop/{wake_up}", "baseline", f"herd -s {int(wake_up == 'on')}", target())
+    supervised("receive", "receive", "", target())
+    for workers in (1, 4, 8, 16):
+        supervised(f"supervisor/{workers}", "supervise", f"-w {workers}", target())
+
+    for peer in ("libseccomp", "libseccomp-crate", "libseccomp-golang"):
+        supervised(f"peer/{peer}", peer, "", target())
+    wrapped("peer/greenhook", "greenhook", target())
+    strace = ["-f", "--seccomp-bpf", "-o", "/dev/null", "-e"]
+    wrapped("peer/strace", "strace", [*strace, "trace=getppid", *target()])
+
+    for idle in IDLE:
+        for name, program, options in (
+            (f"idle/naive/{idle}", "baseline", f"epoll -s 1 -k {idle + 1}"),
+            (f"idle/unotify/{idle}", "supervise", f"-k {idle + 1}"),
+        ):
+            supervised(name, program, options, target(), idle)
+
+    seldom = plan.seldom
+    sleep = f"-z {SLEEP_US}"
+    for name, program, options in (
+        ("sleep/naive/8", "baseline", f"mutex -s 1 -w 8 {sleep}"),
+        ("sleep/unotify/1", "supervise", sleep),
+        ("sleep/unotify/8", "supervise", f"-w 8 {sleep}"),
+        ("sleep/unotify/8-flagged", "supervise", f"-w 8 -b {sleep}"),
+    ):
+        supervised(name, program, options, target(8, slow=True), every=seldom)
+
+    for processes in TARGETS:
+        for workers in WORKERS:
+            point = f"{processes}x{workers}"
+            command = target(processes)
+            supervised(f"grid/unotify/{point}", "supervise", f"-w {workers}", command,
+                       every=seldom)  # fmt: skip
+            for kind, wake_up in naive_settings(workers):
+                options = f"{kind} -s {int(wake_up == 'on')} -w {workers}"
+                supervised(f"grid/{kind}-{wake_up}/{point}", "baseline", options, command, every=seldom)
+
+    for work, command in real_work(scratch).items():
+        cases.append(Case(f"work/{work}/unsupervised", "", tuple(command), seldom))
+        wrapped(f"work/{work}/strace", "strace", [*strace, "trace=openat", *command], seldom)
+        if "strace" in path:
+            table = scratch / f"{work}.strace"
+            counting = [path["strace"], "-c", "-f", "--seccomp-bpf", "-o", str(table), "-e", "trace=openat"]
+            count = partial(strace_count, table)
+            # Counting takes strace another run, which is not for its time.
+            argv = (*counting, *command)
+            cases.append(Case(f"work/{work}/strace-count", "strace", argv, plan.rounds, count))
+        if "continue-openat" in path:
+            number = scratch / f"{work}.count"
+            argv = (path["continue-openat"], str(number), *command)
+            count = partial(plain_count, number)
+            cases.append(Case(f"work/{work}/unotify", "continue-openat", argv, seldom, count))
+    return cases
+
+
+def plain_count(file: Path) -> float:
+    return float(file.read_text())
+
+
+def strace_count(table: Path) -> float:
+    """The calls column of openat's row in the table that strace -c writes."""
+    rows = (line.split() for line in table.read_text().splitlines())
+    return next(float(row[3]) for row in rows if row and row[-1] == "openat")
+
+
+def real_work(scratch: Path) -> dict[str, list[str]]:
+    """Programs that open many files: a compiler run, and find over a tree made for it."""
+    tree = scratch / "tree"
+    if not tree.exists():
+        for i in range(100):
+            for j in range(100):
+                (tree / str(i) / str(j)).mkdir(parents=True)
+    sources = [str(BENCHES / f"{name}.c") for name in ("target", "launch", "baseline")]
+    return {
+        "compile": ["env", "-C", str(scratch), "cc", "-std=c99", "-O2", "-pthread", "-c", *sources],
+        "find": ["find", str(tree), "-name", "nothing"],
+    }

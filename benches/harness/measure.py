@@ -1,0 +1,131 @@
+"""Runs the cases round after round, so that what disturbs the machine disturbs them all."""
+
+import os
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from harness.cases import Case, Plan
+
+RUN_LIMIT_S = 20
+TRIES = 2  # a case that fails this often is given up
+
+Sample = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The median of a case's rounds, and the quartiles around it."""
+
+    median: float
+    low: float
+    high: float
+
+
+@dataclass
+class Results:
+    """The samples of each case by round, and what went wrong."""
+
+    samples: dict[str, dict[int, Sample]] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def values(self, name: str, key: str) -> list[float]:
+        rounds = self.samples.get(name, {})
+        return [sample[key] for sample in rounds.values() if key in sample]
+
+    def summary(self, name: str, key: str = "ns_per_call") -> Summary | None:
+        values = self.values(name, key)
+        if not values:
+            return None
+        median = statistics.median(values)
+        if len(values) < 3:
+            return Summary(median, min(values), max(values))
+        low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+        return Summary(median, low, high)
+
+    def median(self, name: str, key: str = "ns_per_call") -> float | None:
+        summary = self.summary(name, key)
+        return summary.median if summary else None
+
+    def ratio(self, name: str, base: str, key: str = "ns_per_call") -> float | None:
+        """The median of name/base, each taken within one round, where the machine was the same."""
+        ours, theirs = self.samples.get(name, {}), self.samples.get(base, {})
+        ratios = [
+            ours[i][key] / theirs[i][key]
+            for i in ours.keys() & theirs.keys()
+            if key in ours[i] and key in theirs[i]
+        ]
+        return statistics.median(ratios) if ratios else None
+
+
+def run(argv: tuple[str, ...], limit_s: float = RUN_LIMIT_S) -> str:
+    """Runs a program and all it starts, none of which outlives the limit; gives what it prints."""
+    with subprocess.Popen(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            output, errors = process.communicate(timeout=limit_s)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    if process.returncode:
+        raise RuntimeError(f"exit status {process.returncode}: {errors.strip()[-300:]}")
+    return output
+
+
+def sample(case: Case) -> Sample:
+    start = time.monotonic()
+    output = run(case.argv)
+    taken: Sample = {"seconds": time.monotonic() - start}
+    if case.count:
+        taken["calls"] = case.count()
+    for line in output.splitlines():
+        key, _, value = line.partition(" ")
+        try:
+            taken[key] = float(value)
+        except ValueError:
+            continue
+    return taken
+
+
+def all_rounds(cases: list[Case], plan: Plan, progress: Callable[[str], None]) -> Results:
+    results = Results(samples={case.name: {} for case in cases})
+    failed: dict[str, int] = {}
+    for i in range(plan.rounds):
+        now = [case for case in cases if i % case.every == 0 and failed.get(case.name, 0) < TRIES]
+        for group in groups(now):
+            random.Random(i).shuffle(group)
+            for case in group:
+                progress(f"round {i + 1} of {plan.rounds}: {case.name}")
+                try:
+                    results.samples[case.name][i] = sample(case)
+                except (OSError, RuntimeError, subprocess.TimeoutExpired) as error:
+                    failed[case.name] = failed.get(case.name, 0) + 1
+                    results.failures[case.name] = str(error)
+                    print(f"\n{case.name}: {error}", file=sys.stderr)
+    return results
+
+
+def groups(cases: list[Case]) -> list[list[Case]]:
+    """Cases that are compared with each other run next to each other: by point of the grid, and by
+    the first word of the name otherwise, with the loop, the supervisor and the peers as one."""
+    found: dict[str, list[Case]] = {}
+    for case in cases:
+        words = case.name.split("/")
+        key = words[0]
+        if key == "grid":
+            key = words[2]
+        elif key not in ("sleep", "work"):
+            key = "calls"
+        found.setdefault(key, []).append(case)
+    return list(found.values())

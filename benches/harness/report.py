@@ -1,0 +1,208 @@
+"""Writes the figures down: docs/benchmarks.md."""
+
+import os
+import platform
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+from harness.build import Programs
+from harness.cases import IDLE, SLEEP_US, TARGETS, WORK, WORKERS, Plan
+from harness.measure import Results, Summary
+from harness.requirements import Verdict, all_verdicts, best_naive, grid_ratios
+
+CALLS = [
+    ("unsupervised", "unsupervised"),
+    ("libunotify, receive and reply", "receive"),
+    ("libunotify, supervisor", "supervisor/1"),
+    ("libunotify, max_workers 4", "supervisor/4"),
+    ("libunotify, max_workers 8", "supervisor/8"),
+    ("libunotify, max_workers 16", "supervisor/16"),
+    ("loop by hand, sync wake-up", "loop/on"),
+    ("loop by hand", "loop/off"),
+    ("libseccomp's Go binding", "peer/libseccomp-golang"),
+    ("libseccomp crate", "peer/libseccomp-crate"),
+    ("libseccomp's C API", "peer/libseccomp"),
+    ("greenhook crate", "peer/greenhook"),
+    ("strace --seccomp-bpf", "peer/strace"),
+]
+
+INTRODUCTION = """\
+# Benchmarks
+
+`scripts/bench` measured everything here in one go and wrote this page. What is measured is the time
+between a target's `getppid` and its return, when a seccomp filter notifies a supervisor of that call
+and the supervisor answers with a value. The *baseline* is the loop one would write by hand in C, with
+nothing to it but `memset`, `RECV` and `SEND`, and synchronous wake-up on.
+
+All supervisors serve the same target, under the same filter, handed the same way (`benches/launch.c`);
+`greenhook` and `strace` insist on their own filter. Each comes as it is: no peer's options are set, nor
+libunotify's unless the row says so. The cases of a round run one after the other, in an order that
+changes from round to round; a figure is the median of the rounds, the spread its quartiles, and a ratio
+the median of the ratios within each round.
+
+![Time per call](benchmarks.svg)
+"""
+
+LOOPS = """\
+The loops by hand are those of `benches/baseline.c`: a herd that blocks in `RECV` together, one
+receiver at a time behind a mutex, and an exclusive epoll for each worker; each with synchronous
+wake-up on and off. The best of them, which is another from point to point, is what libunotify
+is compared with, and libunotify is left to choose by itself.
+"""
+
+REAL_WORK = """\
+Each `openat` of a compiler run, and of `find` over ten thousand directories, is seen by the
+supervisor, which lets it continue; strace's output goes to `/dev/null`.
+"""
+
+
+def how_much(plan: Plan) -> str:
+    seldom = "the grid, the sleeping handlers and the real work"
+    return f"{plan.rounds} rounds of {plan.milliseconds} ms a run, {plan.rounds // plan.seldom} for {seldom}"
+
+
+def machine() -> list[str]:
+    """What the figures depend on, and nothing that tells whose machine it is."""
+    cpu = "unknown"
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            cpu = line.partition(":")[2].strip()
+            break
+    flags = Path("/proc/cpuinfo").read_text()
+    virtual = " (virtual machine)" if " hypervisor" in flags else ""
+    kernel = ".".join(platform.release().split(".")[:3]).partition("-")[0]
+    facts = [
+        f"processor: {cpu}, {os.cpu_count()} cores{virtual}",
+        f"kernel: Linux {kernel}, {platform.machine()}",
+    ]
+    for command in ("cc --version", "rustc --version", "pkg-config --modversion libseccomp",
+                    "go version", "strace --version"):  # fmt: skip
+        try:
+            words = command.split()
+            done = subprocess.run(words, capture_output=True, text=True, timeout=10, check=True)
+            name = words[-1] if words[0] == "pkg-config" else words[0]
+            facts.append(f"{name}: {done.stdout.splitlines()[0]}")
+        except (OSError, subprocess.SubprocessError, IndexError):
+            continue
+    return facts
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    head = list(head)
+    ruled = ["---", *("---:" for _ in head[1:])]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (head, ruled, *rows)) + "\n"
+
+
+def microseconds(summary: Summary | None) -> tuple[str, str]:
+    if summary is None:
+        return "not measured", ""
+    low, high = summary.low / 1e3, summary.high / 1e3
+    return f"{summary.median / 1e3:.2f}", f"{low:.2f} to {high:.2f}"
+
+
+def times(ratio: float | None) -> str:
+    return "" if ratio is None else f"{ratio:.2f}x"
+
+
+def requirements(verdicts: list[Verdict]) -> str:
+    word = {True: "PASS", False: "MISS", None: "NOT MEASURED"}
+    return table(
+        ("what", "must", "measured", "verdict"),
+        ((v.what, v.must, v.measured, word[v.met]) for v in verdicts),
+    )
+
+
+def against_baseline(results: Results, rows: Iterable[tuple[str, str]]) -> str:
+    return table(
+        ("supervisor", "µs per call", "spread", "to the baseline"),
+        (
+            (label, *microseconds(results.summary(name)), times(results.ratio(name, "loop/on")))
+            for label, name in rows
+        ),
+    )
+
+
+def grid(results: Results) -> str:
+    ratios = grid_ratios(results)
+    rows = []
+    for processes in TARGETS:
+        for workers in WORKERS:
+            best = best_naive(results, processes, workers)
+            ours, spread = microseconds(results.summary(f"grid/unotify/{processes}x{workers}"))
+            theirs, _ = microseconds(results.summary(best) if best else None)
+            name = best.split("/")[1].replace("-", ", ") if best else ""
+            rows.append((str(processes), str(workers), ours, spread, theirs, name,
+                         times(ratios[processes, workers])))  # fmt: skip
+    head = ("targets", "workers", "libunotify, µs per call", "spread", "best loop by hand", "which", "ratio")
+    return table(head, rows)
+
+
+def sleeping(results: Results) -> str:
+    one = "sleep/unotify/1"
+    rows = (
+        ("libunotify, one worker", one),
+        ("libunotify, max_workers 8", "sleep/unotify/8"),
+        ("libunotify, max_workers 8, handler flagged blocking", "sleep/unotify/8-flagged"),
+        ("mutex loop by hand, 8 workers", "sleep/naive/8"),
+    )
+    return table(
+        ("supervisor", "µs per call", "spread", "throughput to one worker"),
+        (
+            (label, *microseconds(results.summary(name)), times(results.ratio(one, name)))
+            for label, name in rows
+        ),
+    )
+
+
+def real_work(results: Results) -> str:
+    rows = []
+    for name in WORK:
+        for how in ("unsupervised", "unotify", "strace"):
+            case = f"work/{name}/{how}"
+            counted = f"work/{name}/strace-count" if how == "strace" else case
+            summary = results.summary(case, "seconds")
+            calls = results.median(counted, "calls")
+            rows.append((
+                name,
+                "libunotify" if how == "unotify" else how,
+                f"{summary.median * 1e3:.1f}" if summary else "not measured",
+                f"{summary.low * 1e3:.1f} to {summary.high * 1e3:.1f}" if summary else "",
+                times(results.ratio(case, f"work/{name}/unsupervised", "seconds")),
+                "" if calls is None else f"{calls:.0f}",
+            ))  # fmt: skip
+    head = ("program", "supervisor", "ms", "spread", "slowdown", "openat calls seen")
+    return table(head, rows)
+
+
+def markdown(results: Results, programs: Programs, plan: Plan) -> str:
+    few, many = IDLE
+    idle = [
+        (f"{who}, {count} idle", f"idle/{kind}/{count}")
+        for who, kind in (("libunotify", "unotify"), ("epoll loop by hand, sync wake-up", "naive"))
+        for count in (few, many)
+    ]
+    parts = [
+        INTRODUCTION,
+        "## What it must reach\n",
+        requirements(all_verdicts(results)),
+        "## One target\n",
+        against_baseline(results, CALLS),
+        "## Targets and workers\n",
+        LOOPS,
+        grid(results),
+        f"## Handlers that sleep {SLEEP_US / 1000:g} ms, 8 targets\n",
+        sleeping(results),
+        "## One busy listener beside idle ones\n",
+        against_baseline(results, idle),
+        "## Real work\n",
+        REAL_WORK,
+        real_work(results),
+        "## Where the figures are from\n",
+        "\n".join(f"- {fact}" for fact in [*machine(), how_much(plan)]),
+    ]
+    failures = [f"- {name}: {why}" for name, why in results.failures.items()]
+    failures += [f"- {name}: not built" for name in programs.missing]
+    if failures:
+        parts += ["\n## What could not be measured\n", "\n".join(failures)]
+    return "\n".join(parts).rstrip() + "\n"

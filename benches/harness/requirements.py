@@ -1,0 +1,130 @@
+"""What libunotify must reach, and whether this run shows it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from harness.cases import IDLE, PEERS, TARGETS, WORK, WORKERS, naive_settings
+from harness.measure import Results
+
+KIB = 1024
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One requirement, what was measured, and whether that is enough (None: not measured)."""
+
+    what: str
+    must: str
+    measured: str
+    met: bool | None
+
+
+def judge(
+    what: str,
+    must: str,
+    value: float | None,
+    met: Callable[[float], bool],
+    show: str = "{:.2f}x",
+) -> Verdict:
+    if value is None:
+        return Verdict(what, must, "not measured", None)
+    return Verdict(what, must, show.format(value), met(value))
+
+
+def at_most(what: str, limit: float, value: float | None) -> Verdict:
+    return judge(what, f"at most {limit:.2f}x", value, lambda ratio: ratio <= limit)
+
+
+def at_least(what: str, limit: float, value: float | None) -> Verdict:
+    return judge(what, f"at least {limit:g}x", value, lambda ratio: ratio >= limit)
+
+
+def all_verdicts(results: Results) -> list[Verdict]:
+    few, many = IDLE
+    verdicts = [
+        at_most("one target, C handler, supervisor : baseline loop", 1.05,
+                results.ratio("supervisor/1", "loop/on")),
+        at_most("one target, plain receive and reply : baseline loop", 1.05,
+                results.ratio("receive", "loop/on")),
+        *(
+            at_least(f"faster than {peer}, both as they come", 5,
+                     results.ratio(f"peer/{peer}", "supervisor/1"))
+            for peer in PEERS
+        ),
+        at_most("one target, 16 workers : one worker", 1.10,
+                results.ratio("supervisor/16", "supervisor/1")),
+        at_least("8 targets, handler sleeps 1 ms and is flagged blocking, 8 workers : one", 7.5,
+                 results.ratio("sleep/unotify/1", "sleep/unotify/8-flagged")),
+        at_least("8 targets, handler sleeps 1 ms and is not flagged, 8 workers : one", 7.5,
+                 results.ratio("sleep/unotify/1", "sleep/unotify/8")),
+        grid(results),
+        at_most(f"{many} idle listeners beside the busy one : baseline loop", 1.25,
+                results.ratio(f"idle/unotify/{many}", "loop/on")),
+        at_most(f"{many} idle listeners : {few} idle listeners", 1.05,
+                results.ratio(f"idle/unotify/{many}", f"idle/unotify/{few}")),
+        judge("memory of an idle listener", "under 4 KiB", idle_bytes(results),
+              lambda size: size < 4 * KIB, "{:.0f} bytes"),
+        *(same_calls(results, name) for name in WORK),
+        *(
+            judge(f"heap allocations per notification, {name}", "0",
+                  allocations(results, case), lambda number: number == 0, "{:g}")
+            for name, case in (("receive and reply", "receive"), ("supervisor", "supervisor/1"))
+        ),
+    ]  # fmt: skip
+    return verdicts
+
+
+def best_naive(results: Results, processes: int, workers: int) -> str | None:
+    """The fastest of the hand-written loops at a point of the grid."""
+    names = (f"grid/{k}-{w}/{processes}x{workers}" for k, w in naive_settings(workers))
+    medians = {name: results.median(name) for name in names}
+    known = {name: median for name, median in medians.items() if median is not None}
+    return min(known, key=lambda name: known[name], default=None)
+
+
+def grid_ratios(results: Results) -> dict[tuple[int, int], float | None]:
+    """At each point of the grid, libunotify's time by the best hand-written loop's."""
+    ratios: dict[tuple[int, int], float | None] = {}
+    for processes in TARGETS:
+        for workers in WORKERS:
+            best = best_naive(results, processes, workers)
+            ours = f"grid/unotify/{processes}x{workers}"
+            ratios[processes, workers] = results.ratio(ours, best) if best else None
+    return ratios
+
+
+def grid(results: Results) -> Verdict:
+    what = "grid of targets and workers : best hand-written loop at each point"
+    must = "at most 1.10x at each"
+    ratios = grid_ratios(results)
+    known = {point: ratio for point, ratio in ratios.items() if ratio is not None}
+    if len(known) < len(ratios):
+        return Verdict(what, must, "not measured", None)
+    (processes, workers), worst = max(known.items(), key=lambda item: item[1])
+    within = sum(ratio <= 1.10 for ratio in known.values())
+    measured = f"{within} of {len(known)} points; worst {worst:.2f}x ({processes} targets, {workers} workers)"
+    return Verdict(what, must, measured, within == len(known))
+
+
+def idle_bytes(results: Results) -> float | None:
+    """Peak resident memory with many idle listeners less that with few, for each one more."""
+    few, many = IDLE
+    less = results.median(f"idle/unotify/{few}", "peak_rss_kib")
+    more = results.median(f"idle/unotify/{many}", "peak_rss_kib")
+    return None if less is None or more is None else (more - less) * KIB / (many - few)
+
+
+def same_calls(results: Results, name: str) -> Verdict:
+    ours = results.median(f"work/{name}/unotify", "calls")
+    theirs = results.median(f"work/{name}/strace-count", "calls")
+    what, must = f"openat calls of {name} counted as strace does", "the same"
+    if ours is None or theirs is None:
+        return Verdict(what, must, "not measured", None)
+    return Verdict(what, must, f"{ours:.0f} and {theirs:.0f}", ours == theirs)
+
+
+def allocations(results: Results, case: str) -> float | None:
+    """The most of any round: not one allocation is allowed."""
+    rounds = results.samples.get(case, {}).values()
+    known = [s["allocations"] / s["notifications"] for s in rounds if "allocations" in s]
+    return max(known, default=None)
