@@ -34,6 +34,131 @@
 #include <sys/types.h>
 
 /**
+ * Kill the whole process (`SECCOMP_RET_KILL_PROCESS`).
+ */
+#define UNOTIFY_ACTION_KILL_PROCESS 2147483648
+
+/**
+ * Kill the calling thread (`SECCOMP_RET_KILL_THREAD`).
+ */
+#define UNOTIFY_ACTION_KILL_THREAD 0
+
+/**
+ * Send the thread a `SIGSYS` (`SECCOMP_RET_TRAP`).
+ */
+#define UNOTIFY_ACTION_TRAP 196608
+
+/**
+ * Park the thread and notify the supervisor (`SECCOMP_RET_USER_NOTIF`).
+ */
+#define UNOTIFY_ACTION_NOTIFY 2143289344
+
+/**
+ * Make the call and log it (`SECCOMP_RET_LOG`).
+ */
+#define UNOTIFY_ACTION_LOG 2147221504
+
+/**
+ * Make the call (`SECCOMP_RET_ALLOW`).
+ */
+#define UNOTIFY_ACTION_ALLOW 2147418112
+
+/**
+ * The argument differs from `value`.
+ */
+#define UNOTIFY_COMPARE_NOT_EQUAL 1
+
+/**
+ * The argument is less than `value`.
+ */
+#define UNOTIFY_COMPARE_LESS 2
+
+/**
+ * The argument is at most `value`.
+ */
+#define UNOTIFY_COMPARE_LESS_OR_EQUAL 3
+
+/**
+ * The argument is `value`.
+ */
+#define UNOTIFY_COMPARE_EQUAL 4
+
+/**
+ * The argument is at least `value`.
+ */
+#define UNOTIFY_COMPARE_GREATER_OR_EQUAL 5
+
+/**
+ * The argument is greater than `value`.
+ */
+#define UNOTIFY_COMPARE_GREATER 6
+
+/**
+ * The argument, cut down to the bits of `mask`, is `value`.
+ */
+#define UNOTIFY_COMPARE_MASKED_EQUAL 7
+
+/**
+ * All threads of the process get the filter (with a listener since Linux 5.7).
+ */
+#define UNOTIFY_LOAD_TSYNC 1
+
+/**
+ * The kernel logs every action but allow.
+ */
+#define UNOTIFY_LOAD_LOG 2
+
+/**
+ * Speculative Store Bypass mitigation is left off.
+ */
+#define UNOTIFY_LOAD_SPEC_ALLOW 4
+
+/**
+ * Any signal may interrupt a received call, not only a fatal one.
+ */
+#define UNOTIFY_LOAD_NO_WAIT_KILLABLE 8
+
+/**
+ * Synchronous wake-up is not switched on.
+ */
+#define UNOTIFY_LOAD_NO_SYNC_WAKE_UP 16
+
+/**
+ * no_new_privs stays as it is; loading then takes `CAP_SYS_ADMIN`, unless it is set.
+ */
+#define UNOTIFY_LOAD_KEEP_PRIVS 32
+
+/**
+ * The handler answered, or leaves the answer to the fallback error.
+ */
+#define UNOTIFY_HANDLED 0
+
+/**
+ * The notification is the handler's from now on, to answer and free from any thread.
+ */
+#define UNOTIFY_DEFERRED 1
+
+/**
+ * The handler does not want it: the default handler is asked, then it gets the fallback error.
+ */
+#define UNOTIFY_NOT_HANDLED 2
+
+/**
+ * The handler waits for something: with several workers another one receives meanwhile.
+ */
+#define UNOTIFY_HANDLER_BLOCKING 1
+
+/**
+ * The run goes on when there is no listener (any more), until stopped.
+ */
+#define UNOTIFY_SUPERVISOR_KEEP_RUNNING 1
+
+/**
+ * When stopped, what is pending on the listeners gets the fallback error.
+ */
+#define UNOTIFY_SUPERVISOR_DRAIN_ON_STOP 2
+
+/**
  * What a call came to. The C ABI returns it from every fallible function.
  *
  * 0 is success, every error is negative, and a value keeps its meaning for ever.
@@ -125,6 +250,11 @@ typedef int32_t unotify_status;
 #endif // __cplusplus
 
 /**
+ * A filter in the making. Belongs to one thread at a time and may be handed to another.
+ */
+typedef struct unotify_filter unotify_filter;
+
+/**
  * The supervising end of a filter that notifies. Owns its descriptor.
  *
  * May be shared between threads: all functions but `unotify_listener_free` and
@@ -140,6 +270,156 @@ typedef struct unotify_listener unotify_listener;
  * open.
  */
 typedef struct unotify_notification unotify_notification;
+
+/**
+ * Serves listeners. All functions but `unotify_supervisor_free` may be called from any thread at
+ * any time.
+ */
+typedef struct unotify_supervisor unotify_supervisor;
+
+/**
+ * A condition on an argument of a system call. Arguments are unsigned 64-bit numbers.
+ */
+typedef struct unotify_arg_compare {
+    /**
+     * The number of the argument, 0 to 5.
+     */
+    uint32_t arg;
+    /**
+     * `UNOTIFY_COMPARE_*`.
+     */
+    uint32_t op;
+    /**
+     * What it is compared with.
+     */
+    uint64_t value;
+    /**
+     * For `UNOTIFY_COMPARE_MASKED_EQUAL` the bits that count, otherwise 0.
+     */
+    uint64_t mask;
+} unotify_arg_compare;
+
+/**
+ * How to load a filter. NULL or all zero: no_new_privs is set first, only fatal signals
+ * interrupt a received call and wake-up is synchronous where the kernel has them.
+ */
+typedef struct unotify_load_opts {
+    /**
+     * `sizeof(unotify_load_opts)`.
+     */
+    size_t size;
+    /**
+     * `UNOTIFY_LOAD_*`, or-ed.
+     */
+    uint32_t flags;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
+} unotify_load_opts;
+
+/**
+ * How a supervisor is to work. Zero is the default everywhere.
+ */
+typedef struct unotify_supervisor_opts {
+    /**
+     * `sizeof(unotify_supervisor_opts)`.
+     */
+    size_t size;
+    /**
+     * How many handlers may run at the same time, at most 1024. 0 is 1: they never overlap.
+     */
+    uint32_t max_workers;
+    /**
+     * The error number, positive, for notifications that nobody answers. 0 is `ENOSYS`.
+     */
+    int32_t fallback_errno;
+    /**
+     * `UNOTIFY_SUPERVISOR_*`.
+     */
+    uint32_t flags;
+    /**
+     * Zero.
+     */
+    uint32_t reserved;
+} unotify_supervisor_opts;
+
+/**
+ * Handles a notification and returns `UNOTIFY_HANDLED`, `UNOTIFY_DEFERRED` or
+ * `UNOTIFY_NOT_HANDLED`; any other number counts as `UNOTIFY_HANDLED`. `data` is what it was
+ * registered with.
+ *
+ * The notification is lent for the call: freeing it before `UNOTIFY_DEFERRED` was returned only
+ * answers it. An unanswered one gets the fallback error. The handler must not throw an exception
+ * or jump out: that ends the program.
+ */
+typedef int32_t (*unotify_handler)(struct unotify_notification *notification, void *data);
+
+/**
+ * What a supervisor has done since it was made.
+ */
+typedef struct unotify_stats {
+    /**
+     * `sizeof(unotify_stats)`, set by the caller: no more than that is written.
+     */
+    size_t size;
+    /**
+     * Notifications received.
+     */
+    uint64_t received;
+    /**
+     * Answered with a value.
+     */
+    uint64_t values;
+    /**
+     * Answered with an error by a handler.
+     */
+    uint64_t errors;
+    /**
+     * Continued.
+     */
+    uint64_t continued;
+    /**
+     * Answered with a descriptor.
+     */
+    uint64_t fds;
+    /**
+     * Answered with the fallback error, as nobody else did.
+     */
+    uint64_t fallbacks;
+    /**
+     * Gone before they were answered.
+     */
+    uint64_t gone;
+    /**
+     * Deferred by handlers.
+     */
+    uint64_t deferred;
+    /**
+     * Of these, not freed so far.
+     */
+    uint64_t deferred_outstanding;
+    /**
+     * Handlers that panicked (in Rust).
+     */
+    uint64_t panics;
+    /**
+     * Listeners served now.
+     */
+    uint64_t listeners;
+    /**
+     * Worker threads now, the one that runs included.
+     */
+    uint64_t workers;
+    /**
+     * The most there ever were.
+     */
+    uint64_t workers_max;
+    /**
+     * The longest time one handler took, in nanoseconds.
+     */
+    uint64_t slowest_handler_ns;
+} unotify_stats;
 
 /**
  * The kernel's `struct seccomp_notif`, and the C ABI's `unotify_request`: one system call of a
@@ -215,6 +495,168 @@ const char *unotify_status_message(int32_t status);
 size_t unotify_last_error(char *buf, size_t len);
 
 /**
+ * The architecture the library was compiled for, as an `AUDIT_ARCH_*` value.
+ */
+uint32_t unotify_arch_native(void);
+
+/**
+ * The number of an architecture by libseccomp's name for it, short ("x86_64", "aarch64") or long
+ * ("SCMP_ARCH_X86_64"); "native" is the one unotify_arch_native() gives. It is the kernel's
+ * `AUDIT_ARCH_*` value, except for x32, which the kernel tells from x86_64 by the call's number.
+ *
+ * Errors: `UNOTIFY_ERR_UNKNOWN_ARCH`.
+ *
+ * Requires:
+ * `name` is NULL or a string; `arch` is NULL or valid for writing.
+ */
+unotify_status unotify_arch_from_name(const char *name, uint32_t *arch);
+
+/**
+ * libseccomp's short name of an architecture, such as "x86_64"; NULL for a number that is none.
+ * 0 is the native one. Static.
+ */
+const char *unotify_arch_name(uint32_t arch);
+
+/**
+ * The number that a system call has on `arch` (0: the native architecture).
+ *
+ * Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL` when `arch` has no such call, be it that another has;
+ * `UNOTIFY_ERR_UNKNOWN_ARCH`.
+ *
+ * Requires:
+ * `name` is NULL or a string; `nr` is NULL or valid for writing.
+ */
+unotify_status unotify_syscall_from_name(uint32_t arch, const char *name, int32_t *nr);
+
+/**
+ * Copies the name of the system call that has number `nr` on `arch` (0: the native architecture)
+ * into `buf`, with its NUL. 64 bytes are room enough for every name.
+ *
+ * Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL`; `UNOTIFY_ERR_UNKNOWN_ARCH`; `UNOTIFY_ERR_TOO_LONG` with
+ * `ERANGE` when `len` is too small.
+ *
+ * Requires:
+ * `buf` is NULL or valid for writing `len` bytes.
+ */
+unotify_status unotify_syscall_name(uint32_t arch, int32_t nr, char *buf, size_t len);
+
+/**
+ * The action that makes a call fail with `errnum`, positive, without asking the supervisor
+ * (`SECCOMP_RET_ERRNO`). 0 lets it return 0 without being made. Filters take up to 4094.
+ */
+uint32_t unotify_action_errno(uint16_t errnum);
+
+/**
+ * Makes a filter for the native architecture that does `default_action` (`UNOTIFY_ACTION_*` or
+ * unotify_action_errno()) for every call no rule is for. A call of an architecture the filter
+ * was not told of kills the process: see unotify_filter_add_arch().
+ *
+ * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when the action is none.
+ *
+ * Requires:
+ * `out` is NULL or valid for writing.
+ */
+unotify_status unotify_filter_new(uint32_t default_action, struct unotify_filter **out);
+
+/**
+ * Makes the filter decide about calls of `arch` too (a number from unotify_arch_from_name(); 0
+ * is the native one, which is there already). All architectures come before the first rule, so
+ * that every rule is for all of them.
+ *
+ * Errors: `UNOTIFY_ERR_UNKNOWN_ARCH`; `UNOTIFY_ERR_UNSUPPORTED` when the installed libseccomp
+ * does not know it; `UNOTIFY_ERR_INVALID_ARGUMENT` when there are rules already, or when it has
+ * another byte order than the native one.
+ *
+ * Requires:
+ * `filter` is NULL or a live handle that no other thread uses.
+ */
+unotify_status unotify_filter_add_arch(struct unotify_filter *filter, uint32_t arch);
+
+/**
+ * Does `action` for the calls of this name whose arguments meet all `n` conditions at `cmp`
+ * (NULL if `n` is 0), on every architecture of the filter that has the call.
+ *
+ * Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL` when no architecture of the filter has the call;
+ * `UNOTIFY_ERR_INVALID_ARGUMENT` when the action or a condition is none, an argument comes
+ * twice, the action is the filter's default action, or an earlier rule says otherwise.
+ *
+ * Requires:
+ * `filter` is NULL or a live handle that no other thread uses; `syscall` is NULL or a string;
+ * `cmp` is valid for reading `n` conditions.
+ */
+unotify_status unotify_filter_add_rule(struct unotify_filter *filter,
+                                       uint32_t action,
+                                       const char *syscall,
+                                       const struct unotify_arg_compare *cmp,
+                                       size_t n);
+
+/**
+ * Notifies the supervisor of every call of this name: unotify_filter_add_rule() with
+ * `UNOTIFY_ACTION_NOTIFY` and no condition.
+ *
+ * Errors: as unotify_filter_add_rule().
+ *
+ * Requires:
+ * `filter` is NULL or a live handle that no other thread uses; `syscall` is NULL or a string.
+ */
+unotify_status unotify_filter_notify(struct unotify_filter *filter, const char *syscall);
+
+/**
+ * Copies the filter into `buf` as the program the kernel takes, a `struct sock_filter[]`.
+ * `*len` is the room in `buf` in bytes, and becomes the length of the program. With `buf` NULL
+ * only the length is told.
+ *
+ * Errors: `UNOTIFY_ERR_TOO_LONG` with `ERANGE` when the room is too small: `*len` is then, as
+ * the one exception to results being left alone on failure, the room it takes.
+ *
+ * Requires:
+ * `filter` is NULL or a live handle that no other thread uses; `len` is NULL or valid for
+ * reading and writing; `buf` is NULL or valid for writing `*len` bytes.
+ */
+unotify_status unotify_filter_export_bpf(const struct unotify_filter *filter,
+                                         void *buf,
+                                         size_t *len);
+
+/**
+ * Writes the filter to `fd` as text for people, in libseccomp's Pseudo Filter Code.
+ *
+ * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `fd` is not open for writing; `UNOTIFY_ERR_SYSTEM`
+ * when it cannot be written.
+ *
+ * Requires:
+ * `filter` is NULL or a live handle that no other thread uses.
+ */
+unotify_status unotify_filter_export_pfc(const struct unotify_filter *filter, int32_t fd);
+
+/**
+ * Puts the filter on the calling thread, for good, and yields its listener. The thread is a
+ * target from then on: another thread or process must answer it. The filter may be loaded by
+ * other threads too; each load yields a listener of its own.
+ *
+ * Errors: `UNOTIFY_ERR_BUSY` when the thread's filters have a listener already;
+ * `UNOTIFY_ERR_PERMISSION` with `UNOTIFY_LOAD_KEEP_PRIVS` and neither no_new_privs nor
+ * `CAP_SYS_ADMIN`; `UNOTIFY_ERR_INVALID_ARGUMENT` when a flag is none, or the program is longer
+ * than the 4096 instructions the kernel takes; `UNOTIFY_ERR_UNSUPPORTED` on a kernel before 5.0,
+ * or before 5.7 with `UNOTIFY_LOAD_TSYNC`; `UNOTIFY_ERR_SYSTEM` with `ESRCH` when another thread
+ * has filters of its own.
+ *
+ * Requires:
+ * `filter` is NULL or a live handle that no other thread uses; `opts` is NULL or as long as it
+ * says; `out` is NULL or valid for writing.
+ */
+unotify_status unotify_filter_load(const struct unotify_filter *filter,
+                                   const struct unotify_load_opts *opts,
+                                   struct unotify_listener **out);
+
+/**
+ * Frees a filter; NULL is nothing. What was loaded stays loaded.
+ *
+ * Requires:
+ * `filter` is NULL or a live handle that is not used again.
+ */
+void unotify_filter_free(struct unotify_filter *filter);
+
+/**
  * Makes a listener of a descriptor that came from elsewhere and takes ownership of it. On
  * failure the descriptor remains the caller's, open. Switches synchronous wake-up on where the
  * kernel has it.
@@ -402,11 +844,314 @@ unotify_status unotify_notification_reply_continue(struct unotify_notification *
  * error: `ENOSYS` unless another one was chosen. Never waits for the target.
  *
  * Requires:
- * `notification` is NULL or a live handle that is not used again.
+ * `notification` is NULL or a live handle that is not used again (but by a handler's caller).
  */
 void unotify_notification_free(struct unotify_notification *notification);
 
 /**
+ * Makes a supervisor. `opts` of NULL is the defaults.
+ *
+ * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` for options out of range; `UNOTIFY_ERR_UNSUPPORTED` for
+ * options of a later version; `UNOTIFY_ERR_SYSTEM` when the process is out of descriptors.
+ *
+ * Requires:
+ * `opts` is NULL or as long as its `size` says; `out` is NULL or valid for writing.
+ */
+unotify_status unotify_supervisor_new(const struct unotify_supervisor_opts *opts,
+                                      struct unotify_supervisor **out);
+
+/**
+ * Serves one more listener, also while running, and takes ownership of it. `data` is what
+ * `unotify_notification_listener_data` gives for its notifications.
+ *
+ * Errors: `UNOTIFY_ERR_SYSTEM` when the kernel has no room to watch it. The listener is freed
+ * then too; only after `UNOTIFY_ERR_INVALID_ARGUMENT` it remains the caller's.
+ *
+ * Requires:
+ * `supervisor` and `listener` are NULL or live handles; `listener` is not used again.
+ */
+unotify_status unotify_supervisor_add_listener(const struct unotify_supervisor *supervisor,
+                                               struct unotify_listener *listener,
+                                               void *data);
+
+/**
+ * Sets the handler for a system call, on every architecture that has it. The last one set
+ * counts. `flags` is 0 or `UNOTIFY_HANDLER_BLOCKING`.
+ *
+ * The handler runs on any thread of the run, and with `max_workers` above 1 on several at a
+ * time; `data` has to bear that.
+ *
+ * Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL`; `UNOTIFY_ERR_INVALID_ARGUMENT`, also while it runs.
+ *
+ * Requires:
+ * `supervisor` is NULL or a live handle; `syscall` is NULL or a string; `handler` and `data` are
+ * usable until the supervisor is freed.
+ */
+unotify_status unotify_supervisor_on(const struct unotify_supervisor *supervisor,
+                                     const char *syscall,
+                                     uint32_t flags,
+                                     unotify_handler handler,
+                                     void *data);
+
+/**
+ * Sets the handler for every system call that has none, or whose handler returned
+ * `UNOTIFY_NOT_HANDLED`. See `unotify_supervisor_on`.
+ *
+ * Requires:
+ * As `unotify_supervisor_on`.
+ */
+unotify_status unotify_supervisor_on_default(const struct unotify_supervisor *supervisor,
+                                             unotify_handler handler,
+                                             void *data);
+
+/**
+ * Serves the listeners on this thread, until stopped or until the last listener closes.
+ *
+ * Errors: `UNOTIFY_ERR_STOPPED` when stopped; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs
+ * already; what the kernel said of a listener that broke, after the others were served.
+ *
+ * Requires:
+ * `supervisor` is NULL or a live handle.
+ */
+unotify_status unotify_supervisor_run(const struct unotify_supervisor *supervisor);
+
+/**
+ * Does what `unotify_supervisor_run` does in the background. Its threads block all signals but
+ * the library's own.
+ *
+ * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already or was not joined;
+ * `UNOTIFY_ERR_SYSTEM` when the process can have no more threads.
+ *
+ * Requires:
+ * `supervisor` is NULL or a live handle.
+ */
+unotify_status unotify_supervisor_start(const struct unotify_supervisor *supervisor);
+
+/**
+ * Ends the run at hand, or else the next one at once. Handlers that are at work finish; what was
+ * received is answered. May be called from any thread, from a handler and from a signal handler.
+ *
+ * Requires:
+ * `supervisor` is NULL or a live handle.
+ */
+unotify_status unotify_supervisor_stop(const struct unotify_supervisor *supervisor);
+
+/**
+ * Waits for the end of what `unotify_supervisor_start` began, and returns how it ended.
+ *
+ * Errors: as `unotify_supervisor_run`; `UNOTIFY_ERR_INVALID_ARGUMENT` when it was not started.
+ *
+ * Requires:
+ * `supervisor` is NULL or a live handle.
+ */
+unotify_status unotify_supervisor_join(const struct unotify_supervisor *supervisor);
+
+/**
+ * A descriptor for an event loop, which remains the supervisor's; -1 for NULL. It polls readable
+ * when `unotify_supervisor_dispatch` has something to do.
+ *
+ * Requires:
+ * `supervisor` is NULL or a live handle.
+ */
+int32_t unotify_supervisor_fd(const struct unotify_supervisor *supervisor);
+
+/**
+ * Handles what is there, at most some dozens of notifications, without blocking. Handlers run on
+ * this thread.
+ *
+ * Errors: `UNOTIFY_ERR_STOPPED` once after `unotify_supervisor_stop`; `UNOTIFY_ERR_CLOSED` when
+ * the last listener has closed; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already.
+ *
+ * Requires:
+ * `supervisor` is NULL or a live handle.
+ */
+unotify_status unotify_supervisor_dispatch(const struct unotify_supervisor *supervisor);
+
+/**
+ * What it has done so far. The caller sets `stats->size` first; what this version does not know
+ * of a larger structure is left alone.
+ *
+ * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` for NULL or a `size` below that of one counter.
+ *
+ * Requires:
+ * `supervisor` is NULL or a live handle; `stats` is NULL or as long as its `size` says.
+ */
+unotify_status unotify_supervisor_stats(const struct unotify_supervisor *supervisor,
+                                        struct unotify_stats *stats);
+
+/**
+ * Frees a supervisor; NULL is nothing. A run in the background is stopped first, and the handlers
+ * at work are waited for; a run on another thread must have returned. Not from a handler. Its
+ * listeners are freed with it. Deferred notifications remain usable.
+ *
+ * Requires:
+ * `supervisor` is NULL or a live handle that is not used again.
+ */
+void unotify_supervisor_free(struct unotify_supervisor *supervisor);
+
+/**
+ * The architecture the library was compiled for, as an `AUDIT_ARCH_*` value.
+ */
+uint32_t unotify_arch_native(void);
+
+/**
+ * The number of an architecture by libseccomp's name for it, short ("x86_64", "aarch64") or long
+ * ("SCMP_ARCH_X86_64"); "native" is the one unotify_arch_native() gives. It is the kernel's
+ * `AUDIT_ARCH_*` value, except for x32, which the kernel tells from x86_64 by the call's number.
+ *
+ * Errors: `UNOTIFY_ERR_UNKNOWN_ARCH`.
+ *
+ * Requires:
+ * `name` is NULL or a string; `arch` is NULL or valid for writing.
+ */
+unotify_status unotify_arch_from_name(const char *name, uint32_t *arch);
+
+/**
+ * libseccomp's short name of an architecture, such as "x86_64"; NULL for a number that is none.
+ * 0 is the native one. Static.
+ */
+const char *unotify_arch_name(uint32_t arch);
+
+/**
+ * The number that a system call has on `arch` (0: the native architecture).
+ *
+ * Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL` when `arch` has no such call, be it that another has;
+ * `UNOTIFY_ERR_UNKNOWN_ARCH`.
+ *
+ * Requires:
+ * `name` is NULL or a string; `nr` is NULL or valid for writing.
+ */
+unotify_status unotify_syscall_from_name(uint32_t arch, const char *name, int32_t *nr);
+
+/**
+ * Copies the name of the system call that has number `nr` on `arch` (0: the native architecture)
+ * into `buf`, with its NUL. 64 bytes are room enough for every name.
+ *
+ * Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL`; `UNOTIFY_ERR_UNKNOWN_ARCH`; `UNOTIFY_ERR_TOO_LONG` with
+ * `ERANGE` when `len` is too small.
+ *
+ * Requires:
+ * `buf` is NULL or valid for writing `len` bytes.
+ */
+unotify_status unotify_syscall_name(uint32_t arch, int32_t nr, char *buf, size_t len);
+
+/**
+ * The action that makes a call fail with `errnum`, positive, without asking the supervisor
+ * (`SECCOMP_RET_ERRNO`). 0 lets it return 0 without being made. Filters take up to 4094.
+ */
+uint32_t unotify_action_errno(uint16_t errnum);
+
+/**
+ * Makes a filter for the native architecture that does `default_action` (`UNOTIFY_ACTION_*` or
+ * unotify_action_errno()) for every call no rule is for. A call of an architecture the filter
+ * was not told of kills the process: see unotify_filter_add_arch().
+ *
+ * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when the action is none.
+ *
+ * Requires:
+ * `out` is NULL or valid for writing.
+ */
+unotify_status unotify_filter_new(uint32_t default_action, struct unotify_filter **out);
+
+/**
+ * Makes the filter decide about calls of `arch` too (a number from unotify_arch_from_name(); 0
+ * is the native one, which is there already). All architectures come before the first rule, so
+ * that every rule is for all of them.
+ *
+ * Errors: `UNOTIFY_ERR_UNKNOWN_ARCH`; `UNOTIFY_ERR_UNSUPPORTED` when the installed libseccomp
+ * does not know it; `UNOTIFY_ERR_INVALID_ARGUMENT` when there are rules already, or when it has
+ * another byte order than the native one.
+ *
+ * Requires:
+ * `filter` is NULL or a live handle that no other thread uses.
+ */
+unotify_status unotify_filter_add_arch(struct unotify_filter *filter, uint32_t arch);
+
+/**
+ * Does `action` for the calls of this name whose arguments meet all `n` conditions at `cmp`
+ * (NULL if `n` is 0), on every architecture of the filter that has the call.
+ *
+ * Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL` when no architecture of the filter has the call;
+ * `UNOTIFY_ERR_INVALID_ARGUMENT` when the action or a condition is none, an argument comes
+ * twice, the action is the filter's default action, or an earlier rule says otherwise.
+ *
+ * Requires:
+ * `filter` is NULL or a live handle that no other thread uses; `syscall` is NULL or a string;
+ * `cmp` is valid for reading `n` conditions.
+ */
+unotify_status unotify_filter_add_rule(struct unotify_filter *filter,
+                                       uint32_t action,
+                                       const char *syscall,
+                                       const struct unotify_arg_compare *cmp,
+                                       size_t n);
+
+/**
+ * Notifies the supervisor of every call of this name: unotify_filter_add_rule() with
+ * `UNOTIFY_ACTION_NOTIFY` and no condition.
+ *
+ * Errors: as unotify_filter_add_rule().
+ *
+ * Requires:
+ * `filter` is NULL or a live handle that no other thread uses; `syscall` is NULL or a string.
+ */
+unotify_status unotify_filter_notify(struct unotify_filter *filter, const char *syscall);
+
+/**
+ * Copies the filter into `buf` as the program the kernel takes, a `struct sock_filter[]`.
+ * `*len` is the room in `buf` in bytes, and becomes the length of the program. With `buf` NULL
+ * only the length is told.
+ *
+ * Errors: `UNOTIFY_ERR_TOO_LONG` with `ERANGE` when the room is too small: `*len` is then, as
+ * the one exception to results being left alone on failure, the room it takes.
+ *
+ * Requires:
+ * `filter` is NULL or a live handle that no other thread uses; `len` is NULL or valid for
+ * reading and writing; `buf` is NULL or valid for writing `*len` bytes.
+ */
+unotify_status unotify_filter_export_bpf(const struct unotify_filter *filter,
+                                         void *buf,
+                                         size_t *len);
+
+/**
+ * Writes the filter to `fd` as text for people, in libseccomp's Pseudo Filter Code.
+ *
+ * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `fd` is not open for writing; `UNOTIFY_ERR_SYSTEM`
+ * when it cannot be written.
+ *
+ * Requires:
+ * `filter` is NULL or a live handle that no other thread uses.
+ */
+unotify_status unotify_filter_export_pfc(const struct unotify_filter *filter, int32_t fd);
+
+/**
+ * Puts the filter on the calling thread, for good, and yields its listener. The thread is a
+ * target from then on: another thread or process must answer it. The filter may be loaded by
+ * other threads too; each load yields a listener of its own.
+ *
+ * Errors: `UNOTIFY_ERR_BUSY` when the thread's filters have a listener already;
+ * `UNOTIFY_ERR_PERMISSION` with `UNOTIFY_LOAD_KEEP_PRIVS` and neither no_new_privs nor
+ * `CAP_SYS_ADMIN`; `UNOTIFY_ERR_INVALID_ARGUMENT` when a flag is none, or the program is longer
+ * than the 4096 instructions the kernel takes; `UNOTIFY_ERR_UNSUPPORTED` on a kernel before 5.0,
+ * or before 5.7 with `UNOTIFY_LOAD_TSYNC`; `UNOTIFY_ERR_SYSTEM` with `ESRCH` when another thread
+ * has filters of its own.
+ *
+ * Requires:
+ * `filter` is NULL or a live handle that no other thread uses; `opts` is NULL or as long as it
+ * says; `out` is NULL or valid for writing.
+ */
+unotify_status unotify_filter_load(const struct unotify_filter *filter,
+                                   const struct unotify_load_opts *opts,
+                                   struct unotify_listener **out);
+
+/**
+ * Frees a filter; NULL is nothing. What was loaded stays loaded.
+ *
+ * Requires:
+ * `filter` is NULL or a live handle that is not used again.
+ */
+void unotify_filter_free(struct unotify_filter *filter);
+
+/**
  * Makes a listener of a descriptor that came from elsewhere and takes ownership of it. On
  * failure the descriptor remains the caller's, open. Switches synchronous wake-up on where the
  * kernel has it.
@@ -594,7 +1339,7 @@ unotify_status unotify_notification_reply_continue(struct unotify_notification *
  * error: `ENOSYS` unless another one was chosen. Never waits for the target.
  *
  * Requires:
- * `notification` is NULL or a live handle that is not used again.
+ * `notification` is NULL or a live handle that is not used again (but by a handler's caller).
  */
 void unotify_notification_free(struct unotify_notification *notification);
 
@@ -630,6 +1375,147 @@ const char *unotify_status_message(int32_t status);
  * `buf` is valid for writing `len` bytes.
  */
 size_t unotify_last_error(char *buf, size_t len);
+
+/**
+ * Makes a supervisor. `opts` of NULL is the defaults.
+ *
+ * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` for options out of range; `UNOTIFY_ERR_UNSUPPORTED` for
+ * options of a later version; `UNOTIFY_ERR_SYSTEM` when the process is out of descriptors.
+ *
+ * Requires:
+ * `opts` is NULL or as long as its `size` says; `out` is NULL or valid for writing.
+ */
+unotify_status unotify_supervisor_new(const struct unotify_supervisor_opts *opts,
+                                      struct unotify_supervisor **out);
+
+/**
+ * Serves one more listener, also while running, and takes ownership of it. `data` is what
+ * `unotify_notification_listener_data` gives for its notifications.
+ *
+ * Errors: `UNOTIFY_ERR_SYSTEM` when the kernel has no room to watch it. The listener is freed
+ * then too; only after `UNOTIFY_ERR_INVALID_ARGUMENT` it remains the caller's.
+ *
+ * Requires:
+ * `supervisor` and `listener` are NULL or live handles; `listener` is not used again.
+ */
+unotify_status unotify_supervisor_add_listener(const struct unotify_supervisor *supervisor,
+                                               struct unotify_listener *listener,
+                                               void *data);
+
+/**
+ * Sets the handler for a system call, on every architecture that has it. The last one set
+ * counts. `flags` is 0 or `UNOTIFY_HANDLER_BLOCKING`.
+ *
+ * The handler runs on any thread of the run, and with `max_workers` above 1 on several at a
+ * time; `data` has to bear that.
+ *
+ * Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL`; `UNOTIFY_ERR_INVALID_ARGUMENT`, also while it runs.
+ *
+ * Requires:
+ * `supervisor` is NULL or a live handle; `syscall` is NULL or a string; `handler` and `data` are
+ * usable until the supervisor is freed.
+ */
+unotify_status unotify_supervisor_on(const struct unotify_supervisor *supervisor,
+                                     const char *syscall,
+                                     uint32_t flags,
+                                     unotify_handler handler,
+                                     void *data);
+
+/**
+ * Sets the handler for every system call that has none, or whose handler returned
+ * `UNOTIFY_NOT_HANDLED`. See `unotify_supervisor_on`.
+ *
+ * Requires:
+ * As `unotify_supervisor_on`.
+ */
+unotify_status unotify_supervisor_on_default(const struct unotify_supervisor *supervisor,
+                                             unotify_handler handler,
+                                             void *data);
+
+/**
+ * Serves the listeners on this thread, until stopped or until the last listener closes.
+ *
+ * Errors: `UNOTIFY_ERR_STOPPED` when stopped; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs
+ * already; what the kernel said of a listener that broke, after the others were served.
+ *
+ * Requires:
+ * `supervisor` is NULL or a live handle.
+ */
+unotify_status unotify_supervisor_run(const struct unotify_supervisor *supervisor);
+
+/**
+ * Does what `unotify_supervisor_run` does in the background. Its threads block all signals but
+ * the library's own.
+ *
+ * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already or was not joined;
+ * `UNOTIFY_ERR_SYSTEM` when the process can have no more threads.
+ *
+ * Requires:
+ * `supervisor` is NULL or a live handle.
+ */
+unotify_status unotify_supervisor_start(const struct unotify_supervisor *supervisor);
+
+/**
+ * Ends the run at hand, or else the next one at once. Handlers that are at work finish; what was
+ * received is answered. May be called from any thread, from a handler and from a signal handler.
+ *
+ * Requires:
+ * `supervisor` is NULL or a live handle.
+ */
+unotify_status unotify_supervisor_stop(const struct unotify_supervisor *supervisor);
+
+/**
+ * Waits for the end of what `unotify_supervisor_start` began, and returns how it ended.
+ *
+ * Errors: as `unotify_supervisor_run`; `UNOTIFY_ERR_INVALID_ARGUMENT` when it was not started.
+ *
+ * Requires:
+ * `supervisor` is NULL or a live handle.
+ */
+unotify_status unotify_supervisor_join(const struct unotify_supervisor *supervisor);
+
+/**
+ * A descriptor for an event loop, which remains the supervisor's; -1 for NULL. It polls readable
+ * when `unotify_supervisor_dispatch` has something to do.
+ *
+ * Requires:
+ * `supervisor` is NULL or a live handle.
+ */
+int32_t unotify_supervisor_fd(const struct unotify_supervisor *supervisor);
+
+/**
+ * Handles what is there, at most some dozens of notifications, without blocking. Handlers run on
+ * this thread.
+ *
+ * Errors: `UNOTIFY_ERR_STOPPED` once after `unotify_supervisor_stop`; `UNOTIFY_ERR_CLOSED` when
+ * the last listener has closed; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already.
+ *
+ * Requires:
+ * `supervisor` is NULL or a live handle.
+ */
+unotify_status unotify_supervisor_dispatch(const struct unotify_supervisor *supervisor);
+
+/**
+ * What it has done so far. The caller sets `stats->size` first; what this version does not know
+ * of a larger structure is left alone.
+ *
+ * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` for NULL or a `size` below that of one counter.
+ *
+ * Requires:
+ * `supervisor` is NULL or a live handle; `stats` is NULL or as long as its `size` says.
+ */
+unotify_status unotify_supervisor_stats(const struct unotify_supervisor *supervisor,
+                                        struct unotify_stats *stats);
+
+/**
+ * Frees a supervisor; NULL is nothing. A run in the background is stopped first, and the handlers
+ * at work are waited for; a run on another thread must have returned. Not from a handler. Its
+ * listeners are freed with it. Deferred notifications remain usable.
+ *
+ * Requires:
+ * `supervisor` is NULL or a live handle that is not used again.
+ */
+void unotify_supervisor_free(struct unotify_supervisor *supervisor);
 
 #ifdef __cplusplus
 }  // extern "C"

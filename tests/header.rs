@@ -55,7 +55,10 @@ fn for_c(header: &str) -> String {
         // An associated constant of a Rust type; C's constants begin with UNOTIFY_.
         .filter(|paragraph| !paragraph.contains("#define unotify_"))
         .collect();
-    let header = paragraphs.join("\n\n").replace("* # Safety\n", "* Requires:\n") + "\n";
+    let header = paragraphs
+        .join("\n\n")
+        .replace("* # Safety\n", "* Requires:\n")
+        + "\n";
     Status::ALL.into_iter().fold(header, |header, status| {
         let value = status as i32;
         header.replace(

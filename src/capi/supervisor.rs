@@ -15,6 +15,7 @@ use std::ffi::{c_char, c_void};
 use std::os::fd::{AsFd, AsRawFd};
 
 /// The handler answered, or leaves the answer to the fallback error.
+#[allow(dead_code)] // it is what every other number means
 pub const UNOTIFY_HANDLED: i32 = 0;
 /// The notification is the handler's from now on, to answer and free from any thread.
 pub const UNOTIFY_DEFERRED: i32 = 1;
@@ -22,7 +23,8 @@ pub const UNOTIFY_DEFERRED: i32 = 1;
 pub const UNOTIFY_NOT_HANDLED: i32 = 2;
 
 /// The handler waits for something: with several workers another one receives meanwhile.
-pub const UNOTIFY_HANDLER_BLOCKING: u32 = HandlerFlags::BLOCKING.bits();
+pub const UNOTIFY_HANDLER_BLOCKING: u32 = 1;
+const _: () = assert!(UNOTIFY_HANDLER_BLOCKING == HandlerFlags::BLOCKING.bits());
 
 /// The run goes on when there is no listener (any more), until stopped.
 pub const UNOTIFY_SUPERVISOR_KEEP_RUNNING: u32 = 1;
@@ -224,7 +226,7 @@ impl Callback {
         let _ = SPARE.try_with(|spare| spare.set(Some(handle)));
         match verdict {
             UNOTIFY_NOT_HANDLED => Verdict::NotHandled,
-            _ => Verdict::Handled,
+            _ => Verdict::Handled, // UNOTIFY_HANDLED, or a number that says nothing
         }
     }
 }
