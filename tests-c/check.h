@@ -1,0 +1,87 @@
+/* What every test here uses: checks that say where they failed, and an alarm against hanging. */
+
+#ifndef CHECK_H
+#define CHECK_H
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <unotify.h>
+
+#define CHECK(condition) \
+    ((condition) ? (void)0 : check_failed(__FILE__, __LINE__, #condition))
+
+/* The expression evaluates to that number. */
+#define CHECK_INT(expression, expected) \
+    check_int(__FILE__, __LINE__, #expression, (expression), (expected))
+
+/* The call returns that status; anything but UNOTIFY_OK also sets errno and leaves a sentence. */
+#define CHECK_STATUS(call, expected) \
+    check_status(__FILE__, __LINE__, #call, (errno = 0, (call)), (expected))
+
+#define OK(call) CHECK_STATUS(call, UNOTIFY_OK)
+
+static inline void check_failed(const char *file, int line, const char *what)
+{
+    fprintf(stderr, "%s:%d: not so: %s (errno: %s)\n", file, line, what, strerror(errno));
+    _exit(1);
+}
+
+static inline void check_int(const char *file, int line, const char *what, int64_t got, int64_t expected)
+{
+    if (got == expected)
+        return;
+    fprintf(stderr, "%s:%d: %s is %lld, not %lld\n", file, line, what, (long long)got,
+            (long long)expected);
+    _exit(1);
+}
+
+static inline void check_status(const char *file, int line, const char *what, unotify_status got,
+                                unotify_status expected)
+{
+    int error = errno;
+    char sentence[512] = "";
+
+    if (got != UNOTIFY_OK)
+        unotify_last_error(sentence, sizeof sentence);
+    if (got != expected) {
+        fprintf(stderr, "%s:%d: %s is %s, not %s (%s; errno: %s)\n", file, line, what,
+                unotify_status_name(got), unotify_status_name(expected), sentence, strerror(error));
+        _exit(1);
+    }
+    if (got != UNOTIFY_OK && (error == 0 || sentence[0] == '\0')) {
+        fprintf(stderr, "%s:%d: %s fails without errno or sentence\n", file, line, what);
+        _exit(1);
+    }
+    errno = error;
+}
+
+/* Runs one test after the other. Whatever hangs is ended by the alarm. */
+typedef struct {
+    const char *name;
+    void (*run)(void);
+} check_case;
+
+#define CASE(function) { #function, function }
+
+static inline int check_run(const check_case *cases, size_t n)
+{
+    alarm(60);
+    for (size_t i = 0; i < n; i++) {
+        printf("%s\n", cases[i].name);
+        fflush(stdout);
+        cases[i].run();
+    }
+    return 0;
+}
+
+#define RUN(...)                                                       \
+    do {                                                               \
+        const check_case cases_[] = { __VA_ARGS__ };                   \
+        return check_run(cases_, sizeof cases_ / sizeof cases_[0]);    \
+    } while (0)
+
+#endif
