@@ -203,6 +203,34 @@ fn two_comparisons_of_one_argument_are_refused_and_named() {
 }
 
 #[test]
+fn a_rule_of_the_same_conditions_and_another_action_is_refused_with_the_reason() {
+    let mut filter = filter();
+    let condition = [scmp_cmp!($arg0 == 1)];
+    filter
+        .add_rule_conditional(ScmpAction::Log, getpid(), &condition)
+        .unwrap();
+    let said = sentence(
+        filter
+            .add_rule_conditional(ScmpAction::Trap, getpid(), &condition)
+            .map(drop),
+    );
+    assert_eq!(
+        said,
+        "an earlier rule has the same conditions and another action"
+    );
+}
+
+#[test]
+fn an_exact_rule_in_a_filter_of_two_architectures_is_refused() {
+    let mut filter = filter();
+    filter.add_arch(foreign()).unwrap();
+    let error = filter
+        .add_rule_exact(ScmpAction::Log, getpid())
+        .unwrap_err();
+    assert_eq!(error.errno(), Some(SeccompErrno::EOPNOTSUPP));
+}
+
+#[test]
 fn a_rule_by_name_is_the_rule_by_number() {
     let (by_name, by_number) = (memory_file(), memory_file());
     let compare = [scmp_cmp!($arg0 == 3)];

@@ -187,9 +187,13 @@ pub unsafe extern "C" fn unotify_filter_add_arch(
 /// Does `action` for the calls of this name whose arguments meet all `n` conditions at `cmp`
 /// (NULL if `n` is 0), on every architecture of the filter that has the call.
 ///
+/// A rule without conditions swallows those with conditions for the same call, earlier and later,
+/// and of two such rules the first counts; neither is an error.
+///
 /// Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL` when no architecture of the filter has the call;
 /// `UNOTIFY_ERR_INVALID_ARGUMENT` when the action or a condition is none, an argument comes
-/// twice, the action is the filter's default action, or an earlier rule says otherwise.
+/// twice, the action is the filter's default action, or an earlier rule has the same conditions
+/// and another action.
 ///
 /// # Safety
 /// `filter` is NULL or a live handle that no other thread uses; `syscall` is NULL or a string;

@@ -189,8 +189,12 @@ impl ScmpFilterContext {
     ///
     /// `EACCES` when `action` is the filter's default action; `EINVAL` when an argument number
     /// is above 5 or comes twice, when the action's error number is not 0 to 4094, and when the
-    /// running kernel lacks the action; `EEXIST` for a rule at odds with an earlier one; `EDOM`
-    /// when no architecture is left in the filter.
+    /// running kernel lacks the action, or no architecture is left in the filter; `EEXIST` when
+    /// an earlier rule has the same conditions and another action.
+    ///
+    /// Beware of rules without conditions: for one system call such a rule swallows those with
+    /// conditions, earlier and later, and of two such rules the first counts. libseccomp reports
+    /// neither.
     ///
     /// ```
     /// use unotify::{scmp_cmp, ScmpAction, ScmpFilterContext, ScmpSyscall};
@@ -386,7 +390,7 @@ fn explain_rule(error: SeccompError, rc: i32, action: ScmpAction) -> SeccompErro
         libc::EACCES => error.because(format!(
             "{action:?} is the filter's default action, the rule would change nothing"
         )),
-        libc::EEXIST => error.because("an earlier rule for this system call says otherwise"),
+        libc::EEXIST => error.because("an earlier rule has the same conditions and another action"),
         _ => error,
     }
 }
