@@ -280,7 +280,7 @@ typedef struct unotify_supervisor unotify_supervisor;
 /**
  * A condition on an argument of a system call. Arguments are unsigned 64-bit numbers.
  */
-typedef struct unotify_arg_compare {
+typedef struct {
     /**
      * The number of the argument, 0 to 5.
      */
@@ -303,7 +303,7 @@ typedef struct unotify_arg_compare {
  * How to load a filter. NULL or all zero: no_new_privs is set first, only fatal signals
  * interrupt a received call and wake-up is synchronous where the kernel has them.
  */
-typedef struct unotify_load_opts {
+typedef struct {
     /**
      * `sizeof(unotify_load_opts)`.
      */
@@ -321,7 +321,7 @@ typedef struct unotify_load_opts {
 /**
  * How a supervisor is to work. Zero is the default everywhere.
  */
-typedef struct unotify_supervisor_opts {
+typedef struct {
     /**
      * `sizeof(unotify_supervisor_opts)`.
      */
@@ -353,12 +353,12 @@ typedef struct unotify_supervisor_opts {
  * answers it. An unanswered one gets the fallback error. The handler must not throw an exception
  * or jump out: that ends the program.
  */
-typedef int32_t (*unotify_handler)(struct unotify_notification *notification, void *data);
+typedef int32_t (*unotify_handler)(unotify_notification *notification, void *data);
 
 /**
  * What a supervisor has done since it was made.
  */
-typedef struct unotify_stats {
+typedef struct {
     /**
      * `sizeof(unotify_stats)`, set by the caller: no more than that is written.
      */
@@ -425,7 +425,7 @@ typedef struct unotify_stats {
  * The kernel's `struct seccomp_notif`, and the C ABI's `unotify_request`: one system call of a
  * target, as it stood when the target made it.
  */
-typedef struct unotify_request {
+typedef struct {
     /**
      * The notification's number, unique on its listener.
      */
@@ -556,7 +556,7 @@ uint32_t unotify_action_errno(uint16_t errnum);
  * Requires:
  * `out` is NULL or valid for writing.
  */
-unotify_status unotify_filter_new(uint32_t default_action, struct unotify_filter **out);
+unotify_status unotify_filter_new(uint32_t default_action, unotify_filter **out);
 
 /**
  * Makes the filter decide about calls of `arch` too (a number from unotify_arch_from_name(); 0
@@ -570,7 +570,7 @@ unotify_status unotify_filter_new(uint32_t default_action, struct unotify_filter
  * Requires:
  * `filter` is NULL or a live handle that no other thread uses.
  */
-unotify_status unotify_filter_add_arch(struct unotify_filter *filter, uint32_t arch);
+unotify_status unotify_filter_add_arch(unotify_filter *filter, uint32_t arch);
 
 /**
  * Does `action` for the calls of this name whose arguments meet all `n` conditions at `cmp`
@@ -588,10 +588,10 @@ unotify_status unotify_filter_add_arch(struct unotify_filter *filter, uint32_t a
  * `filter` is NULL or a live handle that no other thread uses; `syscall` is NULL or a string;
  * `cmp` is valid for reading `n` conditions.
  */
-unotify_status unotify_filter_add_rule(struct unotify_filter *filter,
+unotify_status unotify_filter_add_rule(unotify_filter *filter,
                                        uint32_t action,
                                        const char *syscall,
-                                       const struct unotify_arg_compare *cmp,
+                                       const unotify_arg_compare *cmp,
                                        size_t n);
 
 /**
@@ -603,7 +603,7 @@ unotify_status unotify_filter_add_rule(struct unotify_filter *filter,
  * Requires:
  * `filter` is NULL or a live handle that no other thread uses; `syscall` is NULL or a string.
  */
-unotify_status unotify_filter_notify(struct unotify_filter *filter, const char *syscall);
+unotify_status unotify_filter_notify(unotify_filter *filter, const char *syscall);
 
 /**
  * Copies the filter into `buf` as the program the kernel takes, a `struct sock_filter[]`.
@@ -617,9 +617,7 @@ unotify_status unotify_filter_notify(struct unotify_filter *filter, const char *
  * `filter` is NULL or a live handle that no other thread uses; `len` is NULL or valid for
  * reading and writing; `buf` is NULL or valid for writing `*len` bytes.
  */
-unotify_status unotify_filter_export_bpf(const struct unotify_filter *filter,
-                                         void *buf,
-                                         size_t *len);
+unotify_status unotify_filter_export_bpf(const unotify_filter *filter, void *buf, size_t *len);
 
 /**
  * Writes the filter to `fd` as text for people, in libseccomp's Pseudo Filter Code.
@@ -630,7 +628,7 @@ unotify_status unotify_filter_export_bpf(const struct unotify_filter *filter,
  * Requires:
  * `filter` is NULL or a live handle that no other thread uses.
  */
-unotify_status unotify_filter_export_pfc(const struct unotify_filter *filter, int32_t fd);
+unotify_status unotify_filter_export_pfc(const unotify_filter *filter, int32_t fd);
 
 /**
  * Puts the filter on the calling thread, for good, and yields its listener. The thread is a
@@ -648,9 +646,9 @@ unotify_status unotify_filter_export_pfc(const struct unotify_filter *filter, in
  * `filter` is NULL or a live handle that no other thread uses; `opts` is NULL or as long as it
  * says; `out` is NULL or valid for writing.
  */
-unotify_status unotify_filter_load(const struct unotify_filter *filter,
-                                   const struct unotify_load_opts *opts,
-                                   struct unotify_listener **out);
+unotify_status unotify_filter_load(const unotify_filter *filter,
+                                   const unotify_load_opts *opts,
+                                   unotify_listener **out);
 
 /**
  * Frees a filter; NULL is nothing. What was loaded stays loaded.
@@ -658,7 +656,7 @@ unotify_status unotify_filter_load(const struct unotify_filter *filter,
  * Requires:
  * `filter` is NULL or a live handle that is not used again.
  */
-void unotify_filter_free(struct unotify_filter *filter);
+void unotify_filter_free(unotify_filter *filter);
 
 /**
  * Makes a listener of a descriptor that came from elsewhere and takes ownership of it. On
@@ -670,7 +668,7 @@ void unotify_filter_free(struct unotify_filter *filter);
  * Requires:
  * `out` is NULL or valid for writing; nobody else closes `fd` after success.
  */
-unotify_status unotify_listener_from_fd(int32_t fd, struct unotify_listener **out);
+unotify_status unotify_listener_from_fd(int32_t fd, unotify_listener **out);
 
 /**
  * Takes a duplicate of the listener that process `pid` holds as descriptor `fd`
@@ -683,7 +681,7 @@ unotify_status unotify_listener_from_fd(int32_t fd, struct unotify_listener **ou
  * Requires:
  * `out` is NULL or valid for writing.
  */
-unotify_status unotify_listener_from_pid(pid_t pid, int32_t fd, struct unotify_listener **out);
+unotify_status unotify_listener_from_pid(pid_t pid, int32_t fd, unotify_listener **out);
 
 /**
  * The listener's descriptor, which remains the listener's; -1 for NULL. It polls readable when a
@@ -693,7 +691,7 @@ unotify_status unotify_listener_from_pid(pid_t pid, int32_t fd, struct unotify_l
  * Requires:
  * `listener` is NULL or a live handle.
  */
-int32_t unotify_listener_fd(const struct unotify_listener *listener);
+int32_t unotify_listener_fd(const unotify_listener *listener);
 
 /**
  * Frees the handle and gives its descriptor back, which the caller closes; -1 for NULL, or with
@@ -702,7 +700,7 @@ int32_t unotify_listener_fd(const struct unotify_listener *listener);
  * Requires:
  * `listener` is NULL or a live handle that is not used again.
  */
-int32_t unotify_listener_release(struct unotify_listener *listener);
+int32_t unotify_listener_release(unotify_listener *listener);
 
 /**
  * Waits for the next notification. The manners are those of `getline(3)`: when `*notification`
@@ -720,9 +718,9 @@ int32_t unotify_listener_release(struct unotify_listener *listener);
  * `listener` is NULL or a live handle; `notification` is NULL or points to NULL or to a live
  * handle that no other thread uses.
  */
-unotify_status unotify_listener_receive(const struct unotify_listener *listener,
+unotify_status unotify_listener_receive(const unotify_listener *listener,
                                         int32_t timeout_ms,
-                                        struct unotify_notification **notification);
+                                        unotify_notification **notification);
 
 /**
  * Switches synchronous wake-up on (`on` not 0) or off: with it the kernel runs the woken side at
@@ -733,8 +731,7 @@ unotify_status unotify_listener_receive(const struct unotify_listener *listener,
  * Requires:
  * `listener` is NULL or a live handle.
  */
-unotify_status unotify_listener_set_sync_wake_up(const struct unotify_listener *listener,
-                                                 int32_t on);
+unotify_status unotify_listener_set_sync_wake_up(const unotify_listener *listener, int32_t on);
 
 /**
  * Chooses the error number, positive, for notifications that are freed unanswered. `ENOSYS` at
@@ -745,7 +742,7 @@ unotify_status unotify_listener_set_sync_wake_up(const struct unotify_listener *
  * Requires:
  * `listener` is NULL or a live handle.
  */
-unotify_status unotify_listener_set_fallback_error(const struct unotify_listener *listener,
+unotify_status unotify_listener_set_fallback_error(const unotify_listener *listener,
                                                    int32_t errnum);
 
 /**
@@ -758,7 +755,7 @@ unotify_status unotify_listener_set_fallback_error(const struct unotify_listener
  * Requires:
  * `listener` is NULL or a live handle.
  */
-unotify_status unotify_listener_send(const struct unotify_listener *listener, int32_t unix_socket);
+unotify_status unotify_listener_send(const unotify_listener *listener, int32_t unix_socket);
 
 /**
  * Receives a listener that came over a Unix socket (`SCM_RIGHTS`, with any payload of one byte).
@@ -769,7 +766,7 @@ unotify_status unotify_listener_send(const struct unotify_listener *listener, in
  * Requires:
  * `out` is NULL or valid for writing.
  */
-unotify_status unotify_listener_recv(int32_t unix_socket, struct unotify_listener **out);
+unotify_status unotify_listener_recv(int32_t unix_socket, unotify_listener **out);
 
 /**
  * Frees a listener; NULL is nothing. Its descriptor is closed once the last notification from it
@@ -778,7 +775,7 @@ unotify_status unotify_listener_recv(int32_t unix_socket, struct unotify_listene
  * Requires:
  * `listener` is NULL or a live handle that is not used again.
  */
-void unotify_listener_free(struct unotify_listener *listener);
+void unotify_listener_free(unotify_listener *listener);
 
 /**
  * The system call. Valid until the handle is received into or freed; NULL for NULL.
@@ -786,7 +783,7 @@ void unotify_listener_free(struct unotify_listener *listener);
  * Requires:
  * `notification` is NULL or a live handle.
  */
-const unotify_request *unotify_notification_request(const struct unotify_notification *notification);
+const unotify_request *unotify_notification_request(const unotify_notification *notification);
 
 /**
  * The `data` that its listener was given to the supervisor with; NULL if it was not.
@@ -794,7 +791,7 @@ const unotify_request *unotify_notification_request(const struct unotify_notific
  * Requires:
  * `notification` is NULL or a live handle.
  */
-void *unotify_notification_listener_data(const struct unotify_notification *notification);
+void *unotify_notification_listener_data(const unotify_notification *notification);
 
 /**
  * Whether the target still waits for the answer (`SECCOMP_IOCTL_NOTIF_ID_VALID`). What was read
@@ -805,7 +802,7 @@ void *unotify_notification_listener_data(const struct unotify_notification *noti
  * Requires:
  * `notification` is NULL or a live handle.
  */
-unotify_status unotify_notification_is_valid(struct unotify_notification *notification);
+unotify_status unotify_notification_is_valid(unotify_notification *notification);
 
 /**
  * Lets the call return `value`. Values from -4095 to -1 are errors to the target's C library.
@@ -815,8 +812,7 @@ unotify_status unotify_notification_is_valid(struct unotify_notification *notifi
  * Requires:
  * `notification` is NULL or a live handle.
  */
-unotify_status unotify_notification_reply_value(struct unotify_notification *notification,
-                                                int64_t value);
+unotify_status unotify_notification_reply_value(unotify_notification *notification, int64_t value);
 
 /**
  * Lets the call fail with `errnum`, a **positive** error number such as `EPERM`.
@@ -827,8 +823,7 @@ unotify_status unotify_notification_reply_value(struct unotify_notification *not
  * Requires:
  * `notification` is NULL or a live handle.
  */
-unotify_status unotify_notification_reply_error(struct unotify_notification *notification,
-                                                int32_t errnum);
+unotify_status unotify_notification_reply_error(unotify_notification *notification, int32_t errnum);
 
 /**
  * Lets the kernel carry out the call as if there were no filter
@@ -841,7 +836,7 @@ unotify_status unotify_notification_reply_error(struct unotify_notification *not
  * Requires:
  * `notification` is NULL or a live handle.
  */
-unotify_status unotify_notification_reply_continue(struct unotify_notification *notification);
+unotify_status unotify_notification_reply_continue(unotify_notification *notification);
 
 /**
  * Frees a notification; NULL is nothing. If nobody has answered it, the target gets the fallback
@@ -850,7 +845,7 @@ unotify_status unotify_notification_reply_continue(struct unotify_notification *
  * Requires:
  * `notification` is NULL or a live handle that is not used again (but by a handler's caller).
  */
-void unotify_notification_free(struct unotify_notification *notification);
+void unotify_notification_free(unotify_notification *notification);
 
 /**
  * Makes a supervisor. `opts` of NULL is the defaults.
@@ -861,8 +856,8 @@ void unotify_notification_free(struct unotify_notification *notification);
  * Requires:
  * `opts` is NULL or as long as its `size` says; `out` is NULL or valid for writing.
  */
-unotify_status unotify_supervisor_new(const struct unotify_supervisor_opts *opts,
-                                      struct unotify_supervisor **out);
+unotify_status unotify_supervisor_new(const unotify_supervisor_opts *opts,
+                                      unotify_supervisor **out);
 
 /**
  * Serves one more listener, also while running, and takes ownership of it. `data` is what
@@ -874,8 +869,8 @@ unotify_status unotify_supervisor_new(const struct unotify_supervisor_opts *opts
  * Requires:
  * `supervisor` and `listener` are NULL or live handles; `listener` is not used again.
  */
-unotify_status unotify_supervisor_add_listener(const struct unotify_supervisor *supervisor,
-                                               struct unotify_listener *listener,
+unotify_status unotify_supervisor_add_listener(const unotify_supervisor *supervisor,
+                                               unotify_listener *listener,
                                                void *data);
 
 /**
@@ -891,7 +886,7 @@ unotify_status unotify_supervisor_add_listener(const struct unotify_supervisor *
  * `supervisor` is NULL or a live handle; `syscall` is NULL or a string; `handler` and `data` are
  * usable until the supervisor is freed.
  */
-unotify_status unotify_supervisor_on(const struct unotify_supervisor *supervisor,
+unotify_status unotify_supervisor_on(const unotify_supervisor *supervisor,
                                      const char *syscall,
                                      uint32_t flags,
                                      unotify_handler handler,
@@ -904,7 +899,7 @@ unotify_status unotify_supervisor_on(const struct unotify_supervisor *supervisor
  * Requires:
  * As `unotify_supervisor_on`.
  */
-unotify_status unotify_supervisor_on_default(const struct unotify_supervisor *supervisor,
+unotify_status unotify_supervisor_on_default(const unotify_supervisor *supervisor,
                                              unotify_handler handler,
                                              void *data);
 
@@ -917,7 +912,7 @@ unotify_status unotify_supervisor_on_default(const struct unotify_supervisor *su
  * Requires:
  * `supervisor` is NULL or a live handle.
  */
-unotify_status unotify_supervisor_run(const struct unotify_supervisor *supervisor);
+unotify_status unotify_supervisor_run(const unotify_supervisor *supervisor);
 
 /**
  * Does what `unotify_supervisor_run` does in the background. Its threads block all signals but
@@ -929,7 +924,7 @@ unotify_status unotify_supervisor_run(const struct unotify_supervisor *superviso
  * Requires:
  * `supervisor` is NULL or a live handle.
  */
-unotify_status unotify_supervisor_start(const struct unotify_supervisor *supervisor);
+unotify_status unotify_supervisor_start(const unotify_supervisor *supervisor);
 
 /**
  * Ends the run at hand, or else the next one at once. Handlers that are at work finish; what was
@@ -938,7 +933,7 @@ unotify_status unotify_supervisor_start(const struct unotify_supervisor *supervi
  * Requires:
  * `supervisor` is NULL or a live handle.
  */
-unotify_status unotify_supervisor_stop(const struct unotify_supervisor *supervisor);
+unotify_status unotify_supervisor_stop(const unotify_supervisor *supervisor);
 
 /**
  * Waits for the end of what `unotify_supervisor_start` began, and returns how it ended.
@@ -948,7 +943,7 @@ unotify_status unotify_supervisor_stop(const struct unotify_supervisor *supervis
  * Requires:
  * `supervisor` is NULL or a live handle.
  */
-unotify_status unotify_supervisor_join(const struct unotify_supervisor *supervisor);
+unotify_status unotify_supervisor_join(const unotify_supervisor *supervisor);
 
 /**
  * A descriptor for an event loop, which remains the supervisor's; -1 for NULL. It polls readable
@@ -957,7 +952,7 @@ unotify_status unotify_supervisor_join(const struct unotify_supervisor *supervis
  * Requires:
  * `supervisor` is NULL or a live handle.
  */
-int32_t unotify_supervisor_fd(const struct unotify_supervisor *supervisor);
+int32_t unotify_supervisor_fd(const unotify_supervisor *supervisor);
 
 /**
  * Handles what is there, at most some dozens of notifications, without blocking. Handlers run on
@@ -969,7 +964,7 @@ int32_t unotify_supervisor_fd(const struct unotify_supervisor *supervisor);
  * Requires:
  * `supervisor` is NULL or a live handle.
  */
-unotify_status unotify_supervisor_dispatch(const struct unotify_supervisor *supervisor);
+unotify_status unotify_supervisor_dispatch(const unotify_supervisor *supervisor);
 
 /**
  * What it has done so far. The caller sets `stats->size` first; what this version does not know
@@ -980,8 +975,7 @@ unotify_status unotify_supervisor_dispatch(const struct unotify_supervisor *supe
  * Requires:
  * `supervisor` is NULL or a live handle; `stats` is NULL or as long as its `size` says.
  */
-unotify_status unotify_supervisor_stats(const struct unotify_supervisor *supervisor,
-                                        struct unotify_stats *stats);
+unotify_status unotify_supervisor_stats(const unotify_supervisor *supervisor, unotify_stats *stats);
 
 /**
  * Frees a supervisor; NULL is nothing. A run in the background is stopped first, and the handlers
@@ -991,539 +985,7 @@ unotify_status unotify_supervisor_stats(const struct unotify_supervisor *supervi
  * Requires:
  * `supervisor` is NULL or a live handle that is not used again.
  */
-void unotify_supervisor_free(struct unotify_supervisor *supervisor);
-
-/**
- * The architecture the library was compiled for, as an `AUDIT_ARCH_*` value.
- */
-uint32_t unotify_arch_native(void);
-
-/**
- * The number of an architecture by libseccomp's name for it, short ("x86_64", "aarch64") or long
- * ("SCMP_ARCH_X86_64"); "native" is the one unotify_arch_native() gives. It is the kernel's
- * `AUDIT_ARCH_*` value, except for x32, which the kernel tells from x86_64 by the call's number.
- *
- * Errors: `UNOTIFY_ERR_UNKNOWN_ARCH`.
- *
- * Requires:
- * `name` is NULL or a string; `arch` is NULL or valid for writing.
- */
-unotify_status unotify_arch_from_name(const char *name, uint32_t *arch);
-
-/**
- * libseccomp's short name of an architecture, such as "x86_64"; NULL for a number that is none.
- * 0 is the native one. Static.
- */
-const char *unotify_arch_name(uint32_t arch);
-
-/**
- * The number that a system call has on `arch` (0: the native architecture).
- *
- * Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL` when `arch` has no such call, be it that another has;
- * `UNOTIFY_ERR_UNKNOWN_ARCH`.
- *
- * Requires:
- * `name` is NULL or a string; `nr` is NULL or valid for writing.
- */
-unotify_status unotify_syscall_from_name(uint32_t arch, const char *name, int32_t *nr);
-
-/**
- * Copies the name of the system call that has number `nr` on `arch` (0: the native architecture)
- * into `buf`, with its NUL. 64 bytes are room enough for every name.
- *
- * Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL`; `UNOTIFY_ERR_UNKNOWN_ARCH`; `UNOTIFY_ERR_TOO_LONG` with
- * `ERANGE` when `len` is too small.
- *
- * Requires:
- * `buf` is NULL or valid for writing `len` bytes.
- */
-unotify_status unotify_syscall_name(uint32_t arch, int32_t nr, char *buf, size_t len);
-
-/**
- * The action that makes a call fail with `errnum`, positive, without asking the supervisor
- * (`SECCOMP_RET_ERRNO`). 0 lets it return 0 without being made. Filters take up to 4094.
- */
-uint32_t unotify_action_errno(uint16_t errnum);
-
-/**
- * Makes a filter for the native architecture that does `default_action` (`UNOTIFY_ACTION_*` or
- * unotify_action_errno()) for every call no rule is for. A call of an architecture the filter
- * was not told of kills the process: see unotify_filter_add_arch().
- *
- * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when the action is none.
- *
- * Requires:
- * `out` is NULL or valid for writing.
- */
-unotify_status unotify_filter_new(uint32_t default_action, struct unotify_filter **out);
-
-/**
- * Makes the filter decide about calls of `arch` too (a number from unotify_arch_from_name(); 0
- * is the native one, which is there already). All architectures come before the first rule, so
- * that every rule is for all of them.
- *
- * Errors: `UNOTIFY_ERR_UNKNOWN_ARCH`; `UNOTIFY_ERR_UNSUPPORTED` when the installed libseccomp
- * does not know it; `UNOTIFY_ERR_INVALID_ARGUMENT` when there are rules already, or when it has
- * another byte order than the native one.
- *
- * Requires:
- * `filter` is NULL or a live handle that no other thread uses.
- */
-unotify_status unotify_filter_add_arch(struct unotify_filter *filter, uint32_t arch);
-
-/**
- * Does `action` for the calls of this name whose arguments meet all `n` conditions at `cmp`
- * (NULL if `n` is 0), on every architecture of the filter that has the call.
- *
- * A rule without conditions swallows those with conditions for the same call, earlier and later,
- * and of two such rules the first counts; neither is an error.
- *
- * Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL` when no architecture of the filter has the call;
- * `UNOTIFY_ERR_INVALID_ARGUMENT` when the action or a condition is none, an argument comes
- * twice, the action is the filter's default action, or an earlier rule has the same conditions
- * and another action.
- *
- * Requires:
- * `filter` is NULL or a live handle that no other thread uses; `syscall` is NULL or a string;
- * `cmp` is valid for reading `n` conditions.
- */
-unotify_status unotify_filter_add_rule(struct unotify_filter *filter,
-                                       uint32_t action,
-                                       const char *syscall,
-                                       const struct unotify_arg_compare *cmp,
-                                       size_t n);
-
-/**
- * Notifies the supervisor of every call of this name: unotify_filter_add_rule() with
- * `UNOTIFY_ACTION_NOTIFY` and no condition.
- *
- * Errors: as unotify_filter_add_rule().
- *
- * Requires:
- * `filter` is NULL or a live handle that no other thread uses; `syscall` is NULL or a string.
- */
-unotify_status unotify_filter_notify(struct unotify_filter *filter, const char *syscall);
-
-/**
- * Copies the filter into `buf` as the program the kernel takes, a `struct sock_filter[]`.
- * `*len` is the room in `buf` in bytes, and becomes the length of the program. With `buf` NULL
- * only the length is told.
- *
- * Errors: `UNOTIFY_ERR_TOO_LONG` with `ERANGE` when the room is too small: `*len` is then, as
- * the one exception to results being left alone on failure, the room it takes.
- *
- * Requires:
- * `filter` is NULL or a live handle that no other thread uses; `len` is NULL or valid for
- * reading and writing; `buf` is NULL or valid for writing `*len` bytes.
- */
-unotify_status unotify_filter_export_bpf(const struct unotify_filter *filter,
-                                         void *buf,
-                                         size_t *len);
-
-/**
- * Writes the filter to `fd` as text for people, in libseccomp's Pseudo Filter Code.
- *
- * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `fd` is not open for writing; `UNOTIFY_ERR_SYSTEM`
- * when it cannot be written.
- *
- * Requires:
- * `filter` is NULL or a live handle that no other thread uses.
- */
-unotify_status unotify_filter_export_pfc(const struct unotify_filter *filter, int32_t fd);
-
-/**
- * Puts the filter on the calling thread, for good, and yields its listener. The thread is a
- * target from then on: another thread or process must answer it. The filter may be loaded by
- * other threads too; each load yields a listener of its own.
- *
- * Errors: `UNOTIFY_ERR_BUSY` when the thread's filters have a listener already;
- * `UNOTIFY_ERR_PERMISSION` with `UNOTIFY_LOAD_KEEP_PRIVS` and neither no_new_privs nor
- * `CAP_SYS_ADMIN`; `UNOTIFY_ERR_INVALID_ARGUMENT` when a flag is none, or the program is longer
- * than the 4096 instructions the kernel takes; `UNOTIFY_ERR_UNSUPPORTED` on a kernel before 5.0,
- * or before 5.7 with `UNOTIFY_LOAD_TSYNC`; `UNOTIFY_ERR_SYSTEM` with `ESRCH` when another thread
- * has filters of its own.
- *
- * Requires:
- * `filter` is NULL or a live handle that no other thread uses; `opts` is NULL or as long as it
- * says; `out` is NULL or valid for writing.
- */
-unotify_status unotify_filter_load(const struct unotify_filter *filter,
-                                   const struct unotify_load_opts *opts,
-                                   struct unotify_listener **out);
-
-/**
- * Frees a filter; NULL is nothing. What was loaded stays loaded.
- *
- * Requires:
- * `filter` is NULL or a live handle that is not used again.
- */
-void unotify_filter_free(struct unotify_filter *filter);
-
-/**
- * Makes a listener of a descriptor that came from elsewhere and takes ownership of it. On
- * failure the descriptor remains the caller's, open. Switches synchronous wake-up on where the
- * kernel has it.
- *
- * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `fd` is not a seccomp listener or not open.
- *
- * Requires:
- * `out` is NULL or valid for writing; nobody else closes `fd` after success.
- */
-unotify_status unotify_listener_from_fd(int32_t fd, struct unotify_listener **out);
-
-/**
- * Takes a duplicate of the listener that process `pid` holds as descriptor `fd`
- * (`pidfd_getfd(2)`, Linux 5.6). The caller needs the right to trace that process.
- *
- * Errors: `UNOTIFY_ERR_PERMISSION`; `UNOTIFY_ERR_SYSTEM` with `ESRCH` when there is no such
- * process; `UNOTIFY_ERR_INVALID_ARGUMENT` when it has no such descriptor or that is no listener;
- * `UNOTIFY_ERR_UNSUPPORTED`.
- *
- * Requires:
- * `out` is NULL or valid for writing.
- */
-unotify_status unotify_listener_from_pid(pid_t pid, int32_t fd, struct unotify_listener **out);
-
-/**
- * The listener's descriptor, which remains the listener's; -1 for NULL. It polls readable when a
- * notification is pending and hung up when the last target has exited. Receive from it through
- * the library only.
- *
- * Requires:
- * `listener` is NULL or a live handle.
- */
-int32_t unotify_listener_fd(const struct unotify_listener *listener);
-
-/**
- * Frees the handle and gives its descriptor back, which the caller closes; -1 for NULL, or with
- * `errno` when notifications hold the descriptor and it cannot be duplicated.
- *
- * Requires:
- * `listener` is NULL or a live handle that is not used again.
- */
-int32_t unotify_listener_release(struct unotify_listener *listener);
-
-/**
- * Waits for the next notification. The manners are those of `getline(3)`: when `*notification`
- * is NULL a handle is allocated, else that one is used again, and what it held is answered with
- * the fallback error if nobody has answered. The caller frees it in the end.
- *
- * `timeout_ms` of -1 waits without limit, 0 only looks. Interrupted calls are retried. One
- * thread at a time waits in the kernel, the others queue for it.
- *
- * Errors: `UNOTIFY_ERR_TIMEOUT`; `UNOTIFY_ERR_CLOSED` when the last target has exited (kernels
- * before 5.9 do not tell); `UNOTIFY_ERR_INVALID_ARGUMENT`. On failure a handle that was given
- * remains the caller's and holds nothing.
- *
- * Requires:
- * `listener` is NULL or a live handle; `notification` is NULL or points to NULL or to a live
- * handle that no other thread uses.
- */
-unotify_status unotify_listener_receive(const struct unotify_listener *listener,
-                                        int32_t timeout_ms,
-                                        struct unotify_notification **notification);
-
-/**
- * Switches synchronous wake-up on (`on` not 0) or off: with it the kernel runs the woken side at
- * once on the same processor. It is on where the kernel has it.
- *
- * Errors: `UNOTIFY_ERR_UNSUPPORTED` on a kernel before 6.6.
- *
- * Requires:
- * `listener` is NULL or a live handle.
- */
-unotify_status unotify_listener_set_sync_wake_up(const struct unotify_listener *listener,
-                                                 int32_t on);
-
-/**
- * Chooses the error number, positive, for notifications that are freed unanswered. `ENOSYS` at
- * first.
- *
- * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` outside 1 to 4095.
- *
- * Requires:
- * `listener` is NULL or a live handle.
- */
-unotify_status unotify_listener_set_fallback_error(const struct unotify_listener *listener,
-                                                   int32_t errnum);
-
-/**
- * Sends a duplicate of the listener over a Unix socket (`SCM_RIGHTS`). The handle remains the
- * caller's.
- *
- * Errors: `UNOTIFY_ERR_CLOSED` when the other side is closed; `UNOTIFY_ERR_INVALID_ARGUMENT`
- * when `unix_socket` is no open Unix socket.
- *
- * Requires:
- * `listener` is NULL or a live handle.
- */
-unotify_status unotify_listener_send(const struct unotify_listener *listener, int32_t unix_socket);
-
-/**
- * Receives a listener that came over a Unix socket (`SCM_RIGHTS`, with any payload of one byte).
- *
- * Errors: `UNOTIFY_ERR_CLOSED` when the other side is closed; `UNOTIFY_ERR_INVALID_ARGUMENT`
- * when what came is no listener (it is closed), or `unix_socket` is no open Unix socket.
- *
- * Requires:
- * `out` is NULL or valid for writing.
- */
-unotify_status unotify_listener_recv(int32_t unix_socket, struct unotify_listener **out);
-
-/**
- * Frees a listener; NULL is nothing. Its descriptor is closed once the last notification from it
- * is freed, and then the kernel answers what is pending, and every later call, with `ENOSYS`.
- *
- * Requires:
- * `listener` is NULL or a live handle that is not used again.
- */
-void unotify_listener_free(struct unotify_listener *listener);
-
-/**
- * The system call. Valid until the handle is received into or freed; NULL for NULL.
- *
- * Requires:
- * `notification` is NULL or a live handle.
- */
-const unotify_request *unotify_notification_request(const struct unotify_notification *notification);
-
-/**
- * The `data` that its listener was given to the supervisor with; NULL if it was not.
- *
- * Requires:
- * `notification` is NULL or a live handle.
- */
-void *unotify_notification_listener_data(const struct unotify_notification *notification);
-
-/**
- * Whether the target still waits for the answer (`SECCOMP_IOCTL_NOTIF_ID_VALID`). What was read
- * of a target before this succeeds belongs to that target.
- *
- * Errors: `UNOTIFY_ERR_GONE` when it does not; `UNOTIFY_ERR_ANSWERED`.
- *
- * Requires:
- * `notification` is NULL or a live handle.
- */
-unotify_status unotify_notification_is_valid(struct unotify_notification *notification);
-
-/**
- * Lets the call return `value`. Values from -4095 to -1 are errors to the target's C library.
- *
- * Errors: `UNOTIFY_ERR_GONE` when the target does not wait any more; `UNOTIFY_ERR_ANSWERED`.
- *
- * Requires:
- * `notification` is NULL or a live handle.
- */
-unotify_status unotify_notification_reply_value(struct unotify_notification *notification,
-                                                int64_t value);
-
-/**
- * Lets the call fail with `errnum`, a **positive** error number such as `EPERM`.
- *
- * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` outside 1 to 4095, and the target goes on waiting;
- * `UNOTIFY_ERR_GONE`; `UNOTIFY_ERR_ANSWERED`.
- *
- * Requires:
- * `notification` is NULL or a live handle.
- */
-unotify_status unotify_notification_reply_error(struct unotify_notification *notification,
-                                                int32_t errnum);
-
-/**
- * Lets the kernel carry out the call as if there were no filter
- * (`SECCOMP_USER_NOTIF_FLAG_CONTINUE`). **Not a security decision**: the target may have changed
- * the memory its arguments point to since you looked.
- *
- * Errors: `UNOTIFY_ERR_UNSUPPORTED` on a kernel before 5.5, and the target goes on waiting;
- * `UNOTIFY_ERR_GONE`; `UNOTIFY_ERR_ANSWERED`.
- *
- * Requires:
- * `notification` is NULL or a live handle.
- */
-unotify_status unotify_notification_reply_continue(struct unotify_notification *notification);
-
-/**
- * Frees a notification; NULL is nothing. If nobody has answered it, the target gets the fallback
- * error: `ENOSYS` unless another one was chosen. Never waits for the target.
- *
- * Requires:
- * `notification` is NULL or a live handle that is not used again (but by a handler's caller).
- */
-void unotify_notification_free(struct unotify_notification *notification);
-
-/**
- * The library's version, such as "0.1.0". Static.
- */
-const char *unotify_version(void);
-
-/**
- * What the running kernel offers, as `UNOTIFY_FEATURE_*` bits. Asks the kernel on every call;
- * never fails: what cannot be asked is not offered.
- */
-uint64_t unotify_features(void);
-
-/**
- * The name of a status' constant, such as "UNOTIFY_ERR_GONE"; "UNOTIFY_ERR_?" for a number that
- * is none. Static.
- */
-const char *unotify_status_name(int32_t status);
-
-/**
- * What a status means, in half a sentence; "unknown status" for a number that is none. Static.
- */
-const char *unotify_status_message(int32_t status);
-
-/**
- * Copies the calling thread's last failure as a sentence into `buf`, cut to `len` bytes with its
- * NUL, and returns the length of the whole sentence without NUL: at least `len` means that it
- * was cut. Empty if nothing has failed on this thread. `buf` may be NULL if `len` is 0.
- * Success of a later call does not clear it.
- *
- * Requires:
- * `buf` is valid for writing `len` bytes.
- */
-size_t unotify_last_error(char *buf, size_t len);
-
-/**
- * Makes a supervisor. `opts` of NULL is the defaults.
- *
- * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` for options out of range; `UNOTIFY_ERR_UNSUPPORTED` for
- * options of a later version; `UNOTIFY_ERR_SYSTEM` when the process is out of descriptors.
- *
- * Requires:
- * `opts` is NULL or as long as its `size` says; `out` is NULL or valid for writing.
- */
-unotify_status unotify_supervisor_new(const struct unotify_supervisor_opts *opts,
-                                      struct unotify_supervisor **out);
-
-/**
- * Serves one more listener, also while running, and takes ownership of it. `data` is what
- * `unotify_notification_listener_data` gives for its notifications.
- *
- * Errors: `UNOTIFY_ERR_SYSTEM` when the kernel has no room to watch it. The listener is freed
- * then too; only after `UNOTIFY_ERR_INVALID_ARGUMENT` it remains the caller's.
- *
- * Requires:
- * `supervisor` and `listener` are NULL or live handles; `listener` is not used again.
- */
-unotify_status unotify_supervisor_add_listener(const struct unotify_supervisor *supervisor,
-                                               struct unotify_listener *listener,
-                                               void *data);
-
-/**
- * Sets the handler for a system call, on every architecture that has it. The last one set
- * counts. `flags` is 0 or `UNOTIFY_HANDLER_BLOCKING`.
- *
- * The handler runs on any thread of the run, and with `max_workers` above 1 on several at a
- * time; `data` has to bear that.
- *
- * Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL`; `UNOTIFY_ERR_INVALID_ARGUMENT`, also while it runs.
- *
- * Requires:
- * `supervisor` is NULL or a live handle; `syscall` is NULL or a string; `handler` and `data` are
- * usable until the supervisor is freed.
- */
-unotify_status unotify_supervisor_on(const struct unotify_supervisor *supervisor,
-                                     const char *syscall,
-                                     uint32_t flags,
-                                     unotify_handler handler,
-                                     void *data);
-
-/**
- * Sets the handler for every system call that has none, or whose handler returned
- * `UNOTIFY_NOT_HANDLED`. See `unotify_supervisor_on`.
- *
- * Requires:
- * As `unotify_supervisor_on`.
- */
-unotify_status unotify_supervisor_on_default(const struct unotify_supervisor *supervisor,
-                                             unotify_handler handler,
-                                             void *data);
-
-/**
- * Serves the listeners on this thread, until stopped or until the last listener closes.
- *
- * Errors: `UNOTIFY_ERR_STOPPED` when stopped; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs
- * already; what the kernel said of a listener that broke, after the others were served.
- *
- * Requires:
- * `supervisor` is NULL or a live handle.
- */
-unotify_status unotify_supervisor_run(const struct unotify_supervisor *supervisor);
-
-/**
- * Does what `unotify_supervisor_run` does in the background. Its threads block all signals but
- * the library's own.
- *
- * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already or was not joined;
- * `UNOTIFY_ERR_SYSTEM` when the process can have no more threads.
- *
- * Requires:
- * `supervisor` is NULL or a live handle.
- */
-unotify_status unotify_supervisor_start(const struct unotify_supervisor *supervisor);
-
-/**
- * Ends the run at hand, or else the next one at once. Handlers that are at work finish; what was
- * received is answered. May be called from any thread, from a handler and from a signal handler.
- *
- * Requires:
- * `supervisor` is NULL or a live handle.
- */
-unotify_status unotify_supervisor_stop(const struct unotify_supervisor *supervisor);
-
-/**
- * Waits for the end of what `unotify_supervisor_start` began, and returns how it ended.
- *
- * Errors: as `unotify_supervisor_run`; `UNOTIFY_ERR_INVALID_ARGUMENT` when it was not started.
- *
- * Requires:
- * `supervisor` is NULL or a live handle.
- */
-unotify_status unotify_supervisor_join(const struct unotify_supervisor *supervisor);
-
-/**
- * A descriptor for an event loop, which remains the supervisor's; -1 for NULL. It polls readable
- * when `unotify_supervisor_dispatch` has something to do.
- *
- * Requires:
- * `supervisor` is NULL or a live handle.
- */
-int32_t unotify_supervisor_fd(const struct unotify_supervisor *supervisor);
-
-/**
- * Handles what is there, at most some dozens of notifications, without blocking. Handlers run on
- * this thread.
- *
- * Errors: `UNOTIFY_ERR_STOPPED` once after `unotify_supervisor_stop`; `UNOTIFY_ERR_CLOSED` when
- * the last listener has closed; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already.
- *
- * Requires:
- * `supervisor` is NULL or a live handle.
- */
-unotify_status unotify_supervisor_dispatch(const struct unotify_supervisor *supervisor);
-
-/**
- * What it has done so far. The caller sets `stats->size` first; what this version does not know
- * of a larger structure is left alone.
- *
- * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` for NULL or a `size` below that of one counter.
- *
- * Requires:
- * `supervisor` is NULL or a live handle; `stats` is NULL or as long as its `size` says.
- */
-unotify_status unotify_supervisor_stats(const struct unotify_supervisor *supervisor,
-                                        struct unotify_stats *stats);
-
-/**
- * Frees a supervisor; NULL is nothing. A run in the background is stopped first, and the handlers
- * at work are waited for; a run on another thread must have returned. Not from a handler. Its
- * listeners are freed with it. Deferred notifications remain usable.
- *
- * Requires:
- * `supervisor` is NULL or a live handle that is not used again.
- */
-void unotify_supervisor_free(struct unotify_supervisor *supervisor);
+void unotify_supervisor_free(unotify_supervisor *supervisor);
 
 #ifdef __cplusplus
 }  // extern "C"
