@@ -50,11 +50,13 @@ static void the_last_error_is_empty_at_first(void)
 static void the_last_error_names_the_culprit(void)
 {
     char sentence[256];
+    size_t length;
     unotify_listener *listener = NULL;
 
     CHECK_STATUS(unotify_listener_from_fd(-5, &listener), UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_INT(errno, EBADF);
-    CHECK_INT(unotify_last_error(sentence, sizeof sentence), strlen(sentence));
+    length = unotify_last_error(sentence, sizeof sentence);
+    CHECK_INT(length, strlen(sentence));
     CHECK(strstr(sentence, "`fd` is -5") != NULL);
     CHECK(listener == NULL);
 }

@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <unotify.h>
@@ -30,7 +29,7 @@ static int child(int channel)
         return fail("child");
     unotify_listener_free(listener);
     unotify_filter_free(filter);
-    return syscall(SYS_getppid) == ANSWER ? 0 : 2;
+    return getppid() == ANSWER ? 0 : 2;
 }
 
 int main(void)
