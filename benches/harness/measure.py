@@ -7,15 +7,21 @@ import statistics
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from harness.cases import Case, Plan
 
-RUN_LIMIT_S = 20
+RUN_LIMIT_S = 10
 TRIES = 2  # a case that fails this often is given up
+HANGS = 3  # and a program that hangs this often, with all its cases
 
 Sample = dict[str, float]
+
+
+class Hang(RuntimeError):
+    """A run that had to be ended."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +81,10 @@ def run(argv: tuple[str, ...], limit_s: float = RUN_LIMIT_S) -> str:
     ) as process:
         try:
             output, errors = process.communicate(timeout=limit_s)
-        except BaseException:
+        except BaseException as error:
             os.killpg(process.pid, signal.SIGKILL)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise Hang(f"not done after {limit_s:g} s") from None
             raise
     if process.returncode:
         raise RuntimeError(f"exit status {process.returncode}: {errors.strip()[-300:]}")
@@ -100,17 +108,22 @@ def sample(case: Case) -> Sample:
 
 def all_rounds(cases: list[Case], plan: Plan, progress: Callable[[str], None]) -> Results:
     results = Results(samples={case.name: {} for case in cases})
-    failed: dict[str, int] = {}
+    failed: Counter[str] = Counter()
+    hung: Counter[str] = Counter()
     for i in range(plan.rounds):
-        now = [case for case in cases if i % case.every == 0 and failed.get(case.name, 0) < TRIES]
+        now = [case for case in cases if i % case.every == 0]
         for group in groups(now):
             random.Random(i).shuffle(group)
             for case in group:
+                if failed[case.name] >= TRIES or hung[case.program] >= HANGS:
+                    results.failures.setdefault(case.name, f"{case.program} was given up")
+                    continue
                 progress(f"round {i + 1} of {plan.rounds}: {case.name}")
                 try:
                     results.samples[case.name][i] = sample(case)
-                except (OSError, RuntimeError, subprocess.TimeoutExpired) as error:
-                    failed[case.name] = failed.get(case.name, 0) + 1
+                except (OSError, RuntimeError, ValueError) as error:
+                    failed[case.name] += 1
+                    hung[case.program] += isinstance(error, Hang)
                     results.failures[case.name] = str(error)
                     print(f"\n{case.name}: {error}", file=sys.stderr)
     return results

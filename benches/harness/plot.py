@@ -32,7 +32,9 @@ class Axis:
 
 
 def time(ns: float, digits: int = 2) -> str:
-    return f"{ns:.0f} ns" if ns < 1000 else f"{ns / 1000:.{digits}f} µs"
+    if ns < 1e3:
+        return f"{ns:.0f} ns"
+    return f"{ns / 1e3:.{digits}f} µs" if ns < 1e6 else f"{ns / 1e6:.{digits}f} ms"
 
 
 def text(x: float, y: float, words: str, anchor: str = "start", weight: str = "normal") -> str:

@@ -81,8 +81,8 @@ def machine() -> list[str]:
         try:
             words = command.split()
             done = subprocess.run(words, capture_output=True, text=True, timeout=10, check=True)
-            name = words[-1] if words[0] == "pkg-config" else words[0]
-            facts.append(f"{name}: {done.stdout.splitlines()[0]}")
+            line = done.stdout.splitlines()[0]
+            facts.append(f"libseccomp {line}" if words[0] == "pkg-config" else line)
         except (OSError, subprocess.SubprocessError, IndexError):
             continue
     return facts
@@ -131,7 +131,9 @@ def grid(results: Results) -> str:
             best = best_naive(results, processes, workers)
             ours, spread = microseconds(results.summary(f"grid/unotify/{processes}x{workers}"))
             theirs, _ = microseconds(results.summary(best) if best else None)
-            name = best.split("/")[1].replace("-", ", ") if best else ""
+            name = best.split("/")[1].replace("-", ", wake-up ") if best else ""
+            if workers == 1:
+                name = name.replace("herd", "the plain loop")
             rows.append((str(processes), str(workers), ours, spread, theirs, name,
                          times(ratios[processes, workers])))  # fmt: skip
     head = ("targets", "workers", "libunotify, µs per call", "spread", "best loop by hand", "which", "ratio")
