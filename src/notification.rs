@@ -136,6 +136,7 @@ impl Notification {
     /// Makes it ready to be received into from `listener`: what it held is answered.
     pub(crate) fn rebind(&mut self, listener: &Arc<Shared>) {
         self.settle();
+        self.state = State::Empty;
         if !self
             .listener
             .as_ref()

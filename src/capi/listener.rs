@@ -4,6 +4,7 @@ use super::boundary::{call, exclusive, infallible, invalid, reclaim, shared, uno
 use super::notification::unotify_notification;
 use crate::error::{Error, Status};
 use crate::listener::Listener;
+use std::ffi::c_int;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ pub struct unotify_listener(pub(super) Listener);
 ///
 /// # Safety
 /// Nothing: a closed number is refused by the kernel. The result must not outlive the call.
-pub(super) unsafe fn lent_fd<'a>(fd: i32, name: &str) -> crate::Result<BorrowedFd<'a>> {
+pub(super) unsafe fn lent_fd<'a>(fd: c_int, name: &str) -> crate::Result<BorrowedFd<'a>> {
     if fd < 0 {
         return Err(Error::with_errno(
             Status::InvalidArgument,
@@ -40,7 +41,7 @@ pub(super) unsafe fn lent_fd<'a>(fd: i32, name: &str) -> crate::Result<BorrowedF
 /// `out` is NULL or valid for writing; nobody else closes `fd` after success.
 #[no_mangle]
 pub unsafe extern "C" fn unotify_listener_from_fd(
-    fd: i32,
+    fd: c_int,
     out: *mut *mut unotify_listener,
 ) -> unotify_status {
     call(|| {
@@ -67,7 +68,7 @@ pub unsafe extern "C" fn unotify_listener_from_fd(
 #[no_mangle]
 pub unsafe extern "C" fn unotify_listener_from_pid(
     pid: libc::pid_t,
-    fd: i32,
+    fd: c_int,
     out: *mut *mut unotify_listener,
 ) -> unotify_status {
     call(|| {
@@ -85,7 +86,7 @@ pub unsafe extern "C" fn unotify_listener_from_pid(
 /// # Safety
 /// `listener` is NULL or a live handle.
 #[no_mangle]
-pub unsafe extern "C" fn unotify_listener_fd(listener: *const unotify_listener) -> i32 {
+pub unsafe extern "C" fn unotify_listener_fd(listener: *const unotify_listener) -> c_int {
     infallible(-1, || {
         // SAFETY: the caller's promise.
         unsafe { listener.as_ref() }.map_or(-1, |l| l.0.as_raw_fd())
@@ -98,7 +99,7 @@ pub unsafe extern "C" fn unotify_listener_fd(listener: *const unotify_listener) 
 /// # Safety
 /// `listener` is NULL or a live handle that is not used again.
 #[no_mangle]
-pub unsafe extern "C" fn unotify_listener_release(listener: *mut unotify_listener) -> i32 {
+pub unsafe extern "C" fn unotify_listener_release(listener: *mut unotify_listener) -> c_int {
     let mut fd = -1;
     call(|| {
         // SAFETY: the caller's promise.
@@ -126,7 +127,7 @@ pub unsafe extern "C" fn unotify_listener_release(listener: *mut unotify_listene
 #[no_mangle]
 pub unsafe extern "C" fn unotify_listener_receive(
     listener: *const unotify_listener,
-    timeout_ms: i32,
+    timeout_ms: c_int,
     notification: *mut *mut unotify_notification,
 ) -> unotify_status {
     call(|| {
@@ -165,10 +166,10 @@ pub unsafe extern "C" fn unotify_listener_receive(
 #[no_mangle]
 pub unsafe extern "C" fn unotify_listener_set_sync_wake_up(
     listener: *const unotify_listener,
-    on: i32,
+    on: c_int,
 ) -> unotify_status {
-    // SAFETY: the caller's promise.
     call(|| {
+        // SAFETY: the caller's promise.
         unsafe { shared(listener, "listener") }?
             .0
             .set_sync_wake_up(on != 0)
@@ -185,10 +186,10 @@ pub unsafe extern "C" fn unotify_listener_set_sync_wake_up(
 #[no_mangle]
 pub unsafe extern "C" fn unotify_listener_set_fallback_error(
     listener: *const unotify_listener,
-    errnum: i32,
+    errnum: c_int,
 ) -> unotify_status {
-    // SAFETY: the caller's promise.
     call(|| {
+        // SAFETY: the caller's promise.
         unsafe { shared(listener, "listener") }?
             .0
             .set_fallback_error(errnum)
@@ -206,7 +207,7 @@ pub unsafe extern "C" fn unotify_listener_set_fallback_error(
 #[no_mangle]
 pub unsafe extern "C" fn unotify_listener_send(
     listener: *const unotify_listener,
-    unix_socket: i32,
+    unix_socket: c_int,
 ) -> unotify_status {
     call(|| {
         // SAFETY: the caller's promise.
@@ -227,7 +228,7 @@ pub unsafe extern "C" fn unotify_listener_send(
 /// `out` is NULL or valid for writing.
 #[no_mangle]
 pub unsafe extern "C" fn unotify_listener_recv(
-    unix_socket: i32,
+    unix_socket: c_int,
     out: *mut *mut unotify_listener,
 ) -> unotify_status {
     call(|| {

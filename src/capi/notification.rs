@@ -3,7 +3,7 @@
 use super::boundary::{call, infallible, invalid, reclaim, unotify_status};
 use crate::error::Result;
 use crate::notification::{Notification, Request};
-use std::ffi::c_void;
+use std::ffi::{c_int, c_void};
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// One system call of a target, as it stood when the target made it (the kernel's
@@ -74,7 +74,7 @@ unsafe fn inner<'a>(handle: *mut unotify_notification) -> Result<&'a mut Notific
         return Err(invalid("`notification` is null"));
     }
     // SAFETY: live; only this field is borrowed.
-    Ok(unsafe { &mut *(&raw mut (*handle).inner) })
+    Ok(unsafe { &mut (*handle).inner })
 }
 
 /// The system call. Valid until the handle is received into or freed; NULL for NULL.
@@ -146,7 +146,7 @@ pub unsafe extern "C" fn unotify_notification_reply_value(
 #[no_mangle]
 pub unsafe extern "C" fn unotify_notification_reply_error(
     notification: *mut unotify_notification,
-    errnum: i32,
+    errnum: c_int,
 ) -> unotify_status {
     // SAFETY: the caller's promise.
     call(|| unsafe { inner(notification) }?.reply_error(errnum))

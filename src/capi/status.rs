@@ -2,7 +2,21 @@
 
 use super::boundary::{copy_text, infallible, with_last_error};
 use crate::error::Status;
-use std::ffi::{c_char, CStr};
+use crate::features::Features;
+use std::ffi::{c_char, c_int, CStr};
+
+/// The kernel has user notification (Linux 5.0).
+pub const UNOTIFY_FEATURE_NOTIFY: u64 = 1;
+/// `UNOTIFY_LOAD_TSYNC` works for a filter with a listener (Linux 5.7).
+pub const UNOTIFY_FEATURE_TSYNC_WITH_LISTENER: u64 = 2;
+/// Only fatal signals interrupt a received call (Linux 5.19).
+pub const UNOTIFY_FEATURE_WAIT_KILLABLE: u64 = 4;
+
+const _: () = assert!(
+    Features::NOTIFY.bits() == UNOTIFY_FEATURE_NOTIFY
+        && Features::TSYNC_WITH_LISTENER.bits() == UNOTIFY_FEATURE_TSYNC_WITH_LISTENER
+        && Features::WAIT_KILLABLE.bits() == UNOTIFY_FEATURE_WAIT_KILLABLE
+);
 
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "\0");
 
@@ -22,17 +36,17 @@ pub extern "C" fn unotify_features() -> u64 {
 /// The name of a status' constant, such as "UNOTIFY_ERR_GONE"; "UNOTIFY_ERR_?" for a number that
 /// is none. Static.
 #[no_mangle]
-pub extern "C" fn unotify_status_name(status: i32) -> *const c_char {
+pub extern "C" fn unotify_status_name(status: c_int) -> *const c_char {
     text(status, Status::name_c, c"UNOTIFY_ERR_?")
 }
 
 /// What a status means, in half a sentence; "unknown status" for a number that is none. Static.
 #[no_mangle]
-pub extern "C" fn unotify_status_message(status: i32) -> *const c_char {
+pub extern "C" fn unotify_status_message(status: c_int) -> *const c_char {
     text(status, Status::message_c, c"unknown status")
 }
 
-fn text(status: i32, row: fn(Status) -> &'static CStr, unknown: &'static CStr) -> *const c_char {
+fn text(status: c_int, row: fn(Status) -> &'static CStr, unknown: &'static CStr) -> *const c_char {
     infallible(unknown.as_ptr(), || {
         Status::from_raw(status).map_or(unknown, row).as_ptr()
     })

@@ -11,7 +11,7 @@ use crate::kernel::Errno;
 use crate::notification::Notification;
 use crate::supervisor::{HandlerFlags, Supervisor, SupervisorOptions, Verdict};
 use std::cell::Cell;
-use std::ffi::{c_char, c_void};
+use std::ffi::{c_char, c_int, c_void};
 use std::os::fd::{AsFd, AsRawFd};
 
 /// The handler answered, or leaves the answer to the fallback error.
@@ -372,7 +372,7 @@ pub unsafe extern "C" fn unotify_supervisor_join(
 /// # Safety
 /// `supervisor` is NULL or a live handle.
 #[no_mangle]
-pub unsafe extern "C" fn unotify_supervisor_fd(supervisor: *const unotify_supervisor) -> i32 {
+pub unsafe extern "C" fn unotify_supervisor_fd(supervisor: *const unotify_supervisor) -> c_int {
     infallible(-1, || {
         // SAFETY: the caller's promise.
         unsafe { supervisor.as_ref() }.map_or(-1, |s| s.0.as_fd().as_raw_fd())
@@ -391,8 +391,8 @@ pub unsafe extern "C" fn unotify_supervisor_fd(supervisor: *const unotify_superv
 pub unsafe extern "C" fn unotify_supervisor_dispatch(
     supervisor: *const unotify_supervisor,
 ) -> unotify_status {
-    // SAFETY: the caller's promise.
     call(|| {
+        // SAFETY: the caller's promise.
         unsafe { shared(supervisor, "supervisor") }?
             .0
             .dispatch()

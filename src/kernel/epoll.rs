@@ -111,9 +111,10 @@ impl WakeFd {
 
     pub(crate) fn clear(&self) {
         let mut count: u64 = 0;
-        // SAFETY: eight bytes are written. It fails only when there is nothing to clear.
+        // It fails only when there is nothing to clear.
         let _ = retry(|| {
             check(
+                // SAFETY: eight bytes are written.
                 unsafe { libc::read(self.0.as_raw_fd(), (&raw mut count).cast(), 8) }
                     as libc::c_long,
             )

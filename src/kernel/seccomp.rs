@@ -40,7 +40,7 @@ const _: () = assert!(size_of::<Request>() == size_of::<libc::seccomp_notif>());
 const _: () = assert!(size_of::<Response>() == size_of::<libc::seccomp_notif_resp>());
 
 /// `SYNC_WAKE_UP` of `SECCOMP_IOCTL_NOTIF_SET_FLAGS` (Linux 6.6).
-const SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP: u64 = 1;
+const SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP: usize = 1;
 
 /// How large the running kernel's structures are, in bytes.
 #[derive(Debug, Clone, Copy)]
@@ -143,23 +143,26 @@ impl RequestBuffer {
     }
 }
 
+/// One of the listener's ioctls.
+///
+/// # Safety
+/// `argument` is what this ioctl takes, and lives across the call.
+unsafe fn ioctl<T>(
+    listener: BorrowedFd<'_>,
+    request: libc::Ioctl,
+    argument: *const T,
+) -> Result<libc::c_long> {
+    // SAFETY: the caller's promise.
+    check(unsafe { libc::ioctl(listener.as_raw_fd(), request, argument) }.into())
+}
+
 /// `SECCOMP_IOCTL_NOTIF_RECV` into a zeroed buffer: waits for the next notification. Does not
 /// retry `EINTR`, after which the buffer is still zero; `ENOENT` when the target that it would
 /// have received from is gone, or (since Linux 6.11) every target is.
 pub(crate) fn recv(listener: BorrowedFd<'_>, buffer: &mut RequestBuffer) -> Result<()> {
     let to = buffer.0.as_mut_ptr();
     // SAFETY: the room is as long as the kernel's `seccomp_notif`.
-    check(
-        unsafe {
-            libc::ioctl(
-                listener.as_raw_fd(),
-                libc::SECCOMP_IOCTL_NOTIF_RECV as _,
-                to,
-            )
-        }
-        .into(),
-    )
-    .map(drop)
+    unsafe { ioctl(listener, libc::SECCOMP_IOCTL_NOTIF_RECV, to) }.map(drop)
 }
 
 /// `SECCOMP_IOCTL_NOTIF_SEND`: answers a notification. Retries `EINTR`. `ENOENT` when it is no
@@ -176,18 +179,9 @@ pub(crate) fn send(listener: BorrowedFd<'_>, response: Response) -> Result<()> {
 }
 
 fn send_raw(listener: BorrowedFd<'_>, response: *const u64) -> Result<()> {
-    // SAFETY: the callers pass a structure as long as the kernel's `seccomp_notif_resp`.
     retry(|| {
-        check(
-            unsafe {
-                libc::ioctl(
-                    listener.as_raw_fd(),
-                    libc::SECCOMP_IOCTL_NOTIF_SEND as _,
-                    response,
-                )
-            }
-            .into(),
-        )
+        // SAFETY: the callers pass a structure as long as the kernel's `seccomp_notif_resp`.
+        unsafe { ioctl(listener, libc::SECCOMP_IOCTL_NOTIF_SEND, response) }
     })
     .map(drop)
 }
@@ -195,18 +189,9 @@ fn send_raw(listener: BorrowedFd<'_>, response: *const u64) -> Result<()> {
 /// `SECCOMP_IOCTL_NOTIF_ID_VALID`: whether the notification is still pending (`ENOENT` if not).
 /// Retries `EINTR`.
 pub(crate) fn id_valid(listener: BorrowedFd<'_>, id: u64) -> Result<()> {
-    // SAFETY: the ioctl reads one `u64`.
     retry(|| {
-        check(
-            unsafe {
-                libc::ioctl(
-                    listener.as_raw_fd(),
-                    libc::SECCOMP_IOCTL_NOTIF_ID_VALID as _,
-                    &raw const id,
-                )
-            }
-            .into(),
-        )
+        // SAFETY: the ioctl reads one `u64`.
+        unsafe { ioctl(listener, libc::SECCOMP_IOCTL_NOTIF_ID_VALID, &raw const id) }
     })
     .map(drop)
 }
@@ -228,18 +213,15 @@ pub(crate) fn addfd(
         newfd: target_fd,
         newfd_flags: target_flags,
     };
-    // SAFETY: the ioctl reads one `seccomp_notif_addfd`.
     retry(|| {
-        check(
-            unsafe {
-                libc::ioctl(
-                    listener.as_raw_fd(),
-                    libc::SECCOMP_IOCTL_NOTIF_ADDFD as _,
-                    &raw const request,
-                )
-            }
-            .into(),
-        )
+        // SAFETY: the ioctl reads one `seccomp_notif_addfd`.
+        unsafe {
+            ioctl(
+                listener,
+                libc::SECCOMP_IOCTL_NOTIF_ADDFD,
+                &raw const request,
+            )
+        }
     })
     .map(|fd| fd as i32)
 }
@@ -253,16 +235,13 @@ pub(crate) fn set_sync_wake_up(listener: BorrowedFd<'_>, on: bool) -> Result<()>
         0
     };
     // SAFETY: the ioctl takes its argument by value.
-    check(
-        unsafe {
-            libc::ioctl(
-                listener.as_raw_fd(),
-                libc::SECCOMP_IOCTL_NOTIF_SET_FLAGS as _,
-                flags,
-            )
-        }
-        .into(),
-    )
+    unsafe {
+        ioctl(
+            listener,
+            libc::SECCOMP_IOCTL_NOTIF_SET_FLAGS,
+            std::ptr::without_provenance::<u64>(flags),
+        )
+    }
     .map(drop)
 }
 

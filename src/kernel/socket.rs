@@ -39,9 +39,9 @@ pub(crate) fn send_fd(socket: BorrowedFd<'_>, payload: &[u8], raw_fd: i32) -> Re
             .cast::<i32>()
             .write_unaligned(raw_fd);
     }
-    // SAFETY: `message` and everything it points to live across the call. The bare system call
-    // is used because the C wrapper is a cancellation point.
+    // The bare system call, because the C wrapper is a cancellation point.
     retry(|| {
+        // SAFETY: `message` and everything it points to live across the call.
         check(unsafe {
             libc::syscall(
                 libc::SYS_sendmsg,
@@ -75,8 +75,8 @@ pub(crate) fn recv_fd(socket: BorrowedFd<'_>, payload: &mut [u8]) -> Result<Rece
     message.msg_iovlen = 1;
     message.msg_control = control.0.as_mut_ptr().cast();
     message.msg_controllen = control_len() as _;
-    // SAFETY: `message` and everything it points to live across the call.
     let len = retry(|| {
+        // SAFETY: `message` and everything it points to live across the call.
         check(unsafe {
             libc::recvmsg(socket.as_raw_fd(), &mut message, libc::MSG_CMSG_CLOEXEC) as libc::c_long
         })

@@ -155,7 +155,9 @@ impl Core {
         if self.pool.call_one() {
             return;
         }
-        if let Some(slot) = lock(&self.free_slots).pop() {
+        // Not in the condition: the lock would be held while the thread is started.
+        let free = lock(&self.free_slots).pop();
+        if let Some(slot) = free {
             self.add_thread(slot);
         }
     }
@@ -195,7 +197,9 @@ impl Core {
     /// One run, on the calling thread and as many others as it takes.
     fn run(&self) -> Result<()> {
         let watcher = self.start_watcher();
-        if let Some(slot) = lock(&self.free_slots).pop() {
+        // No other worker is there yet, so there is a free slot.
+        let free = lock(&self.free_slots).pop();
+        if let Some(slot) = free {
             self.enter();
             Worker::new(self, &self.slots[slot]).work(false);
             self.leave();
@@ -248,7 +252,8 @@ impl Core {
     /// Waits for the workers that have been started. They may start others until they see the end.
     fn join_threads(&self) {
         loop {
-            let Some(thread) = lock(&self.threads).pop() else {
+            let next = lock(&self.threads).pop();
+            let Some(thread) = next else {
                 return;
             };
             // A worker's panic was caught in its handler; there is nothing to pass on.
