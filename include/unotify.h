@@ -129,6 +129,12 @@
 #define UNOTIFY_LOAD_KEEP_PRIVS 32
 
 /**
+ * The child is killed (`SIGKILL`) when the calling process ends, however it ends. A thread of
+ * the library's, asleep, stays in the process until the child has ended.
+ */
+#define UNOTIFY_SPAWN_KILL_ON_PARENT_DEATH 1
+
+/**
  * The handler answered, or leaves the answer to the fallback error.
  */
 #define UNOTIFY_HANDLED 0
@@ -250,6 +256,12 @@ typedef int32_t unotify_status;
 #endif // __cplusplus
 
 /**
+ * A program that was started. All functions but `unotify_child_free` may be called from several
+ * threads at once: one can kill while another waits.
+ */
+typedef struct unotify_child unotify_child;
+
+/**
  * A filter in the making. Belongs to one thread at a time and may be handed to another.
  */
 typedef struct unotify_filter unotify_filter;
@@ -317,6 +329,53 @@ typedef struct unotify_load_opts {
      */
     uint32_t reserved;
 } unotify_load_opts;
+
+/**
+ * A descriptor for the program.
+ */
+typedef struct unotify_fd_map {
+    /**
+     * The caller's descriptor, close-on-exec or not. It remains the caller's.
+     */
+    int32_t parent_fd;
+    /**
+     * Its number in the program: 0, 1 and 2 are the standard streams.
+     */
+    int32_t child_fd;
+} unotify_fd_map;
+
+/**
+ * How to start a program. NULL or all zero: in the caller's directory, with its standard streams
+ * and its other descriptors that are not close-on-exec.
+ */
+typedef struct unotify_spawn_opts {
+    /**
+     * `sizeof(unotify_spawn_opts)`.
+     */
+    size_t size;
+    /**
+     * `UNOTIFY_LOAD_*`, or-ed, but for `UNOTIFY_LOAD_TSYNC`.
+     */
+    uint32_t load_flags;
+    /**
+     * `UNOTIFY_SPAWN_*`, or-ed.
+     */
+    uint32_t flags;
+    /**
+     * Where the program starts; NULL is the caller's directory. A relative `file` or `PATH`
+     * counts from there.
+     */
+    const char *working_directory;
+    /**
+     * Descriptors for the program, which are put into place all at once, so that they may be
+     * each other's numbers. The last word on a number counts. May be NULL when `n_fds` is 0.
+     */
+    const struct unotify_fd_map *fds;
+    /**
+     * How many there are.
+     */
+    size_t n_fds;
+} unotify_spawn_opts;
 
 /**
  * How a supervisor is to work. Zero is the default everywhere.
@@ -853,6 +912,120 @@ unotify_status unotify_notification_reply_continue(struct unotify_notification *
 void unotify_notification_free(struct unotify_notification *notification);
 
 /**
+ * Starts the program `file` under a filter. A name without a slash is looked for in the caller's
+ * `PATH`. `argv` and `envp` are arrays of strings that end with NULL, as `execve(2)` takes them:
+ * `argv[0]` is the name the program is told, and a NULL `envp` is the caller's environment, which
+ * no other thread may change meanwhile.
+ *
+ * The filter acts from the program's own `execve` on, which is its first notification if the
+ * filter notifies it, and may notify every system call. The child gets the calling thread's
+ * credentials, namespaces and blocked signals; ignored signals stay ignored, but for `SIGPIPE`,
+ * and caught ones get their default. May be called in a process with many threads.
+ *
+ * Returns when the program runs, or when its `execve` waits for the supervisor; a failure after
+ * that is told by unotify_child_exec_error().
+ *
+ * The child must be waited for, by unotify_child_wait() or `waitpid(2)`.
+ *
+ * Errors, after which there is neither child nor descriptor left over: with the `errno` of
+ * `execve`, `UNOTIFY_ERR_SYSTEM` when the program is not found or of an unknown format and
+ * `UNOTIFY_ERR_PERMISSION` when it may not be executed; with that of `chdir` for the working
+ * directory; `UNOTIFY_ERR_BUSY` when the calling thread has a filter with a listener, which its
+ * children inherit; `UNOTIFY_ERR_PERMISSION` with `UNOTIFY_LOAD_KEEP_PRIVS` and neither
+ * no_new_privs nor `CAP_SYS_ADMIN`; `UNOTIFY_ERR_INVALID_ARGUMENT` for a flag that is none or
+ * `UNOTIFY_LOAD_TSYNC`, a descriptor that is not open or out of range, an `argv` without
+ * `argv[0]`, or a filter that is too long; `UNOTIFY_ERR_UNSUPPORTED` on a kernel before 5.0 or
+ * for options of a later version; `UNOTIFY_ERR_SYSTEM` or `UNOTIFY_ERR_NO_MEMORY` when there is
+ * no room for a process, a thread or a descriptor.
+ *
+ * Requires:
+ * `filter` is NULL or a live handle that no other thread uses; `file` is NULL or a string; `argv`
+ * and `envp` are NULL or arrays of strings that end with NULL; `opts` is NULL or as long as it
+ * says, its string and array valid; `out` is NULL or valid for writing.
+ */
+unotify_status unotify_spawn(const struct unotify_filter *filter,
+                             const char *file,
+                             char *const *argv,
+                             char *const *envp,
+                             const struct unotify_spawn_opts *opts,
+                             struct unotify_child **out);
+
+/**
+ * The child's process id, which may name another process once it was waited for; -1 for NULL.
+ *
+ * Requires:
+ * `child` is NULL or a live handle.
+ */
+pid_t unotify_child_pid(const struct unotify_child *child);
+
+/**
+ * A descriptor for the process (`pidfd_open(2)`), which remains the child's and polls readable
+ * when it has ended; -1 for NULL, or with `errno` when there is none: `ENOSYS` on a kernel before
+ * 5.3.
+ *
+ * Requires:
+ * `child` is NULL or a live handle.
+ */
+int32_t unotify_child_pidfd(const struct unotify_child *child);
+
+/**
+ * Hands out the child's listener, which is the caller's from then on. If nobody takes it, it is
+ * freed with the child.
+ *
+ * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when it was taken before.
+ *
+ * Requires:
+ * `child` is NULL or a live handle; `out` is NULL or valid for writing.
+ */
+unotify_status unotify_child_take_listener(const struct unotify_child *child,
+                                           struct unotify_listener **out);
+
+/**
+ * Waits for the child to end and gives its status, in the form of `waitpid(2)`, to `wstatus`
+ * unless that is NULL. May be called again: the answer stays. Somebody else must answer the
+ * child's notifications meanwhile.
+ *
+ * Errors: `UNOTIFY_ERR_SYSTEM` with `ECHILD` when it was waited for elsewhere, or by the kernel
+ * because `SIGCHLD` is ignored.
+ *
+ * Requires:
+ * `child` is NULL or a live handle; `wstatus` is NULL or valid for writing.
+ */
+unotify_status unotify_child_wait(const struct unotify_child *child, int32_t *wstatus);
+
+/**
+ * Sends the child a signal; 0 only asks whether it is there. Never signals another process that
+ * got the same id.
+ *
+ * Errors: `UNOTIFY_ERR_SYSTEM` with `ESRCH` when it was waited for; `UNOTIFY_ERR_INVALID_ARGUMENT`
+ * when `sig` is no signal; `UNOTIFY_ERR_PERMISSION` when it has become somebody else.
+ *
+ * Requires:
+ * `child` is NULL or a live handle.
+ */
+unotify_status unotify_child_kill(const struct unotify_child *child, int32_t sig);
+
+/**
+ * The error number of the child's `execve`, if it failed after unotify_spawn() had returned:
+ * because the supervisor refused the call, or continued it and the kernel did. The child then
+ * exits with status 127, or dies by `SIGILL` if it may not exit. 0 when it has not failed (so
+ * far), and for NULL.
+ *
+ * Requires:
+ * `child` is NULL or a live handle.
+ */
+int32_t unotify_child_exec_error(const struct unotify_child *child);
+
+/**
+ * Frees the handle, and the listener if nobody took it: the child's pending and later notifying
+ * calls fail with `ENOSYS` then. Neither kills the child nor waits for it. NULL is nothing.
+ *
+ * Requires:
+ * `child` is NULL or a live handle that is not used again.
+ */
+void unotify_child_free(struct unotify_child *child);
+
+/**
  * Makes a supervisor. `opts` of NULL is the defaults.
  *
  * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` for options out of range; `UNOTIFY_ERR_UNSUPPORTED` for
@@ -1350,6 +1523,120 @@ unotify_status unotify_notification_reply_continue(struct unotify_notification *
  * `notification` is NULL or a live handle that is not used again (but by a handler's caller).
  */
 void unotify_notification_free(struct unotify_notification *notification);
+
+/**
+ * Starts the program `file` under a filter. A name without a slash is looked for in the caller's
+ * `PATH`. `argv` and `envp` are arrays of strings that end with NULL, as `execve(2)` takes them:
+ * `argv[0]` is the name the program is told, and a NULL `envp` is the caller's environment, which
+ * no other thread may change meanwhile.
+ *
+ * The filter acts from the program's own `execve` on, which is its first notification if the
+ * filter notifies it, and may notify every system call. The child gets the calling thread's
+ * credentials, namespaces and blocked signals; ignored signals stay ignored, but for `SIGPIPE`,
+ * and caught ones get their default. May be called in a process with many threads.
+ *
+ * Returns when the program runs, or when its `execve` waits for the supervisor; a failure after
+ * that is told by unotify_child_exec_error().
+ *
+ * The child must be waited for, by unotify_child_wait() or `waitpid(2)`.
+ *
+ * Errors, after which there is neither child nor descriptor left over: with the `errno` of
+ * `execve`, `UNOTIFY_ERR_SYSTEM` when the program is not found or of an unknown format and
+ * `UNOTIFY_ERR_PERMISSION` when it may not be executed; with that of `chdir` for the working
+ * directory; `UNOTIFY_ERR_BUSY` when the calling thread has a filter with a listener, which its
+ * children inherit; `UNOTIFY_ERR_PERMISSION` with `UNOTIFY_LOAD_KEEP_PRIVS` and neither
+ * no_new_privs nor `CAP_SYS_ADMIN`; `UNOTIFY_ERR_INVALID_ARGUMENT` for a flag that is none or
+ * `UNOTIFY_LOAD_TSYNC`, a descriptor that is not open or out of range, an `argv` without
+ * `argv[0]`, or a filter that is too long; `UNOTIFY_ERR_UNSUPPORTED` on a kernel before 5.0 or
+ * for options of a later version; `UNOTIFY_ERR_SYSTEM` or `UNOTIFY_ERR_NO_MEMORY` when there is
+ * no room for a process, a thread or a descriptor.
+ *
+ * Requires:
+ * `filter` is NULL or a live handle that no other thread uses; `file` is NULL or a string; `argv`
+ * and `envp` are NULL or arrays of strings that end with NULL; `opts` is NULL or as long as it
+ * says, its string and array valid; `out` is NULL or valid for writing.
+ */
+unotify_status unotify_spawn(const struct unotify_filter *filter,
+                             const char *file,
+                             char *const *argv,
+                             char *const *envp,
+                             const struct unotify_spawn_opts *opts,
+                             struct unotify_child **out);
+
+/**
+ * The child's process id, which may name another process once it was waited for; -1 for NULL.
+ *
+ * Requires:
+ * `child` is NULL or a live handle.
+ */
+pid_t unotify_child_pid(const struct unotify_child *child);
+
+/**
+ * A descriptor for the process (`pidfd_open(2)`), which remains the child's and polls readable
+ * when it has ended; -1 for NULL, or with `errno` when there is none: `ENOSYS` on a kernel before
+ * 5.3.
+ *
+ * Requires:
+ * `child` is NULL or a live handle.
+ */
+int32_t unotify_child_pidfd(const struct unotify_child *child);
+
+/**
+ * Hands out the child's listener, which is the caller's from then on. If nobody takes it, it is
+ * freed with the child.
+ *
+ * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when it was taken before.
+ *
+ * Requires:
+ * `child` is NULL or a live handle; `out` is NULL or valid for writing.
+ */
+unotify_status unotify_child_take_listener(const struct unotify_child *child,
+                                           struct unotify_listener **out);
+
+/**
+ * Waits for the child to end and gives its status, in the form of `waitpid(2)`, to `wstatus`
+ * unless that is NULL. May be called again: the answer stays. Somebody else must answer the
+ * child's notifications meanwhile.
+ *
+ * Errors: `UNOTIFY_ERR_SYSTEM` with `ECHILD` when it was waited for elsewhere, or by the kernel
+ * because `SIGCHLD` is ignored.
+ *
+ * Requires:
+ * `child` is NULL or a live handle; `wstatus` is NULL or valid for writing.
+ */
+unotify_status unotify_child_wait(const struct unotify_child *child, int32_t *wstatus);
+
+/**
+ * Sends the child a signal; 0 only asks whether it is there. Never signals another process that
+ * got the same id.
+ *
+ * Errors: `UNOTIFY_ERR_SYSTEM` with `ESRCH` when it was waited for; `UNOTIFY_ERR_INVALID_ARGUMENT`
+ * when `sig` is no signal; `UNOTIFY_ERR_PERMISSION` when it has become somebody else.
+ *
+ * Requires:
+ * `child` is NULL or a live handle.
+ */
+unotify_status unotify_child_kill(const struct unotify_child *child, int32_t sig);
+
+/**
+ * The error number of the child's `execve`, if it failed after unotify_spawn() had returned:
+ * because the supervisor refused the call, or continued it and the kernel did. The child then
+ * exits with status 127, or dies by `SIGILL` if it may not exit. 0 when it has not failed (so
+ * far), and for NULL.
+ *
+ * Requires:
+ * `child` is NULL or a live handle.
+ */
+int32_t unotify_child_exec_error(const struct unotify_child *child);
+
+/**
+ * Frees the handle, and the listener if nobody took it: the child's pending and later notifying
+ * calls fail with `ENOSYS` then. Neither kills the child nor waits for it. NULL is nothing.
+ *
+ * Requires:
+ * `child` is NULL or a live handle that is not used again.
+ */
+void unotify_child_free(struct unotify_child *child);
 
 /**
  * The library's version, such as "0.1.0". Static.

@@ -50,6 +50,12 @@ pub(crate) fn close_all() {
     }
 }
 
+/// Closes `number`, which is this table's and which no owner in this table closes.
+pub(crate) fn close(number: RawFd) {
+    // SAFETY: as the callers promise.
+    unsafe { libc::close(number) };
+}
+
 /// Duplicates `number` to the lowest free number from `least` on, close-on-exec. `EBADF` when it
 /// is not open, `EINVAL` or `EMFILE` when the numbers are used up.
 pub(crate) fn duplicate_from(number: RawFd, least: RawFd) -> Result<OwnedFd> {
@@ -74,8 +80,10 @@ pub(crate) fn keep_on_exec(number: RawFd) -> Result<()> {
 /// Opens `/dev/null` for reading and writing, close-on-exec.
 pub(crate) fn open_null() -> Result<OwnedFd> {
     // SAFETY: the path is a NUL-terminated constant.
-    retry(|| check(unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) }.into()))
-        .map(fd::own)
+    retry(|| {
+        check(unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) }.into())
+    })
+    .map(fd::own)
 }
 
 /// A pipe, close-on-exec: the end to read from and the end to write to.

@@ -211,10 +211,15 @@ pub(crate) fn start(launch: &Launch, page: &Page) -> Result<libc::pid_t> {
         parent: unsafe { libc::getpid() },
     };
     let flags = (libc::CLONE_FILES | libc::SIGCHLD) as libc::c_ulong;
-    let (first, second) = if cfg!(target_arch = "s390x") { (0, flags) } else { (flags, 0) };
+    let (first, second) = if cfg!(target_arch = "s390x") {
+        (0, flags)
+    } else {
+        (flags, 0)
+    };
     // SAFETY: without CLONE_VM the child runs on in a copy of this memory, as after a fork, and
     // does nothing but `child`, which never returns.
-    let pid = check(unsafe { libc::syscall(libc::SYS_clone, first, second, 0usize, 0usize, 0usize) })?;
+    let pid =
+        check(unsafe { libc::syscall(libc::SYS_clone, first, second, 0usize, 0usize, 0usize) })?;
     if pid == 0 {
         child(&prepared);
     }
@@ -229,10 +234,11 @@ fn child(prepared: &Prepared<'_>) -> ! {
         Err((stage, errno)) => fail(page, stage, errno),
     };
     page.tell(INSTALLING);
-    let listener = match seccomp::set_mode_filter_raw(&prepared.filter, prepared.launch.filter_flags) {
-        Ok(listener) => listener,
-        Err(errno) => fail(page, Stage::Filter, errno),
-    };
+    let listener =
+        match seccomp::set_mode_filter_raw(&prepared.filter, prepared.launch.filter_flags) {
+            Ok(listener) => listener,
+            Err(errno) => fail(page, Stage::Filter, errno),
+        };
     // From here on every system call may wait for the supervisor, who has no listener yet.
     page.words().value.store(listener as i32, Ordering::Relaxed);
     page.words().state.store(LISTENING, Ordering::Release);
@@ -272,7 +278,11 @@ fn get_ready<'a>(prepared: &Prepared<'a>) -> std::result::Result<&'a CStr, (Stag
 }
 
 /// Bytes of the kernel's signal set.
-const SIGNAL_SET: usize = if cfg!(any(target_arch = "mips", target_arch = "mips64")) { 16 } else { 8 };
+const SIGNAL_SET: usize = if cfg!(any(target_arch = "mips", target_arch = "mips64")) {
+    16
+} else {
+    8
+};
 
 /// Puts every signal on its default that is not to stay ignored, before one is let through: the
 /// handlers are for the process this is a copy of.
@@ -312,7 +322,16 @@ fn set_mask(mask: &SignalMask) {
 
 fn die_with(parent: libc::pid_t) -> Result<()> {
     // SAFETY: integers only.
-    check(unsafe { libc::syscall(libc::SYS_prctl, libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) })?;
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_prctl,
+            libc::PR_SET_PDEATHSIG,
+            libc::SIGKILL,
+            0,
+            0,
+            0,
+        )
+    })?;
     // SAFETY: no arguments.
     let now = unsafe { libc::syscall(libc::SYS_getppid) } as libc::pid_t;
     // 0 is a parent outside this pid namespace.
@@ -376,7 +395,12 @@ fn check_program(path: &CStr) -> Result<()> {
         Err(errno) if refused(errno) => {
             // SAFETY: the path is NUL-terminated.
             check(unsafe {
-                libc::syscall(libc::SYS_faccessat, libc::AT_FDCWD, path.as_ptr(), libc::X_OK)
+                libc::syscall(
+                    libc::SYS_faccessat,
+                    libc::AT_FDCWD,
+                    path.as_ptr(),
+                    libc::X_OK,
+                )
             })
         }
         may => may,

@@ -1,6 +1,6 @@
 //! Child processes: waiting for them, sending them signals; and the calling thread's signal mask.
 
-use super::{check, retry, Errno, Result};
+use super::{check, retry, Result};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
@@ -15,6 +15,10 @@ impl std::fmt::Debug for SignalMask {
 }
 
 impl SignalMask {
+    /// None.
+    // SAFETY: zero is a value of the set, the empty one.
+    pub(crate) const EMPTY: Self = SignalMask(unsafe { std::mem::zeroed() });
+
     /// As the kernel reads it.
     pub(crate) fn as_ptr(&self) -> *const libc::sigset_t {
         &raw const self.0
@@ -65,9 +69,7 @@ pub(crate) fn thread_id() -> libc::pid_t {
 pub(crate) fn await_thread_end(thread: libc::pid_t) {
     for _ in 0..1000 {
         // SAFETY: integers only; signal 0 is not sent, only looked up.
-        let gone = unsafe {
-            libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, 0) < 0
-        };
+        let gone = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, 0) < 0 };
         if gone {
             return;
         }
@@ -91,15 +93,17 @@ fn look(pid: libc::pid_t, flags: i32) -> Result<bool> {
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
     // SAFETY: `info` is ours.
     retry(|| {
-        check(unsafe {
-            libc::waitid(
-                libc::P_PID,
-                pid as libc::id_t,
-                &mut info,
-                libc::WEXITED | libc::WNOWAIT | flags,
-            )
-        }
-        .into())
+        check(
+            unsafe {
+                libc::waitid(
+                    libc::P_PID,
+                    pid as libc::id_t,
+                    &mut info,
+                    libc::WEXITED | libc::WNOWAIT | flags,
+                )
+            }
+            .into(),
+        )
     })?;
     // SAFETY: `waitid` fills the field in, or leaves its zero when there is nothing to tell.
     Ok(unsafe { info.si_pid() } != 0)

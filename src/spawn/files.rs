@@ -109,7 +109,11 @@ pub(super) fn arrange(moves: &[Move], spare: RawFd) -> Result<OwnedFd> {
     let mut lifted = Vec::new();
     for &Move { target, from } in moves {
         if target < 0 {
-            return Err(refused(Errno(libc::EBADF), target, "the program cannot have one"));
+            return Err(refused(
+                Errno(libc::EBADF),
+                target,
+                "the program cannot have one",
+            ));
         }
         match from {
             Source::Number(number) => {

@@ -2,14 +2,15 @@
 //!
 //! It has a descriptor table of its own. Before the child is cloned, the thread arranges in it
 //! what the program is to have; then it shares the table with the child, which is how it comes by
-//! the listener; when the listener is there, it takes a copy of the table and leaves the other to
-//! the child. What it opens is never seen by another thread of the process, so it never leaks into
+//! the listener; when the listener is there, it takes it out of the table, so that the child does
+//! not hold its own listener open while its `execve` waits; then it takes a copy of the table and
+//! leaves the other to the child. What it opens is never seen by another thread of the process, so it never leaks into
 //! a child that somebody else starts at the same time.
 
 use super::files::{self, Move};
 use crate::error::{Error, Result, Status};
 use crate::kernel::handover::{self, Launch, Page, Progress, Stage};
-use crate::kernel::{self, fd, process, socket, Errno};
+use crate::kernel::{self, process, socket, Errno};
 use crate::load;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::mpsc::{sync_channel, SyncSender};
@@ -87,13 +88,15 @@ fn work(job: Job, sender: &SyncSender<(libc::pid_t, Result<libc::pid_t>)>) {
 }
 
 fn launch(job: &Job) -> Result<libc::pid_t> {
-    kernel::files::unshare().map_err(|e| Error::system(e, "get a descriptor table of one's own"))?;
+    kernel::files::unshare()
+        .map_err(|e| Error::system(e, "get a descriptor table of one's own"))?;
     let socket = files::arrange(&job.moves, job.socket)?;
+    let mail = socket::pair().map_err(|e| Error::system(e, "make a socket pair"))?;
     let (exec_ends, exec_pending) =
         kernel::files::pipe().map_err(|e| Error::system(e, "make a pipe"))?;
-    let pid = handover::start(&job.launch, &job.page)
-        .map_err(|e| Error::system(e, "start a process"))?;
-    let result = hand_over(job, pid, &socket, &exec_ends, exec_pending);
+    let pid =
+        handover::start(&job.launch, &job.page).map_err(|e| Error::system(e, "start a process"))?;
+    let result = hand_over(job, pid, &socket, &mail, &exec_ends, exec_pending);
     if result.is_err() {
         process::put_down(pid);
     }
@@ -106,12 +109,20 @@ fn hand_over(
     job: &Job,
     pid: libc::pid_t,
     socket: &OwnedFd,
+    mail: &(OwnedFd, OwnedFd),
     exec_ends: &OwnedFd,
     exec_pending: OwnedFd,
 ) -> Result<()> {
+    let (near, far) = mail;
     let number = await_listener(job, pid)?;
+    // A message in flight is the one place that is in neither table.
+    let mailed = socket::send_fd(far.as_fd(), b"L", number);
+    kernel::files::close(number);
+    mailed.map_err(|e| Error::system(e, "take the listener"))?;
     kernel::files::unshare().map_err(|e| Error::system(e, "copy the descriptor table"))?;
-    let listener = fd::own(number.into());
+    let listener = socket::recv_fd(near.as_fd(), &mut [0])
+        .and_then(|received| received.fd.ok_or(Errno(libc::EMFILE)))
+        .map_err(|e| Error::system(e, "take the listener"))?;
     // The other copy is the child's, close-on-exec.
     drop(exec_pending);
     kernel::files::wait_either([exec_ends.as_fd(), listener.as_fd()])
@@ -142,11 +153,19 @@ fn await_listener(job: &Job, pid: libc::pid_t) -> Result<RawFd> {
         }
         // It may have told and ended in between.
         let ended = process::has_ended(pid) != Ok(false);
-        if ended && matches!(job.page.progress(), Progress::Starting | Progress::Installing) {
+        if ended
+            && matches!(
+                job.page.progress(),
+                Progress::Starting | Progress::Installing
+            )
+        {
             return Err(Error::with_errno(
                 Status::System,
                 Errno(libc::ECANCELED),
-                format!("the process for `{}` was killed before it could execute it", job.name),
+                format!(
+                    "the process for `{}` was killed before it could execute it",
+                    job.name
+                ),
             ));
         }
     }
@@ -157,7 +176,10 @@ fn explain(job: &Job, stage: Stage, errno: Errno) -> Error {
         Stage::Parent => Error::system(errno, "tie the child's life to this process"),
         Stage::Directory => {
             let directory = job.launch.directory.as_deref().unwrap_or_default();
-            Error::system(errno, &format!("enter directory `{}`", directory.to_string_lossy()))
+            Error::system(
+                errno,
+                &format!("enter directory `{}`", directory.to_string_lossy()),
+            )
         }
         Stage::Program => not_executed(job, errno),
         Stage::NoNewPrivs => Error::system(errno, "set no_new_privs"),
