@@ -79,9 +79,10 @@ pub(crate) fn keep_on_exec(number: RawFd) -> Result<()> {
 
 /// Opens `/dev/null` for reading and writing, close-on-exec.
 pub(crate) fn open_null() -> Result<OwnedFd> {
-    // SAFETY: the path is a NUL-terminated constant.
     retry(|| {
-        check(unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) }.into())
+        // SAFETY: the path is a NUL-terminated constant.
+        let fd = unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) };
+        check(fd.into())
     })
     .map(fd::own)
 }

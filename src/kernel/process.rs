@@ -91,19 +91,10 @@ pub(crate) fn has_ended(pid: libc::pid_t) -> Result<bool> {
 fn look(pid: libc::pid_t, flags: i32) -> Result<bool> {
     // SAFETY: plain bytes, for which zero is a value.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
-    // SAFETY: `info` is ours.
+    let flags = libc::WEXITED | libc::WNOWAIT | flags;
     retry(|| {
-        check(
-            unsafe {
-                libc::waitid(
-                    libc::P_PID,
-                    pid as libc::id_t,
-                    &mut info,
-                    libc::WEXITED | libc::WNOWAIT | flags,
-                )
-            }
-            .into(),
-        )
+        // SAFETY: `info` is ours.
+        check(unsafe { libc::waitid(libc::P_PID, pid as libc::id_t, &mut info, flags) }.into())
     })?;
     // SAFETY: `waitid` fills the field in, or leaves its zero when there is nothing to tell.
     Ok(unsafe { info.si_pid() } != 0)
