@@ -77,6 +77,13 @@ pub(crate) fn keep_on_exec(number: RawFd) -> Result<()> {
     check(unsafe { libc::fcntl(number, libc::F_SETFD, 0) }.into()).map(drop)
 }
 
+/// Whether `number` is open and will be closed by `execve`.
+pub(crate) fn closes_on_exec(number: RawFd) -> bool {
+    // SAFETY: integers only.
+    let flags = check(unsafe { libc::fcntl(number, libc::F_GETFD) }.into());
+    flags.is_ok_and(|flags| flags & libc::c_long::from(libc::FD_CLOEXEC) != 0)
+}
+
 /// Opens `/dev/null` for reading and writing, close-on-exec.
 pub(crate) fn open_null() -> Result<OwnedFd> {
     retry(|| {

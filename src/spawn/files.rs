@@ -7,6 +7,9 @@ use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 
+/// What `/proc` calls a listener.
+const LISTENER: &str = "anon_inode:seccomp notify";
+
 /// What a program gets as one of its descriptors.
 ///
 /// Anything that owns or lends a descriptor turns into it.
@@ -140,7 +143,29 @@ pub(super) fn arrange(moves: &[Move], spare: RawFd) -> Result<OwnedFd> {
         files::put(source.as_fd(), target)
             .map_err(|errno| refused(errno, target, "the program cannot have one"))?;
     }
+    close_listeners();
     Ok(spare)
+}
+
+/// Closes the listeners that are close-on-exec, in the calling thread's own descriptor table. Its
+/// child, waiting in `execve`, would keep them open after the caller has closed them, and their
+/// targets waiting. Where there is no `/proc` they are left.
+fn close_listeners() {
+    let Ok(folder) = std::fs::read_dir("/proc/thread-self/fd") else {
+        return;
+    };
+    let listeners: Vec<RawFd> = folder
+        .flatten()
+        .filter(|entry| {
+            std::fs::read_link(entry.path()).is_ok_and(|what| what.as_os_str() == LISTENER)
+        })
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
+    for number in listeners {
+        if files::closes_on_exec(number) {
+            files::close(number);
+        }
+    }
 }
 
 /// Duplicates a descriptor to a number that is not in `taken`.
