@@ -34,6 +34,21 @@
 #include <sys/types.h>
 
 /**
+ * The kernel has user notification (Linux 5.0).
+ */
+#define UNOTIFY_FEATURE_NOTIFY 1
+
+/**
+ * `UNOTIFY_LOAD_TSYNC` works for a filter with a listener (Linux 5.7).
+ */
+#define UNOTIFY_FEATURE_TSYNC_WITH_LISTENER 2
+
+/**
+ * Only fatal signals interrupt a received call (Linux 5.19).
+ */
+#define UNOTIFY_FEATURE_WAIT_KILLABLE 4
+
+/**
  * Kill the whole process (`SECCOMP_RET_KILL_PROCESS`).
  */
 #define UNOTIFY_ACTION_KILL_PROCESS 2147483648
@@ -127,6 +142,12 @@
  * no_new_privs stays as it is; loading then takes `CAP_SYS_ADMIN`, unless it is set.
  */
 #define UNOTIFY_LOAD_KEEP_PRIVS 32
+
+/**
+ * The child is killed (`SIGKILL`) when the calling process ends, however it ends. A thread of
+ * the library's, asleep, stays in the process until the child has ended.
+ */
+#define UNOTIFY_SPAWN_KILL_ON_PARENT_DEATH 1
 
 /**
  * The handler answered, or leaves the answer to the fallback error.
@@ -250,6 +271,12 @@ typedef int32_t unotify_status;
 #endif // __cplusplus
 
 /**
+ * A program that was started. All functions but `unotify_child_free` may be called from several
+ * threads at once: one can kill while another waits.
+ */
+typedef struct unotify_child unotify_child;
+
+/**
  * A filter in the making. Belongs to one thread at a time and may be handed to another.
  */
 typedef struct unotify_filter unotify_filter;
@@ -317,6 +344,53 @@ typedef struct {
      */
     uint32_t reserved;
 } unotify_load_opts;
+
+/**
+ * A descriptor for the program.
+ */
+typedef struct {
+    /**
+     * The caller's descriptor, close-on-exec or not. It remains the caller's.
+     */
+    int32_t parent_fd;
+    /**
+     * Its number in the program: 0, 1 and 2 are the standard streams.
+     */
+    int32_t child_fd;
+} unotify_fd_map;
+
+/**
+ * How to start a program. NULL or all zero: in the caller's directory, with its standard streams
+ * and its other descriptors that are not close-on-exec.
+ */
+typedef struct {
+    /**
+     * `sizeof(unotify_spawn_opts)`.
+     */
+    size_t size;
+    /**
+     * `UNOTIFY_LOAD_*`, or-ed, but for `UNOTIFY_LOAD_TSYNC`.
+     */
+    uint32_t load_flags;
+    /**
+     * `UNOTIFY_SPAWN_*`, or-ed.
+     */
+    uint32_t flags;
+    /**
+     * Where the program starts; NULL is the caller's directory. A relative `file` or `PATH`
+     * counts from there.
+     */
+    const char *working_directory;
+    /**
+     * Descriptors for the program, which are put into place all at once, so that they may be
+     * each other's numbers. The last word on a number counts. May be NULL when `n_fds` is 0.
+     */
+    const unotify_fd_map *fds;
+    /**
+     * How many there are.
+     */
+    size_t n_fds;
+} unotify_spawn_opts;
 
 /**
  * How a supervisor is to work. Zero is the default everywhere.
@@ -476,12 +550,12 @@ uint64_t unotify_features(void);
  * The name of a status' constant, such as "UNOTIFY_ERR_GONE"; "UNOTIFY_ERR_?" for a number that
  * is none. Static.
  */
-const char *unotify_status_name(int32_t status);
+const char *unotify_status_name(int status);
 
 /**
  * What a status means, in half a sentence; "unknown status" for a number that is none. Static.
  */
-const char *unotify_status_message(int32_t status);
+const char *unotify_status_message(int status);
 
 /**
  * Copies the calling thread's last failure as a sentence into `buf`, cut to `len` bytes with its
@@ -668,7 +742,7 @@ void unotify_filter_free(unotify_filter *filter);
  * Requires:
  * `out` is NULL or valid for writing; nobody else closes `fd` after success.
  */
-unotify_status unotify_listener_from_fd(int32_t fd, unotify_listener **out);
+unotify_status unotify_listener_from_fd(int fd, unotify_listener **out);
 
 /**
  * Takes a duplicate of the listener that process `pid` holds as descriptor `fd`
@@ -681,7 +755,7 @@ unotify_status unotify_listener_from_fd(int32_t fd, unotify_listener **out);
  * Requires:
  * `out` is NULL or valid for writing.
  */
-unotify_status unotify_listener_from_pid(pid_t pid, int32_t fd, unotify_listener **out);
+unotify_status unotify_listener_from_pid(pid_t pid, int fd, unotify_listener **out);
 
 /**
  * The listener's descriptor, which remains the listener's; -1 for NULL. It polls readable when a
@@ -691,7 +765,7 @@ unotify_status unotify_listener_from_pid(pid_t pid, int32_t fd, unotify_listener
  * Requires:
  * `listener` is NULL or a live handle.
  */
-int32_t unotify_listener_fd(const unotify_listener *listener);
+int unotify_listener_fd(const unotify_listener *listener);
 
 /**
  * Frees the handle and gives its descriptor back, which the caller closes; -1 for NULL, or with
@@ -700,7 +774,7 @@ int32_t unotify_listener_fd(const unotify_listener *listener);
  * Requires:
  * `listener` is NULL or a live handle that is not used again.
  */
-int32_t unotify_listener_release(unotify_listener *listener);
+int unotify_listener_release(unotify_listener *listener);
 
 /**
  * Waits for the next notification. The manners are those of `getline(3)`: when `*notification`
@@ -719,7 +793,7 @@ int32_t unotify_listener_release(unotify_listener *listener);
  * handle that no other thread uses.
  */
 unotify_status unotify_listener_receive(const unotify_listener *listener,
-                                        int32_t timeout_ms,
+                                        int timeout_ms,
                                         unotify_notification **notification);
 
 /**
@@ -731,7 +805,7 @@ unotify_status unotify_listener_receive(const unotify_listener *listener,
  * Requires:
  * `listener` is NULL or a live handle.
  */
-unotify_status unotify_listener_set_sync_wake_up(const unotify_listener *listener, int32_t on);
+unotify_status unotify_listener_set_sync_wake_up(const unotify_listener *listener, int on);
 
 /**
  * Chooses the error number, positive, for notifications that are freed unanswered. `ENOSYS` at
@@ -742,8 +816,7 @@ unotify_status unotify_listener_set_sync_wake_up(const unotify_listener *listene
  * Requires:
  * `listener` is NULL or a live handle.
  */
-unotify_status unotify_listener_set_fallback_error(const unotify_listener *listener,
-                                                   int32_t errnum);
+unotify_status unotify_listener_set_fallback_error(const unotify_listener *listener, int errnum);
 
 /**
  * Sends a duplicate of the listener over a Unix socket (`SCM_RIGHTS`). The handle remains the
@@ -755,7 +828,7 @@ unotify_status unotify_listener_set_fallback_error(const unotify_listener *liste
  * Requires:
  * `listener` is NULL or a live handle.
  */
-unotify_status unotify_listener_send(const unotify_listener *listener, int32_t unix_socket);
+unotify_status unotify_listener_send(const unotify_listener *listener, int unix_socket);
 
 /**
  * Receives a listener that came over a Unix socket (`SCM_RIGHTS`, with any payload of one byte).
@@ -766,7 +839,7 @@ unotify_status unotify_listener_send(const unotify_listener *listener, int32_t u
  * Requires:
  * `out` is NULL or valid for writing.
  */
-unotify_status unotify_listener_recv(int32_t unix_socket, unotify_listener **out);
+unotify_status unotify_listener_recv(int unix_socket, unotify_listener **out);
 
 /**
  * Frees a listener; NULL is nothing. Its descriptor is closed once the last notification from it
@@ -823,7 +896,7 @@ unotify_status unotify_notification_reply_value(unotify_notification *notificati
  * Requires:
  * `notification` is NULL or a live handle.
  */
-unotify_status unotify_notification_reply_error(unotify_notification *notification, int32_t errnum);
+unotify_status unotify_notification_reply_error(unotify_notification *notification, int errnum);
 
 /**
  * Lets the kernel carry out the call as if there were no filter
@@ -846,6 +919,119 @@ unotify_status unotify_notification_reply_continue(unotify_notification *notific
  * `notification` is NULL or a live handle that is not used again (but by a handler's caller).
  */
 void unotify_notification_free(unotify_notification *notification);
+
+/**
+ * Starts the program `file` under a filter. A name without a slash is looked for in the caller's
+ * `PATH`. `argv` and `envp` are arrays of strings that end with NULL, as `execve(2)` takes them:
+ * `argv[0]` is the name the program is told, and a NULL `envp` is the caller's environment, which
+ * no other thread may change meanwhile.
+ *
+ * The filter acts from the program's own `execve` on, which is its first notification if the
+ * filter notifies it, and may notify every system call. The child gets the calling thread's
+ * credentials, namespaces and blocked signals; ignored signals stay ignored, but for `SIGPIPE`,
+ * and caught ones get their default. May be called in a process with many threads.
+ *
+ * Returns when the program runs, or when its `execve` waits for the supervisor; a failure after
+ * that is told by unotify_child_exec_error().
+ *
+ * The child must be waited for, by unotify_child_wait() or `waitpid(2)`.
+ *
+ * Errors, after which there is neither child nor descriptor left over: with the `errno` of
+ * `execve`, `UNOTIFY_ERR_SYSTEM` when the program is not found or of an unknown format and
+ * `UNOTIFY_ERR_PERMISSION` when it may not be executed; with that of `chdir` for the working
+ * directory; `UNOTIFY_ERR_BUSY` when the calling thread has a filter with a listener, which its
+ * children inherit; `UNOTIFY_ERR_PERMISSION` with `UNOTIFY_LOAD_KEEP_PRIVS` and neither
+ * no_new_privs nor `CAP_SYS_ADMIN`; `UNOTIFY_ERR_INVALID_ARGUMENT` for a flag that is none or
+ * `UNOTIFY_LOAD_TSYNC`, a descriptor that is not open or out of range, an `argv` without
+ * `argv[0]`, or a filter that is too long; `UNOTIFY_ERR_UNSUPPORTED` on a kernel before 5.0 or
+ * for options of a later version; `UNOTIFY_ERR_SYSTEM` or `UNOTIFY_ERR_NO_MEMORY` when there is
+ * no room for a process, a thread or a descriptor.
+ *
+ * Requires:
+ * `filter` is NULL or a live handle that no other thread uses; `file` is NULL or a string; `argv`
+ * and `envp` are NULL or arrays of strings that end with NULL; `opts` is NULL or as long as it
+ * says, its string and array valid; `out` is NULL or valid for writing.
+ */
+unotify_status unotify_spawn(const unotify_filter *filter,
+                             const char *file,
+                             char *const *argv,
+                             char *const *envp,
+                             const unotify_spawn_opts *opts,
+                             unotify_child **out);
+
+/**
+ * The child's process id, which may name another process once it was waited for; -1 for NULL.
+ *
+ * Requires:
+ * `child` is NULL or a live handle.
+ */
+pid_t unotify_child_pid(const unotify_child *child);
+
+/**
+ * A descriptor for the process (`pidfd_open(2)`), which remains the child's and polls readable
+ * when it has ended; -1 for NULL, or with `errno` when there is none: `ENOSYS` on a kernel before
+ * 5.3.
+ *
+ * Requires:
+ * `child` is NULL or a live handle.
+ */
+int32_t unotify_child_pidfd(const unotify_child *child);
+
+/**
+ * Hands out the child's listener, which is the caller's from then on. If nobody takes it, it is
+ * freed with the child.
+ *
+ * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when it was taken before.
+ *
+ * Requires:
+ * `child` is NULL or a live handle; `out` is NULL or valid for writing.
+ */
+unotify_status unotify_child_take_listener(const unotify_child *child, unotify_listener **out);
+
+/**
+ * Waits for the child to end and gives its status, in the form of `waitpid(2)`, to `wstatus`
+ * unless that is NULL. May be called again: the answer stays. Somebody else must answer the
+ * child's notifications meanwhile.
+ *
+ * Errors: `UNOTIFY_ERR_SYSTEM` with `ECHILD` when it was waited for elsewhere, or by the kernel
+ * because `SIGCHLD` is ignored.
+ *
+ * Requires:
+ * `child` is NULL or a live handle; `wstatus` is NULL or valid for writing.
+ */
+unotify_status unotify_child_wait(const unotify_child *child, int32_t *wstatus);
+
+/**
+ * Sends the child a signal; 0 only asks whether it is there. Never signals another process that
+ * got the same id.
+ *
+ * Errors: `UNOTIFY_ERR_SYSTEM` with `ESRCH` when it was waited for; `UNOTIFY_ERR_INVALID_ARGUMENT`
+ * when `sig` is no signal; `UNOTIFY_ERR_PERMISSION` when it has become somebody else.
+ *
+ * Requires:
+ * `child` is NULL or a live handle.
+ */
+unotify_status unotify_child_kill(const unotify_child *child, int32_t sig);
+
+/**
+ * The error number of the child's `execve`, if it failed after unotify_spawn() had returned:
+ * because the supervisor refused the call, or continued it and the kernel did. The child then
+ * exits with status 127, or dies by `SIGILL` if it may not exit. 0 when it has not failed (so
+ * far), and for NULL.
+ *
+ * Requires:
+ * `child` is NULL or a live handle.
+ */
+int32_t unotify_child_exec_error(const unotify_child *child);
+
+/**
+ * Frees the handle, and the listener if nobody took it: the child's pending and later notifying
+ * calls fail with `ENOSYS` then. Neither kills the child nor waits for it. NULL is nothing.
+ *
+ * Requires:
+ * `child` is NULL or a live handle that is not used again.
+ */
+void unotify_child_free(unotify_child *child);
 
 /**
  * Makes a supervisor. `opts` of NULL is the defaults.
@@ -952,7 +1138,7 @@ unotify_status unotify_supervisor_join(const unotify_supervisor *supervisor);
  * Requires:
  * `supervisor` is NULL or a live handle.
  */
-int32_t unotify_supervisor_fd(const unotify_supervisor *supervisor);
+int unotify_supervisor_fd(const unotify_supervisor *supervisor);
 
 /**
  * Handles what is there, at most some dozens of notifications, without blocking. Handlers run on

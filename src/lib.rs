@@ -10,6 +10,7 @@ mod load;
 mod notification;
 mod notify;
 mod scmp;
+mod spawn;
 mod supervisor;
 mod turn;
 
@@ -29,4 +30,5 @@ pub use scmp::{
     get_syscall_name_from_arch, reset_global_state, set_api, RawSyscall, ScmpAction, ScmpArch,
     ScmpArgCompare, ScmpCompareOp, ScmpFilterAttr, ScmpFilterContext, ScmpSyscall, ScmpVersion,
 };
+pub use spawn::{Child, Spawn, Stdio};
 pub use supervisor::{HandlerFlags, Stats, Supervisor, SupervisorOptions, Verdict};

@@ -11,5 +11,6 @@ mod boundary;
 mod filter;
 mod listener;
 mod notification;
+mod spawn;
 mod status;
 mod supervisor;

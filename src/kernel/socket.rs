@@ -54,6 +54,15 @@ pub(crate) fn send_fd(socket: BorrowedFd<'_>, payload: &[u8], raw_fd: i32) -> Re
     .map(drop)
 }
 
+/// A pair of sockets that are connected to each other, close-on-exec, whose messages stay whole.
+pub(crate) fn pair() -> Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [-1; 2];
+    let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
+    // SAFETY: the array has room for both numbers.
+    check(unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, ends.as_mut_ptr()) }.into())?;
+    Ok((fd::own(ends[0].into()), fd::own(ends[1].into())))
+}
+
 /// What came over a socket: how many bytes, and a descriptor if there was one.
 #[derive(Debug)]
 pub(crate) struct Received {

@@ -1,0 +1,326 @@
+//! `unotify_spawn` and `unotify_child`: the mirror of `spawn/`.
+
+use super::boundary::{
+    c_str, call, infallible, invalid, options, reclaim, shared, slice, unotify_status, Options, Out,
+};
+use super::filter::unotify_filter;
+use super::listener::{lent_fd, unotify_listener};
+use crate::error::Result;
+use crate::listener::Listener;
+use crate::load::LoadFlags;
+use crate::spawn::{Child, Spawn};
+use std::ffi::{c_char, CString, OsStr};
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::ExitStatusExt;
+use std::ptr::null;
+use std::sync::{Mutex, PoisonError};
+
+/// The child is killed (`SIGKILL`) when the calling process ends, however it ends. A thread of
+/// the library's, asleep, stays in the process until the child has ended.
+pub const UNOTIFY_SPAWN_KILL_ON_PARENT_DEATH: u32 = 1;
+
+/// A descriptor for the program.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct unotify_fd_map {
+    /// The caller's descriptor, close-on-exec or not. It remains the caller's.
+    pub parent_fd: i32,
+    /// Its number in the program: 0, 1 and 2 are the standard streams.
+    pub child_fd: i32,
+}
+
+/// How to start a program. NULL or all zero: in the caller's directory, with its standard streams
+/// and its other descriptors that are not close-on-exec.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct unotify_spawn_opts {
+    /// `sizeof(unotify_spawn_opts)`.
+    pub size: usize,
+    /// `UNOTIFY_LOAD_*`, or-ed, but for `UNOTIFY_LOAD_TSYNC`.
+    pub load_flags: u32,
+    /// `UNOTIFY_SPAWN_*`, or-ed.
+    pub flags: u32,
+    /// Where the program starts; NULL is the caller's directory. A relative `file` or `PATH`
+    /// counts from there.
+    pub working_directory: *const c_char,
+    /// Descriptors for the program, which are put into place all at once, so that they may be
+    /// each other's numbers. The last word on a number counts. May be NULL when `n_fds` is 0.
+    pub fds: *const unotify_fd_map,
+    /// How many there are.
+    pub n_fds: usize,
+}
+
+// SAFETY: `repr(C)`, begins with the size, integers and raw pointers only, no padding.
+unsafe impl Options for unotify_spawn_opts {
+    const NAME: &'static str = "unotify_spawn_opts";
+
+    fn zeroed() -> Self {
+        unotify_spawn_opts {
+            size: size_of::<Self>(),
+            load_flags: 0,
+            flags: 0,
+            working_directory: null(),
+            fds: null(),
+            n_fds: 0,
+        }
+    }
+}
+
+/// A program that was started. All functions but `unotify_child_free` may be called from several
+/// threads at once: one can kill while another waits.
+#[derive(Debug)]
+pub struct unotify_child {
+    child: Child,
+    listener: Mutex<Option<Listener>>,
+}
+
+/// Starts the program `file` under a filter. A name without a slash is looked for in the caller's
+/// `PATH`. `argv` and `envp` are arrays of strings that end with NULL, as `execve(2)` takes them:
+/// `argv[0]` is the name the program is told, and a NULL `envp` is the caller's environment, which
+/// no other thread may change meanwhile.
+///
+/// The filter acts from the program's own `execve` on, which is its first notification if the
+/// filter notifies it, and may notify every system call. The child gets the calling thread's
+/// credentials, namespaces and blocked signals; ignored signals stay ignored, but for `SIGPIPE`,
+/// and caught ones get their default. May be called in a process with many threads.
+///
+/// Returns when the program runs, or when its `execve` waits for the supervisor; a failure after
+/// that is told by unotify_child_exec_error().
+///
+/// The child must be waited for, by unotify_child_wait() or `waitpid(2)`.
+///
+/// Errors, after which there is neither child nor descriptor left over: with the `errno` of
+/// `execve`, `UNOTIFY_ERR_SYSTEM` when the program is not found or of an unknown format and
+/// `UNOTIFY_ERR_PERMISSION` when it may not be executed; with that of `chdir` for the working
+/// directory; `UNOTIFY_ERR_BUSY` when the calling thread has a filter with a listener, which its
+/// children inherit; `UNOTIFY_ERR_PERMISSION` with `UNOTIFY_LOAD_KEEP_PRIVS` and neither
+/// no_new_privs nor `CAP_SYS_ADMIN`; `UNOTIFY_ERR_INVALID_ARGUMENT` for a flag that is none or
+/// `UNOTIFY_LOAD_TSYNC`, a descriptor that is not open or out of range, an `argv` without
+/// `argv[0]`, or a filter that is too long; `UNOTIFY_ERR_UNSUPPORTED` on a kernel before 5.0 or
+/// for options of a later version; `UNOTIFY_ERR_SYSTEM` or `UNOTIFY_ERR_NO_MEMORY` when there is
+/// no room for a process, a thread or a descriptor.
+///
+/// # Safety
+/// `filter` is NULL or a live handle that no other thread uses; `file` is NULL or a string; `argv`
+/// and `envp` are NULL or arrays of strings that end with NULL; `opts` is NULL or as long as it
+/// says, its string and array valid; `out` is NULL or valid for writing.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_spawn(
+    filter: *const unotify_filter,
+    file: *const c_char,
+    argv: *const *mut c_char,
+    envp: *const *mut c_char,
+    opts: *const unotify_spawn_opts,
+    out: *mut *mut unotify_child,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let out = unsafe { Out::new(out, "out") }?;
+        // SAFETY: the caller's promise.
+        let (filter, opts) = unsafe { (shared(filter, "filter")?, options(opts)?) };
+        // SAFETY: the caller's promise.
+        let file = unsafe { c_str(file, "file") }?;
+        // SAFETY: the caller's promise.
+        let argv = unsafe { strings(argv, "argv") }?;
+        let Some((argv0, args)) = argv.split_first() else {
+            return Err(invalid("`argv` is empty: argv[0] is the program's name"));
+        };
+        let mut spawn = Spawn::new(&filter.context, OsStr::from_bytes(file.to_bytes()));
+        spawn.argv0(OsStr::from_bytes(argv0.to_bytes()));
+        spawn.args(args.iter().map(|arg| OsStr::from_bytes(arg.to_bytes())));
+        if !envp.is_null() {
+            // SAFETY: the caller's promise.
+            spawn.exact_env(unsafe { strings(envp, "envp") }?);
+        }
+        // SAFETY: the caller's promise.
+        unsafe { apply(&mut spawn, &opts) }?;
+        let mut child = spawn.spawn()?;
+        let listener = Mutex::new(child.take_listener());
+        out.put_boxed(unotify_child { child, listener });
+        Ok(())
+    })
+}
+
+/// # Safety
+/// The string and the array of `opts` are valid; no descriptor in it is closed before `spawn` is
+/// dropped.
+unsafe fn apply(spawn: &mut Spawn<'_>, opts: &unotify_spawn_opts) -> Result<()> {
+    let load_flags = LoadFlags::from_bits(opts.load_flags).ok_or_else(|| {
+        let unknown = opts.load_flags & !LoadFlags::all().bits();
+        invalid(format!(
+            "`unotify_spawn_opts.load_flags` has unknown bits {unknown:#x}"
+        ))
+    })?;
+    let unknown = opts.flags & !UNOTIFY_SPAWN_KILL_ON_PARENT_DEATH;
+    if unknown != 0 {
+        return Err(invalid(format!(
+            "`unotify_spawn_opts.flags` has unknown bits {unknown:#x}"
+        )));
+    }
+    spawn
+        .load_flags(load_flags)
+        .kill_on_parent_death(opts.flags & UNOTIFY_SPAWN_KILL_ON_PARENT_DEATH != 0);
+    if !opts.working_directory.is_null() {
+        // SAFETY: the caller's promise.
+        let directory = unsafe { c_str(opts.working_directory, "working_directory") }?;
+        spawn.current_dir(OsStr::from_bytes(directory.to_bytes()));
+    }
+    // SAFETY: the caller's promise.
+    for map in unsafe { slice(opts.fds, opts.n_fds, "fds") }? {
+        // SAFETY: the caller's promise.
+        spawn.fd(map.child_fd, unsafe {
+            lent_fd(map.parent_fd, "parent_fd")
+        }?);
+    }
+    Ok(())
+}
+
+/// The strings of an array that ends with NULL.
+///
+/// # Safety
+/// `array` is NULL or such an array.
+unsafe fn strings(array: *const *mut c_char, name: &str) -> Result<Vec<CString>> {
+    if array.is_null() {
+        return Err(invalid(format!("`{name}` is null")));
+    }
+    let mut strings = Vec::new();
+    loop {
+        // SAFETY: the array has not ended before this place.
+        let string = unsafe { array.add(strings.len()).read() };
+        if string.is_null() {
+            return Ok(strings);
+        }
+        // SAFETY: the caller's promise.
+        strings.push(unsafe { c_str(string, name) }?.to_owned());
+    }
+}
+
+/// The child's process id, which may name another process once it was waited for; -1 for NULL.
+///
+/// # Safety
+/// `child` is NULL or a live handle.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_child_pid(child: *const unotify_child) -> libc::pid_t {
+    infallible(-1, || {
+        // SAFETY: the caller's promise.
+        unsafe { child.as_ref() }.map_or(-1, |c| c.child.pid())
+    })
+}
+
+/// A descriptor for the process (`pidfd_open(2)`), which remains the child's and polls readable
+/// when it has ended; -1 for NULL, or with `errno` when there is none: `ENOSYS` on a kernel before
+/// 5.3.
+///
+/// # Safety
+/// `child` is NULL or a live handle.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_child_pidfd(child: *const unotify_child) -> i32 {
+    let mut fd = -1;
+    call(|| {
+        // SAFETY: the caller's promise.
+        let child = unsafe { shared(child, "child") }?;
+        fd = child.child.pidfd()?.as_raw_fd();
+        Ok(())
+    });
+    fd
+}
+
+/// Hands out the child's listener, which is the caller's from then on. If nobody takes it, it is
+/// freed with the child.
+///
+/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when it was taken before.
+///
+/// # Safety
+/// `child` is NULL or a live handle; `out` is NULL or valid for writing.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_child_take_listener(
+    child: *const unotify_child,
+    out: *mut *mut unotify_listener,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let (child, out) = unsafe { (shared(child, "child")?, Out::new(out, "out")?) };
+        let mut listener = child
+            .listener
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match listener.take() {
+            Some(listener) => out.put_boxed(unotify_listener(listener)),
+            None => return Err(invalid("the child's listener was taken before")),
+        }
+        Ok(())
+    })
+}
+
+/// Waits for the child to end and gives its status, in the form of `waitpid(2)`, to `wstatus`
+/// unless that is NULL. May be called again: the answer stays. Somebody else must answer the
+/// child's notifications meanwhile.
+///
+/// Errors: `UNOTIFY_ERR_SYSTEM` with `ECHILD` when it was waited for elsewhere, or by the kernel
+/// because `SIGCHLD` is ignored.
+///
+/// # Safety
+/// `child` is NULL or a live handle; `wstatus` is NULL or valid for writing.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_child_wait(
+    child: *const unotify_child,
+    wstatus: *mut i32,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let status = unsafe { shared(child, "child") }?.child.wait()?;
+        if !wstatus.is_null() {
+            // SAFETY: not null, so valid by the caller's promise.
+            unsafe { wstatus.write(status.into_raw()) };
+        }
+        Ok(())
+    })
+}
+
+/// Sends the child a signal; 0 only asks whether it is there. Never signals another process that
+/// got the same id.
+///
+/// Errors: `UNOTIFY_ERR_SYSTEM` with `ESRCH` when it was waited for; `UNOTIFY_ERR_INVALID_ARGUMENT`
+/// when `sig` is no signal; `UNOTIFY_ERR_PERMISSION` when it has become somebody else.
+///
+/// # Safety
+/// `child` is NULL or a live handle.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_child_kill(
+    child: *const unotify_child,
+    sig: i32,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: the caller's promise.
+        unsafe { shared(child, "child") }?.child.kill(sig)
+    })
+}
+
+/// The error number of the child's `execve`, if it failed after unotify_spawn() had returned:
+/// because the supervisor refused the call, or continued it and the kernel did. The child then
+/// exits with status 127, or dies by `SIGILL` if it may not exit. 0 when it has not failed (so
+/// far), and for NULL.
+///
+/// # Safety
+/// `child` is NULL or a live handle.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_child_exec_error(child: *const unotify_child) -> i32 {
+    infallible(0, || {
+        // SAFETY: the caller's promise.
+        unsafe { child.as_ref() }
+            .and_then(|c| c.child.exec_error())
+            .unwrap_or(0)
+    })
+}
+
+/// Frees the handle, and the listener if nobody took it: the child's pending and later notifying
+/// calls fail with `ENOSYS` then. Neither kills the child nor waits for it. NULL is nothing.
+///
+/// # Safety
+/// `child` is NULL or a live handle that is not used again.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_child_free(child: *mut unotify_child) {
+    // SAFETY: the caller's promise.
+    infallible((), || drop(unsafe { reclaim(child) }));
+}

@@ -1,0 +1,374 @@
+//! Starting a program under a filter.
+//!
+//! - here: the [`Spawn`] builder
+//! - [`files`]: which descriptors the program gets
+//! - [`start`]: the thread that starts the child and fetches the listener
+//! - [`child`]: the [`Child`] handle
+
+mod child;
+mod files;
+mod start;
+
+pub use child::Child;
+pub use files::Stdio;
+
+use crate::error::{Error, Result, Status};
+use crate::kernel::handover::{Launch, Page};
+use crate::kernel::process::{self, SignalsBlocked};
+use crate::kernel::{pidfd, seccomp, socket, Errno};
+use crate::listener::Listener;
+use crate::load::{self, Install, LoadFlags};
+use crate::scmp::ScmpFilterContext;
+use files::Files;
+use start::Job;
+use std::collections::BTreeMap;
+use std::ffi::{CString, OsStr, OsString};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Where programs are looked for when the caller has no `PATH`.
+const DEFAULT_PATH: &str = "/bin:/usr/bin";
+
+/// A program to start under a filter, in the manner of [`std::process::Command`].
+///
+/// ```
+/// use unotify::{ScmpAction, ScmpFilterContext, ScmpSyscall, Spawn};
+///
+/// let mut filter = ScmpFilterContext::new(ScmpAction::Allow)?;
+/// filter.add_rule(ScmpAction::Notify, ScmpSyscall::from_name("uname")?)?;
+/// let mut child = Spawn::new(&filter, "uname").spawn()?;
+/// let listener = child.take_listener().unwrap();
+/// while let Ok(mut notification) = listener.receive() {
+///     notification.reply_continue()?;
+/// }
+/// assert!(child.wait()?.success());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # What the program gets
+///
+/// - The calling thread's credentials, namespaces, working directory, processor affinity and
+///   blocked signals. Ignored signals stay ignored, but for `SIGPIPE`; caught ones get their
+///   default.
+/// - The caller's descriptors that are not close-on-exec, and those given here.
+/// - The filter, which acts from the program's own `execve` on: if the filter notifies `execve`,
+///   that is its first notification, and no call of this library ever comes before it.
+///
+/// A name without a slash is looked for in the **caller's** `PATH` by the rules of `execvp(3)`,
+/// from within the new working directory. Files that the kernel does not take for a program
+/// (`ENOEXEC`) are not given to a shell.
+///
+/// # How it works
+///
+/// The child is cloned by a thread made for this call that has a descriptor table of its own and
+/// shares it with the child up to `execve`; so it holds the listener as soon as the child has it,
+/// and the child makes no system call between its filter and `execve`. No privilege, no right to
+/// trace and no second process is needed. The thread has ended when [`Spawn::spawn`] returns,
+/// unless [`Spawn::kill_on_parent_death`] keeps it.
+#[derive(Debug)]
+pub struct Spawn<'a> {
+    filter: &'a ScmpFilterContext,
+    file: OsString,
+    argv0: Option<OsString>,
+    args: Vec<OsString>,
+    environment: Environment,
+    directory: Option<PathBuf>,
+    files: Files<'a>,
+    kill_on_parent_death: bool,
+    load_flags: LoadFlags,
+}
+
+/// The program's environment.
+#[derive(Debug)]
+enum Environment {
+    /// The caller's at the time (unless cleared), with these set, or taken away.
+    Edited {
+        clear: bool,
+        changes: BTreeMap<OsString, Option<OsString>>,
+    },
+    /// These strings, of whatever form.
+    Exact(Vec<CString>),
+}
+
+impl<'a> Spawn<'a> {
+    /// The program `file`, without arguments, with the caller's environment, working directory
+    /// and standard streams, under `filter`.
+    pub fn new(filter: &'a ScmpFilterContext, file: impl AsRef<OsStr>) -> Self {
+        Spawn {
+            filter,
+            file: file.as_ref().to_owned(),
+            argv0: None,
+            args: Vec::new(),
+            environment: Environment::Edited {
+                clear: false,
+                changes: BTreeMap::new(),
+            },
+            directory: None,
+            files: Files::default(),
+            kill_on_parent_death: false,
+            load_flags: LoadFlags::empty(),
+        }
+    }
+
+    /// Adds an argument.
+    pub fn arg(&mut self, arg: impl AsRef<OsStr>) -> &mut Self {
+        self.args.push(arg.as_ref().to_owned());
+        self
+    }
+
+    /// Adds arguments.
+    pub fn args(&mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> &mut Self {
+        let args = args.into_iter().map(|a| a.as_ref().to_owned());
+        self.args.extend(args);
+        self
+    }
+
+    /// Tells the program another name than the one it was found by.
+    pub fn argv0(&mut self, name: impl AsRef<OsStr>) -> &mut Self {
+        self.argv0 = Some(name.as_ref().to_owned());
+        self
+    }
+
+    /// Starts with an empty environment. What was set before is forgotten.
+    pub fn env_clear(&mut self) -> &mut Self {
+        self.environment = Environment::Edited {
+            clear: true,
+            changes: BTreeMap::new(),
+        };
+        self
+    }
+
+    /// Sets one variable for the program.
+    pub fn env(&mut self, key: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> &mut Self {
+        self.change_env(key.as_ref(), Some(value.as_ref().to_owned()))
+    }
+
+    /// Sets variables for the program.
+    pub fn envs(
+        &mut self,
+        vars: impl IntoIterator<Item = (impl AsRef<OsStr>, impl AsRef<OsStr>)>,
+    ) -> &mut Self {
+        for (key, value) in vars {
+            self.env(key, value);
+        }
+        self
+    }
+
+    /// Takes one variable away from the program.
+    pub fn env_remove(&mut self, key: impl AsRef<OsStr>) -> &mut Self {
+        self.change_env(key.as_ref(), None)
+    }
+
+    fn change_env(&mut self, key: &OsStr, value: Option<OsString>) -> &mut Self {
+        if let Environment::Edited { changes, .. } = &mut self.environment {
+            changes.insert(key.to_owned(), value);
+        }
+        self
+    }
+
+    /// Gives the program exactly these strings as its environment.
+    pub(crate) fn exact_env(&mut self, strings: Vec<CString>) -> &mut Self {
+        self.environment = Environment::Exact(strings);
+        self
+    }
+
+    /// Starts the program in this directory. A relative `file` or `PATH` counts from there.
+    pub fn current_dir(&mut self, directory: impl AsRef<Path>) -> &mut Self {
+        self.directory = Some(directory.as_ref().to_owned());
+        self
+    }
+
+    /// Chooses the program's standard input.
+    pub fn stdin(&mut self, from: impl Into<Stdio<'a>>) -> &mut Self {
+        self.fd(0, from)
+    }
+
+    /// Chooses the program's standard output.
+    pub fn stdout(&mut self, to: impl Into<Stdio<'a>>) -> &mut Self {
+        self.fd(1, to)
+    }
+
+    /// Chooses the program's standard error output.
+    pub fn stderr(&mut self, to: impl Into<Stdio<'a>>) -> &mut Self {
+        self.fd(2, to)
+    }
+
+    /// Gives the program a descriptor under the number `child_fd`. All of them are put into place
+    /// at once, so they may be each other's numbers. The last word on a number counts.
+    pub fn fd(&mut self, child_fd: RawFd, from: impl Into<Stdio<'a>>) -> &mut Self {
+        self.files.set(child_fd, from.into());
+        self
+    }
+
+    /// Kills the child (`SIGKILL`) when this process ends or executes another program; however
+    /// it ends, and no matter which of its threads have ended before.
+    ///
+    /// A thread, asleep, stays in this process until the child has ended: the kernel ties the
+    /// child's life to the thread that started it (`PR_SET_PDEATHSIG`). The kernel drops the tie
+    /// when the child executes a set-user-ID, set-group-ID or capability-carrying file with
+    /// effect.
+    pub fn kill_on_parent_death(&mut self, kill: bool) -> &mut Self {
+        self.kill_on_parent_death = kill;
+        self
+    }
+
+    /// Chooses how the filter is loaded. [`LoadFlags::TSYNC`] has no meaning here and is refused.
+    pub fn load_flags(&mut self, flags: LoadFlags) -> &mut Self {
+        self.load_flags = flags;
+        self
+    }
+
+    /// Starts the program. May be called again to start it once more.
+    ///
+    /// Returns when the program runs, or when its `execve` waits for the supervisor; in the
+    /// second case a failure of `execve` is told later, by [`Child::exec_error`].
+    ///
+    /// # Errors
+    ///
+    /// On failure there is no child, no descriptor and no thread left over.
+    ///
+    /// - With the error number of `execve`, when the program is not found ([`Status::System`],
+    ///   `ENOENT`), may not be executed ([`Status::Permission`], `EACCES`, also for a directory),
+    ///   or is of no known format ([`Status::System`], `ENOEXEC`). Except for the last, the
+    ///   program is looked at before the filter is installed, so this does not depend on it.
+    /// - With that of `chdir`, when the directory cannot be entered.
+    /// - [`Status::Busy`] when the calling thread has a filter with a listener already, which its
+    ///   children inherit.
+    /// - [`Status::Permission`] with [`LoadFlags::KEEP_PRIVS`] and neither `no_new_privs` nor
+    ///   `CAP_SYS_ADMIN`.
+    /// - [`Status::InvalidArgument`] for a NUL byte in a string, a descriptor that is not open or
+    ///   out of range, [`LoadFlags::TSYNC`], or a filter that is too long.
+    /// - [`Status::Unsupported`] on a kernel before 5.0.
+    /// - [`Status::System`] or [`Status::NoMemory`] when the system has no room for a process, a
+    ///   thread or a descriptor.
+    pub fn spawn(&mut self) -> Result<Child> {
+        let page = Page::new().map_err(|e| Error::system(e, "map memory to share"))?;
+        let page = Arc::new(page);
+        let blocked;
+        let (ours, theirs) = socket::pair().map_err(|e| Error::system(e, "make a socket pair"))?;
+        let outcome = {
+            let mut job = Job {
+                launch: self.launch()?,
+                page: Arc::clone(&page),
+                moves: self.files.moves(),
+                socket: theirs.as_raw_fd(),
+                name: self.file.to_string_lossy().into_owned(),
+            };
+            // The thread inherits the mask, and the child gets the old one back.
+            blocked = SignalsBlocked::new();
+            job.launch.mask = blocked.before();
+            start::on_a_thread(job)
+        };
+        drop(blocked);
+        // Leaves a number free for the listener.
+        drop(theirs);
+        let pid = outcome?;
+        let received = socket::recv_fd(ours.as_fd(), &mut [0]);
+        drop(ours);
+        let listener = match received.map(|r| r.fd) {
+            Ok(Some(fd)) => fd,
+            lost => {
+                process::put_down(pid);
+                return Err(Error::system(
+                    lost.err().unwrap_or(Errno(libc::EMFILE)),
+                    "take over the listener",
+                ));
+            }
+        };
+        let sync_wake_up = !self.load_flags.contains(LoadFlags::NO_SYNC_WAKE_UP);
+        let listener = Listener::new(listener, sync_wake_up);
+        Ok(Child::new(pid, pidfd::open(pid, 0), listener, page))
+    }
+
+    /// Everything the child needs, but for the mask.
+    fn launch(&self) -> Result<Launch> {
+        if self.load_flags.contains(LoadFlags::TSYNC) {
+            return Err(Error::new(
+                Status::InvalidArgument,
+                "TSYNC is for threads that exist; a program starts with one",
+            ));
+        }
+        let program = self.filter.program()?;
+        load::check_length(program.len())?;
+        let how = Install::with_listener(self.load_flags);
+        let filter_flags = how.kernel_flags();
+        if !seccomp::knows_filter_flags(filter_flags) {
+            return Err(load::explain(Errno(libc::EINVAL), filter_flags));
+        }
+        let argv0 = self.argv0.as_ref().unwrap_or(&self.file);
+        let directory = self.directory.as_ref();
+        Ok(Launch {
+            candidates: candidates(&self.file)?,
+            argv: std::iter::once(argv0)
+                .chain(&self.args)
+                .map(|arg| c_string(arg.as_bytes(), "an argument"))
+                .collect::<Result<_>>()?,
+            envp: self.environment.strings()?,
+            directory: directory
+                .map(|d| c_string(d.as_os_str().as_bytes(), "the working directory"))
+                .transpose()?,
+            program,
+            filter_flags,
+            no_new_privs: how.no_new_privs,
+            die_with_parent: self.kill_on_parent_death,
+            mask: process::SignalMask::EMPTY,
+        })
+    }
+}
+
+impl Environment {
+    fn strings(&self) -> Result<Vec<CString>> {
+        let (clear, changes) = match self {
+            Environment::Exact(strings) => return Ok(strings.clone()),
+            Environment::Edited { clear, changes } => (*clear, changes),
+        };
+        let mut all = BTreeMap::new();
+        if !clear {
+            all.extend(std::env::vars_os());
+        }
+        for (key, value) in changes {
+            if key.is_empty() || key.as_bytes().contains(&b'=') {
+                return Err(Error::new(
+                    Status::InvalidArgument,
+                    format!("{key:?} cannot be the name of a variable"),
+                ));
+            }
+            match value {
+                Some(value) => all.insert(key.clone(), value.clone()),
+                None => all.remove(key),
+            };
+        }
+        let strings = all.into_iter().map(|(mut string, value)| {
+            string.push("=");
+            string.push(value);
+            c_string(&string.into_vec(), "the environment")
+        });
+        strings.collect()
+    }
+}
+
+/// Where a program may be, by the rules of `execvp(3)`.
+fn candidates(file: &OsStr) -> Result<Vec<CString>> {
+    let name = file.as_bytes();
+    if name.is_empty() || name.contains(&b'/') {
+        return Ok(vec![c_string(name, "the program's name")?]);
+    }
+    let path = std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
+    let folders = path.as_bytes().split(|&byte| byte == b':');
+    let paths = folders.map(|folder| {
+        let folder = if folder.is_empty() { b"." } else { folder };
+        c_string(&[folder, b"/", name].concat(), "the program's name")
+    });
+    paths.collect()
+}
+
+fn c_string(bytes: &[u8], what: &str) -> Result<CString> {
+    CString::new(bytes).map_err(|_| {
+        Error::new(
+            Status::InvalidArgument,
+            format!("{what} has a NUL byte in it"),
+        )
+    })
+}

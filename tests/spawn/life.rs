@@ -1,0 +1,217 @@
+//! What can be done to a child that was started.
+
+use crate::support::*;
+use std::os::fd::AsRawFd;
+use std::os::unix::process::ExitStatusExt;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+use unotify::*;
+
+fn sleeper() -> Child {
+    let filter = notifying(&["uname"]);
+    Spawn::new(&filter, "sleep").arg("1000").spawn().unwrap()
+}
+
+fn readable(fd: i32, limit: Duration) -> bool {
+    let mut entry = libc::pollfd {
+        fd,
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: one entry.
+    unsafe { libc::poll(&mut entry, 1, limit.as_millis() as i32) == 1 }
+}
+
+#[test]
+fn the_pidfd_is_readable_when_the_program_has_ended() {
+    watched(|| {
+        let child = sleeper();
+        let pidfd = child.pidfd().unwrap().as_raw_fd();
+        assert!(!readable(pidfd, Duration::ZERO));
+        child.kill(libc::SIGKILL).unwrap();
+        assert!(readable(pidfd, Duration::from_secs(10)));
+        child.wait().unwrap();
+    });
+}
+
+#[test]
+fn waiting_again_gives_the_same_answer() {
+    watched(|| {
+        let child = Spawn::new(&notifying(&[]), "sh")
+            .args(["-c", "exit 7"])
+            .spawn()
+            .unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(7));
+        assert_eq!(child.wait().unwrap().code(), Some(7));
+        assert_eq!(child.try_wait().unwrap().unwrap().code(), Some(7));
+    });
+}
+
+#[test]
+fn trying_to_wait_does_not_wait() {
+    watched(|| {
+        let child = sleeper();
+        assert_eq!(child.try_wait().unwrap(), None);
+        child.kill(libc::SIGTERM).unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGTERM));
+    });
+}
+
+#[test]
+fn one_thread_can_kill_while_another_waits() {
+    watched(|| {
+        let child = Arc::new(sleeper());
+        let waiting = Arc::clone(&child);
+        let waiter = thread::spawn(move || waiting.wait().unwrap().signal());
+        thread::sleep(Duration::from_millis(20));
+        child.kill(libc::SIGKILL).unwrap();
+        assert_eq!(waiter.join().unwrap(), Some(libc::SIGKILL));
+    });
+}
+
+#[test]
+fn signal_zero_asks_whether_the_child_is_there() {
+    watched(|| {
+        let child = sleeper();
+        child.kill(0).unwrap();
+        child.kill(libc::SIGKILL).unwrap();
+        child.wait().unwrap();
+        assert_eq!(child.kill(0).unwrap_err().errno(), libc::ESRCH);
+    });
+}
+
+#[test]
+fn killing_after_waiting_reaches_nobody() {
+    watched(|| {
+        let child = Spawn::new(&notifying(&[]), "true").spawn().unwrap();
+        child.wait().unwrap();
+        assert_eq!(child.kill(libc::SIGKILL).unwrap_err().errno(), libc::ESRCH);
+    });
+}
+
+#[test]
+fn a_number_that_is_no_signal_is_refused() {
+    watched(|| {
+        let child = sleeper();
+        let error = child.kill(1000).unwrap_err();
+        assert_eq!(error.status(), Status::InvalidArgument, "{error}");
+        child.kill(libc::SIGKILL).unwrap();
+        child.wait().unwrap();
+    });
+}
+
+#[test]
+fn a_child_that_was_waited_for_elsewhere_is_lost() {
+    watched(|| {
+        let child = Spawn::new(&notifying(&[]), "true").spawn().unwrap();
+        // SAFETY: no status is asked for.
+        let reaped = unsafe { libc::waitpid(child.pid(), std::ptr::null_mut(), 0) };
+        assert_eq!(reaped, child.pid());
+        assert_eq!(child.wait().unwrap_err().errno(), libc::ECHILD);
+        assert_eq!(child.kill(libc::SIGKILL).unwrap_err().errno(), libc::ESRCH);
+    });
+}
+
+#[test]
+fn a_caller_that_ignores_sigchld_can_start_programs() {
+    in_a_process(|| {
+        // SAFETY: constants only.
+        unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+        let filter = everything();
+        let mut child = Spawn::new(&filter, "true").spawn().unwrap();
+        continue_all(&child.take_listener().unwrap());
+        assert_eq!(child.wait().unwrap_err().errno(), libc::ECHILD);
+        let error = Spawn::new(&filter, "no-such-program").spawn().unwrap_err();
+        assert_eq!(error.errno(), libc::ENOENT);
+        assert!(childless());
+    });
+}
+
+/// A process that starts a sleeper and waits to be killed. Gives both ids.
+fn parent_of_a_sleeper(filter: ScmpFilterContext, kill: bool) -> (libc::pid_t, libc::pid_t) {
+    let (reads, writes) = std::os::unix::net::UnixDatagram::pair().unwrap();
+    // SAFETY: see `in_a_process`.
+    let parent = unsafe { libc::fork() };
+    if parent == 0 {
+        // On a thread that ends before the process does.
+        let starter = thread::spawn(move || {
+            let mut spawn = Spawn::new(&filter, "sleep");
+            spawn.arg("1000").kill_on_parent_death(kill);
+            spawn.spawn().unwrap()
+        });
+        let child = starter.join().unwrap();
+        writes.send(&child.pid().to_ne_bytes()).unwrap();
+        loop {
+            // SAFETY: no arguments.
+            unsafe { libc::pause() };
+        }
+    }
+    let mut pid = [0; 4];
+    reads
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
+    assert_eq!(reads.recv(&mut pid).unwrap(), 4);
+    (parent, libc::pid_t::from_ne_bytes(pid))
+}
+
+fn end(parent: libc::pid_t) {
+    // SAFETY: a child of ours.
+    unsafe {
+        libc::kill(parent, libc::SIGKILL);
+        libc::waitpid(parent, std::ptr::null_mut(), 0);
+    }
+}
+
+#[test]
+fn a_child_can_be_made_to_die_with_the_process_but_not_with_the_thread() {
+    in_a_process(|| {
+        let (parent, child) = parent_of_a_sleeper(notifying(&["uname"]), true);
+        thread::sleep(Duration::from_millis(50));
+        assert!(runs(child), "the child has died with the thread");
+        end(parent);
+        soon(|| !runs(child));
+    });
+}
+
+#[test]
+fn a_child_whose_execve_waits_can_be_made_to_die_with_the_process() {
+    in_a_process(|| {
+        let (parent, child) = parent_of_a_sleeper(everything(), true);
+        assert!(runs(child));
+        end(parent);
+        soon(|| !runs(child));
+    });
+}
+
+#[test]
+fn a_child_outlives_the_process_unless_told_otherwise() {
+    in_a_process(|| {
+        let (parent, child) = parent_of_a_sleeper(notifying(&["uname"]), false);
+        end(parent);
+        thread::sleep(Duration::from_millis(50));
+        assert!(runs(child));
+        // SAFETY: a process of ours.
+        unsafe { libc::kill(child, libc::SIGKILL) };
+    });
+}
+
+#[test]
+fn the_thread_that_kills_on_parent_death_ends_with_the_child() {
+    in_a_process(|| {
+        let (threads, fds) = (entries("task"), entries("fd"));
+        let filter = notifying(&["uname"]);
+        let mut spawn = Spawn::new(&filter, "sleep");
+        let child = spawn
+            .arg("1000")
+            .kill_on_parent_death(true)
+            .spawn()
+            .unwrap();
+        assert_eq!(entries("task"), threads + 1);
+        child.kill(libc::SIGKILL).unwrap();
+        child.wait().unwrap();
+        drop(child);
+        soon(|| entries("task") == threads);
+        assert_eq!(entries("fd"), fds);
+    });
+}

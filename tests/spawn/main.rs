@@ -1,0 +1,9 @@
+//! Starting programs under a filter: real programs, one behaviour a test.
+
+mod exec;
+mod files;
+mod hand_over;
+mod inherited;
+mod life;
+mod limits;
+mod support;
