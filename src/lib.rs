@@ -31,4 +31,4 @@ pub use scmp::{
     ScmpArgCompare, ScmpCompareOp, ScmpFilterAttr, ScmpFilterContext, ScmpSyscall, ScmpVersion,
 };
 pub use spawn::{Child, Spawn, Stdio};
-pub use supervisor::{HandlerFlags, Stats, Supervisor, SupervisorOptions, Verdict};
+pub use supervisor::{HandlerFlags, Stats, Supervisor, SupervisorOptions, Verdict, WakeUp};

@@ -5,7 +5,7 @@ use crate::kernel::seccomp::{self, RequestBuffer, Response};
 use crate::kernel::{self, interrupt, Errno};
 use crate::listener::Shared;
 use std::os::fd::BorrowedFd;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicU8, Ordering};
 use std::sync::Arc;
 
 pub use crate::kernel::seccomp::Request;
@@ -27,6 +27,40 @@ pub struct Notification {
     /// Who counts it if a handler keeps it.
     account: Option<Arc<Deferrals>>,
     deferred: bool,
+    /// Who may free it; see [`Tenure`].
+    tenure: AtomicU8,
+}
+
+/// Who may free a notification that a handler in C was shown. A worker and the thread that a
+/// handler gave it to may meet here, so it is apart from everything else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Tenure {
+    /// Its holder.
+    Owned,
+    /// The worker that shows it to a handler for one call.
+    Lent,
+    /// The worker too, and the handler has tried to.
+    Returned,
+}
+
+impl Tenure {
+    /// Passes a lent notification on; `false` when it is not lent (any more).
+    pub(crate) fn pass(tenure: &AtomicU8, to: Tenure) -> bool {
+        tenure
+            .compare_exchange(
+                Tenure::Lent as u8,
+                to as u8,
+                Ordering::SeqCst,
+                Ordering::SeqCst,
+            )
+            .is_ok()
+    }
+
+    /// Whether its holder may free it.
+    pub(crate) fn is_owned(tenure: &AtomicU8) -> bool {
+        tenure.load(Ordering::SeqCst) == Tenure::Owned as u8
+    }
 }
 
 /// Counts the notifications that handlers have kept and not yet dropped.
@@ -86,6 +120,7 @@ impl Notification {
             state: State::Empty,
             account: None,
             deferred: false,
+            tenure: AtomicU8::new(Tenure::Owned as u8),
         })
     }
 
@@ -103,11 +138,6 @@ impl Notification {
         }
     }
 
-    /// Whether dropping it is to be counted.
-    pub(crate) fn set_deferred(&mut self, deferred: bool) {
-        self.deferred = deferred && self.account.is_some();
-    }
-
     /// Counts a deferral of a notification with the same account, or takes that back.
     pub(crate) fn count_deferral(&self, deferred: bool) {
         match &self.account {
@@ -115,6 +145,23 @@ impl Notification {
             Some(account) => account.sub(),
             None => {}
         }
+    }
+
+    /// Shows it to a handler in C for one call, after which it may be deferred.
+    pub(crate) fn lend(&mut self) {
+        self.deferred = self.account.is_some();
+        *self.tenure.get_mut() = Tenure::Lent as u8;
+    }
+
+    /// The call is over and it was not deferred.
+    pub(crate) fn take_back(&mut self) {
+        self.deferred = false;
+        *self.tenure.get_mut() = Tenure::Owned as u8;
+    }
+
+    /// For [`Tenure::pass`].
+    pub(crate) fn tenure(&self) -> &AtomicU8 {
+        &self.tenure
     }
 
     /// Moves the notification out of a handler's hands, to be answered later and from any thread.

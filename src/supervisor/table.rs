@@ -34,7 +34,8 @@ bitflags! {
 /// From this average on, handing over the receiving costs less than waiting for the handler.
 const SLOW: Duration = Duration::from_micros(100);
 
-type Function = dyn Fn(&mut Notification) -> Verdict + Send + Sync;
+/// A handler gets the worker's own box, and may keep it if it leaves another one.
+pub(super) type Function = dyn Fn(&mut Box<Notification>) -> Verdict + Send + Sync;
 
 /// One handler and what is known of it.
 pub(super) struct Handler {
@@ -52,7 +53,7 @@ impl Handler {
         })
     }
 
-    pub(super) fn call(&self, notification: &mut Notification) -> Verdict {
+    pub(super) fn call(&self, notification: &mut Box<Notification>) -> Verdict {
         (self.function)(notification)
     }
 
@@ -119,15 +120,15 @@ impl Table {
         self.default = Some(Handler::new(flags, function));
     }
 
-    pub(super) fn find(&self, request: &Request) -> Option<&Handler> {
+    pub(super) fn find(&self, request: &Request) -> Option<Arc<Handler>> {
         self.by_call
             .get(&(request.arch, request.syscall))
             .or(self.default.as_ref())
-            .map(|h| &**h)
+            .cloned()
     }
 
-    pub(super) fn default_handler(&self) -> Option<&Handler> {
-        self.default.as_deref()
+    pub(super) fn default_handler(&self) -> Option<&Arc<Handler>> {
+        self.default.as_ref()
     }
 }
 
