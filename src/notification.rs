@@ -181,6 +181,7 @@ impl Notification {
     }
 
     /// Makes it ready to be received into from `listener`: what it held is answered.
+    #[inline]
     pub(crate) fn rebind(&mut self, listener: &Arc<Shared>) {
         self.settle();
         self.state = State::Empty;
@@ -230,6 +231,7 @@ impl Notification {
     }
 
     /// Answers with the fallback error if nobody has answered.
+    #[inline]
     pub(crate) fn settle(&mut self) {
         if let (State::Pending, Some(listener)) = (self.state, &self.listener) {
             let error = -listener.fallback();
@@ -305,6 +307,7 @@ impl Notification {
 
     /// The listener to speak to the kernel about it with. Errors unless it waits for an answer, as
     /// far as is known here.
+    #[inline]
     pub(crate) fn pending_on(&self) -> Result<BorrowedFd<'_>> {
         match (self.state, &self.listener) {
             (State::Pending, Some(listener)) => Ok(listener.fd()),
@@ -328,6 +331,7 @@ impl Notification {
         self.state = State::Answered(how);
     }
 
+    #[inline]
     fn send(&mut self, how: Reply, val: i64, error: i32, flags: u32) -> Result<()> {
         let listener = self.pending_on()?;
         let response = Response {

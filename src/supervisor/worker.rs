@@ -248,7 +248,7 @@ impl<'a> Worker<'a> {
         };
         let counters = &self.core.counters;
         if let Some(handler) = &self.handler {
-            let begun = Instant::now();
+            let begun = handler.is_timed().then(Instant::now);
             let verdict = call(handler, notification, counters);
             if let (Verdict::NotHandled, State::Pending) = (verdict, notification.state()) {
                 // Whatever the default handler says, what counts from here on is what it did.
@@ -258,9 +258,11 @@ impl<'a> Worker<'a> {
                     }
                 }
             }
-            let took = begun.elapsed();
-            handler.learn(took);
-            counters.took(took);
+            if let Some(begun) = begun {
+                let took = begun.elapsed();
+                handler.learn(took);
+                counters.took(took);
+            }
         }
         notification.settle();
         counters.settled(notification.state());
