@@ -34,7 +34,7 @@ static const struct {
     {"chdir", "s"},         {"connect", "dpd"},      {"execve", "spp"},    {"execveat", "Dsppx"},
     {"exit_group", "d"},    {"faccessat2", "Dsox"},  {"getcwd", "pd"},     {"getdents64", "dpd"},
     {"getuid", ""},         {"ioctl", "dxp"},        {"kill", "dd"},       {"mkdir", "so"},
-    {"mkdirat", "Dso"},     {"newfstatat", "Dspx"},  {"open", "sxo"},      {"openat", "Dsxo"},
+    {"mkdirat", "Dso"},     {"newfstatat", "Dspx"},  {"open", "sx"},      {"openat", "Dsx"},
     {"openat2", "Dspd"},    {"pipe2", "px"},         {"read", "dpd"},      {"readlink", "spd"},
     {"rename", "ss"},       {"renameat", "DsDs"},    {"renameat2", "DsDsx"}, {"rmdir", "s"},
     {"socket", "ddd"},      {"stat", "sp"},          {"statx", "Dsxxp"},   {"unlink", "s"},
