@@ -1,5 +1,10 @@
 //! Write seccomp user-notification supervisors: receive, inspect and answer system calls.
 
+// Compiles and runs the README's Rust program.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub mod error;
 
 mod capi;
