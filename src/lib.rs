@@ -11,6 +11,7 @@ mod notification;
 mod notify;
 mod scmp;
 mod supervisor;
+mod target;
 mod turn;
 
 pub use error::{Error, Result, Status};
@@ -30,3 +31,4 @@ pub use scmp::{
     ScmpArgCompare, ScmpCompareOp, ScmpFilterAttr, ScmpFilterContext, ScmpSyscall, ScmpVersion,
 };
 pub use supervisor::{HandlerFlags, Stats, Supervisor, SupervisorOptions, Verdict};
+pub use target::{Identity, OpenHow};

@@ -4,6 +4,7 @@ use crate::error::{Error, Result, Status};
 use crate::kernel::seccomp::{self, RequestBuffer, Response};
 use crate::kernel::{self, interrupt, Errno};
 use crate::listener::Shared;
+use crate::target::MemoryFile;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
@@ -27,6 +28,8 @@ pub struct Notification {
     /// Who counts it if a handler keeps it.
     account: Option<Arc<Deferrals>>,
     deferred: bool,
+    /// The target's memory file once it was needed.
+    pub(crate) memory: Option<MemoryFile>,
 }
 
 /// Counts the notifications that handlers have kept and not yet dropped.
@@ -86,6 +89,7 @@ impl Notification {
             state: State::Empty,
             account: None,
             deferred: false,
+            memory: None,
         })
     }
 
@@ -136,6 +140,7 @@ impl Notification {
     /// Makes it ready to be received into from `listener`: what it held is answered.
     pub(crate) fn rebind(&mut self, listener: &Arc<Shared>) {
         self.settle();
+        self.memory = None;
         if !self
             .listener
             .as_ref()
@@ -280,7 +285,7 @@ impl Notification {
         self.state = State::Answered(how);
     }
 
-    fn send(&mut self, how: Reply, val: i64, error: i32, flags: u32) -> Result<()> {
+    pub(crate) fn send(&mut self, how: Reply, val: i64, error: i32, flags: u32) -> Result<()> {
         let listener = self.pending_on()?;
         let response = Response {
             id: self.request().id,

@@ -13,3 +13,7 @@ mod listener;
 mod notification;
 mod status;
 mod supervisor;
+mod target_descriptors;
+mod target_identity;
+mod target_memory;
+mod target_open;
