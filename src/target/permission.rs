@@ -37,7 +37,7 @@ fn missing(pid: u32) -> String {
                 "the target runs as user {} and this supervisor as user {}",
                 target[1], own[1]
             ));
-        } else if file::owner(&proc_path(tid, "")).is_ok_and(|owner| owner != target[1]) {
+        } else if file::owner(&proc_path(tid, "status")).is_ok_and(|owner| owner != target[1]) {
             reasons.push("the target is not dumpable (PR_SET_DUMPABLE)".into());
         }
     }
