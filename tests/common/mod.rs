@@ -1,5 +1,5 @@
 //! Targets and supervisors to test with: real processes, which end when the test does.
-#![allow(dead_code)] // each test uses some of it
+#![allow(dead_code, unreachable_pub)] // each test uses some of it
 
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
