@@ -3,6 +3,7 @@
 mod common;
 
 use common::{ask, ask_about, fork, in_child, pages, refuse, Target};
+use std::os::fd::AsFd;
 use std::time::Duration;
 use unotify::{Notification, Status};
 
@@ -463,4 +464,137 @@ fn a_target_outside_the_pid_namespace_is_not_visible() {
         });
     });
     assert_eq!(target.child.wait(), 0);
+}
+
+/// Counts the calls a supervisor makes, by supervising it: all of these are notified of.
+const CALLS: [&str; 9] = [
+    "process_vm_readv",
+    "ioctl",
+    "openat",
+    "close",
+    "read",
+    "pread64",
+    "mmap",
+    "brk",
+    "fcntl",
+];
+
+/// The calls that `work` makes on the notification of a target that asks about a string.
+fn calls(text: &'static [u8], work: fn(&mut Notification)) -> Vec<i32> {
+    let filter = common::notifying(&CALLS);
+    let (here, there) = std::os::unix::net::UnixStream::pair().unwrap();
+    let supervisor = fork(|| {
+        let target = Target::start(|| ask_about(text) as i32);
+        let mut n = target.receive();
+        // Once before it counts: what is asked only once is not of interest.
+        work(&mut n);
+        let outer = filter.load_listener(unotify::LoadFlags::empty()).unwrap();
+        outer.send(there.as_fd()).unwrap();
+        std::mem::forget((outer, there));
+        ask(0, 0, 0);
+        work(&mut n);
+        ask(0, 0, 0);
+        target.child.kill();
+        std::mem::forget(n);
+        0
+    });
+    let outer = unotify::Listener::recv(here.as_fd()).unwrap();
+    let mut made = Vec::new();
+    while let Ok(mut n) = outer.receive() {
+        made.push(n.request().syscall);
+        n.reply_continue().unwrap();
+    }
+    assert_eq!(supervisor.wait(), 0);
+    made
+}
+
+fn number(call: &str) -> i32 {
+    unotify::ScmpSyscall::from_name(call)
+        .unwrap()
+        .as_raw_syscall()
+}
+
+#[test]
+fn a_string_in_one_page_takes_two_system_calls() {
+    let made = calls(b"/a/path/of/forty/bytes/or/thereabouts.x\0", |n| {
+        let mut buf = [0; 4096];
+        let addr = addr(n);
+        n.read_string(addr, &mut buf).unwrap();
+    });
+    assert_eq!(made, [number("process_vm_readv"), number("ioctl")]);
+}
+
+#[test]
+fn the_memory_file_is_opened_once_for_a_notification() {
+    in_child(|| {
+        refuse("process_vm_readv", libc::ENOSYS, &[]);
+        let made = calls(b"text\0", |n| {
+            let mut buf = [0; 16];
+            let addr = addr(n);
+            n.read_string(addr, &mut buf).unwrap();
+            n.read(addr, &mut buf[..4]).unwrap();
+        });
+        let read = [number("pread64"), number("ioctl")];
+        assert_eq!(made, [read, read].concat());
+    });
+}
+
+/// A 32-bit program that asks about its arguments by a 32-bit call.
+const NARROW: &str = "int main(int argc, char **argv) {
+    long result;
+    __asm__ volatile(\"int $0x80\" : \"=a\"(result) : \"a\"(64), \"b\"(argv) : \"memory\");
+    return (int)result;
+}";
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn a_32_bit_targets_arguments_are_read() {
+    let folder = std::env::temp_dir().join(format!("unotify-narrow-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (source, program) = (folder.join("narrow.c"), folder.join("narrow"));
+    std::fs::write(&source, NARROW).unwrap();
+    let built = std::process::Command::new("cc")
+        .args(["-m32", "-o"])
+        .args([&program, &source])
+        .output();
+    if !built.is_ok_and(|cc| cc.status.success()) {
+        return common::skip("the C compiler builds no 32-bit programs");
+    }
+    let path = std::ffi::CString::new(program.to_str().unwrap()).unwrap();
+    let mut filter = unotify::ScmpFilterContext::new(unotify::ScmpAction::Allow).unwrap();
+    filter.add_arch(unotify::ScmpArch::X86).unwrap();
+    let call = unotify::ScmpSyscall::from_name("getppid").unwrap();
+    filter.add_rule(unotify::ScmpAction::Notify, call).unwrap();
+    let target = Target::under(
+        &filter,
+        || {},
+        move || {
+            let argv = [
+                path.as_ptr(),
+                c"second".as_ptr(),
+                c"".as_ptr(),
+                std::ptr::null(),
+            ];
+            // SAFETY: the array is null-terminated and live.
+            unsafe { libc::execv(path.as_ptr(), argv.as_ptr()) }
+        },
+    );
+    let mut n = target.receive();
+    assert_eq!(n.request().arch, 0x4000_0003);
+    let at = addr(&n);
+    let mut argv = [0; 8];
+    assert_eq!(n.read_pointers(at, &mut argv).unwrap(), 3);
+    let mut buf = [0; 256];
+    assert_eq!(
+        n.read_string(argv[0], &mut buf).unwrap().to_str(),
+        Ok(program.to_str().unwrap())
+    );
+    assert_eq!(n.read_string(argv[1], &mut buf).unwrap(), c"second");
+    assert_eq!(n.read_string(argv[2], &mut buf).unwrap(), c"");
+    assert_eq!(
+        n.read_pointers(at, &mut argv[..2]).unwrap_err().status(),
+        Status::TooLong
+    );
+    target.finish(n);
+    let _ = std::fs::remove_dir_all(folder);
 }
