@@ -17,6 +17,7 @@ mod notify;
 mod scmp;
 mod spawn;
 mod supervisor;
+mod target;
 mod turn;
 
 pub use error::{Error, Result, Status};
@@ -37,3 +38,4 @@ pub use scmp::{
 };
 pub use spawn::{Child, Spawn, Stdio};
 pub use supervisor::{HandlerFlags, Stats, Supervisor, SupervisorOptions, Verdict, WakeUp};
+pub use target::{Identity, OpenHow};

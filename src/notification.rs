@@ -4,6 +4,7 @@ use crate::error::{Error, Result, Status};
 use crate::kernel::seccomp::{self, RequestBuffer, Response};
 use crate::kernel::{self, interrupt, Errno};
 use crate::listener::Shared;
+use crate::target::MemoryFile;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, AtomicU8, Ordering};
 use std::sync::Arc;
@@ -29,6 +30,8 @@ pub struct Notification {
     deferred: bool,
     /// Who may free it; see [`Tenure`].
     tenure: AtomicU8,
+    /// The target's memory file once it was needed.
+    pub(crate) memory: Option<MemoryFile>,
 }
 
 /// Who may free a notification that a handler in C was shown. A worker and the thread that a
@@ -121,6 +124,7 @@ impl Notification {
             account: None,
             deferred: false,
             tenure: AtomicU8::new(Tenure::Owned as u8),
+            memory: None,
         })
     }
 
@@ -185,6 +189,7 @@ impl Notification {
     pub(crate) fn rebind(&mut self, listener: &Arc<Shared>) {
         self.settle();
         self.state = State::Empty;
+        self.memory = None;
         if !self
             .listener
             .as_ref()
@@ -332,7 +337,7 @@ impl Notification {
     }
 
     #[inline]
-    fn send(&mut self, how: Reply, val: i64, error: i32, flags: u32) -> Result<()> {
+    pub(crate) fn send(&mut self, how: Reply, val: i64, error: i32, flags: u32) -> Result<()> {
         let listener = self.pending_on()?;
         let response = Response {
             id: self.request().id,

@@ -32,7 +32,7 @@ impl unotify_notification {
 ///
 /// # Safety
 /// `handle` is null or live, and no other thread uses the notification in it meanwhile.
-unsafe fn inner<'a>(handle: *mut unotify_notification) -> Result<&'a mut Notification> {
+pub(super) unsafe fn inner<'a>(handle: *mut unotify_notification) -> Result<&'a mut Notification> {
     if handle.is_null() {
         return Err(invalid("`notification` is null"));
     }
