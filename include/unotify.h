@@ -1184,6 +1184,32 @@ unotify_status unotify_notification_open(unotify_notification *notification,
                                          int32_t *fd);
 
 /**
+ * Opens the directory that the last component of the path at `path_addr` lies in, resolved as
+ * unotify_notification_open() does, with `O_PATH`, and copies that component into `name`, with its
+ * NUL: for calls that make, remove or rename what a path names (`mkdirat(2)`, `mknodat(2)`,
+ * `unlinkat(2)`, `renameat(2)`), and for creating a file after deciding on the directory. `*fd`,
+ * close-on-exec, is the supervisor's to close. 256 bytes are room for any name.
+ *
+ * The component has no slash, not at its end either, and is neither "." nor "..". What lies there
+ * may be a link at any time: use it only with calls that do not follow one, such as `openat(2)`
+ * with `O_NOFOLLOW`.
+ *
+ * Errors: as unotify_notification_open(); `UNOTIFY_ERR_SYSTEM` with `EEXIST` for a path that ends
+ * in "." or ".." or is the root directory; `UNOTIFY_ERR_TOO_LONG` when the component does not fit
+ * `cap` bytes.
+ *
+ * Requires:
+ * `notification` is NULL or a live handle; `name` is valid for writing `cap` bytes; `fd` is NULL or
+ * valid for writing.
+ */
+unotify_status unotify_notification_open_parent(unotify_notification *notification,
+                                                int32_t dirfd,
+                                                uint64_t path_addr,
+                                                char *name,
+                                                size_t cap,
+                                                int32_t *fd);
+
+/**
  * Copies the absolute path of what is at `path_addr` in the target's memory into `buf`, with its
  * NUL, as the target sees it: behind its working directory, or its descriptor `dirfd`, if it is
  * relative. For logs, not for deciding: links and `..` stay in it, and by the time it is read it

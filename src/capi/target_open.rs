@@ -4,7 +4,7 @@ use super::boundary::{call, invalid, options, room, unotify_status, Options, Out
 use super::notification::{inner, unotify_notification};
 use crate::error::{Error, Result, Status};
 use crate::target::OpenHow;
-use std::ffi::c_char;
+use std::ffi::{c_char, OsStr};
 use std::os::fd::IntoRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -107,6 +107,45 @@ pub unsafe extern "C" fn unotify_notification_open(
         // SAFETY: the caller's promise.
         let opened = unsafe { inner(notification) }?.open(dirfd, path_addr, how)?;
         out.put(opened.into_raw_fd());
+        Ok(())
+    })
+}
+
+/// Opens the directory that the last component of the path at `path_addr` lies in, resolved as
+/// unotify_notification_open() does, with `O_PATH`, and copies that component into `name`, with its
+/// NUL: for calls that make, remove or rename what a path names (`mkdirat(2)`, `mknodat(2)`,
+/// `unlinkat(2)`, `renameat(2)`), and for creating a file after deciding on the directory. `*fd`,
+/// close-on-exec, is the supervisor's to close. 256 bytes are room for any name.
+///
+/// The component has no slash, not at its end either, and is neither "." nor "..". What lies there
+/// may be a link at any time: use it only with calls that do not follow one, such as `openat(2)`
+/// with `O_NOFOLLOW`.
+///
+/// Errors: as unotify_notification_open(); `UNOTIFY_ERR_SYSTEM` with `EEXIST` for a path that ends
+/// in "." or ".." or is the root directory; `UNOTIFY_ERR_TOO_LONG` when the component does not fit
+/// `cap` bytes.
+///
+/// # Safety
+/// `notification` is NULL or a live handle; `name` is valid for writing `cap` bytes; `fd` is NULL or
+/// valid for writing.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_notification_open_parent(
+    notification: *mut unotify_notification,
+    dirfd: i32,
+    path_addr: u64,
+    name: *mut c_char,
+    cap: usize,
+    fd: *mut i32,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let out = unsafe { Out::new(fd, "fd") }?;
+        // SAFETY: the caller's promise.
+        let room = unsafe { room(name.cast::<u8>(), cap, "name") }?;
+        // SAFETY: the caller's promise.
+        let (parent, name) = unsafe { inner(notification) }?.open_parent(dirfd, path_addr)?;
+        put_path(Path::new(OsStr::from_bytes(name.to_bytes())), room)?;
+        out.put(parent.into_raw_fd());
         Ok(())
     })
 }

@@ -109,10 +109,36 @@ impl Notification {
     pub fn open(&mut self, dirfd: RawFd, path_addr: u64, how: OpenHow) -> Result<OwnedFd> {
         let mut buf = [0; libc::PATH_MAX as usize];
         let path = self.read_string(path_addr, &mut buf)?;
-        let tid = self.target()?;
         if path.is_empty() {
+            let tid = self.target()?;
             return self.open_empty(tid, dirfd, how);
         }
+        self.open_path(dirfd, path, how)
+    }
+
+    /// Opens the directory that the last component of the path at `path_addr` lies in, resolved as
+    /// [`Notification::open`] does, with `O_PATH`, and gives that component: for calls that make,
+    /// remove or rename what a path names (`mkdirat(2)`, `mknodat(2)`, `unlinkat(2)`,
+    /// `renameat(2)`, ...), and for creating a file after deciding on the directory.
+    ///
+    /// The component has no slash, not at its end either, and is neither `.` nor `..`. What lies
+    /// there may be a link at any time: use it only with calls that do not follow one, such as
+    /// `openat(2)` with `O_NOFOLLOW`.
+    ///
+    /// # Errors
+    /// As [`Notification::open`]; [`Status::System`] with `EEXIST` for a path that ends in `.` or
+    /// `..` or is the root directory.
+    pub fn open_parent(&mut self, dirfd: RawFd, path_addr: u64) -> Result<(OwnedFd, CString)> {
+        let mut buf = [0; libc::PATH_MAX as usize];
+        let path = self.read_string(path_addr, &mut buf)?;
+        let (parent, name) = split(path.to_bytes()).map_err(|errno| explain_open(errno, path))?;
+        let how = OpenHow::new(libc::O_PATH | libc::O_DIRECTORY);
+        let directory = self.open_path(dirfd, &parent, how)?;
+        Ok((directory, name))
+    }
+
+    fn open_path(&mut self, dirfd: RawFd, path: &CStr, how: OpenHow) -> Result<OwnedFd> {
+        let tid = self.target()?;
         let root = place::root(tid);
         let root = self.settled(root, "open the target's root directory")?;
         let start = if is_absolute(path) {
@@ -200,6 +226,24 @@ impl Notification {
 
 fn is_absolute(path: &CStr) -> bool {
     path.to_bytes().first() == Some(&b'/')
+}
+
+/// The directory part of a path, and its last component without the slashes behind it.
+fn split(path: &[u8]) -> kernel::Result<(CString, CString)> {
+    let end = path.iter().rposition(|&b| b != b'/').map_or(0, |at| at + 1);
+    let start = path[..end]
+        .iter()
+        .rposition(|&b| b == b'/')
+        .map_or(0, |at| at + 1);
+    let parent = if start == 0 { b"." } else { &path[..start] };
+    match &path[start..end] {
+        b"" if path.is_empty() => Err(Errno(libc::ENOENT)),
+        b"" | b"." | b".." => Err(Errno(libc::EEXIST)),
+        name => match (CString::new(parent), CString::new(name)) {
+            (Ok(parent), Ok(name)) => Ok((parent, name)),
+            _ => Err(Errno(libc::ENOENT)),
+        },
+    }
 }
 
 fn creates(flags: i32) -> bool {
@@ -376,5 +420,40 @@ fn explain_open(errno: Errno, path: &CStr) -> Error {
                 std::io::Error::from_raw_os_error(errno.0)
             ),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(path: &[u8]) -> kernel::Result<(String, String)> {
+        split(path).map(|(parent, name)| {
+            (
+                parent.into_string().unwrap_or_default(),
+                name.into_string().unwrap_or_default(),
+            )
+        })
+    }
+
+    #[test]
+    fn a_path_is_split_before_its_last_component() {
+        let expect = |path: &[u8], parent: &str, name: &str| {
+            assert_eq!(parts(path), Ok((parent.into(), name.into())));
+        };
+        expect(b"a", ".", "a");
+        expect(b"a//", ".", "a");
+        expect(b"/a", "/", "a");
+        expect(b"//a/b/", "//a/", "b");
+        expect(b"a/../b", "a/../", "b");
+        expect(b"...", ".", "...");
+    }
+
+    #[test]
+    fn a_path_without_a_last_component_cannot_be_split() {
+        assert_eq!(parts(b""), Err(Errno(libc::ENOENT)));
+        for path in [&b"/"[..], b"//", b".", b"..", b"a/.", b"/a/../"] {
+            assert_eq!(parts(path), Err(Errno(libc::EEXIST)));
+        }
     }
 }
