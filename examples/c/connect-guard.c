@@ -1,0 +1,184 @@
+/*
+ * Runs a program that may connect only to the given ports of this machine.
+ *
+ *     connect-guard PORT[,PORT...] -- PROGRAM [ARGUMENT...]
+ *
+ * Every connect(2) but those to a loopback address and a port on the list fails with EACCES. The
+ * supervisor connects the program's own socket to its own copy of the address, so that changing
+ * the address after the check changes nothing. Datagrams that are sent without connect(2) are not
+ * guarded. Exits like the program.
+ */
+#define _GNU_SOURCE
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <unotify.h>
+
+typedef union {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+    struct sockaddr_storage storage;
+} address;
+
+enum { MAX_PORTS = 64, WORKERS = 8 };
+
+static in_port_t ports[MAX_PORTS];
+static size_t n_ports;
+
+static int fail(const char *what)
+{
+    char sentence[256];
+
+    unotify_last_error(sentence, sizeof sentence);
+    fprintf(stderr, "connect-guard: %s: %s\n", what, sentence);
+    return 1;
+}
+
+static int add_ports(const char *list)
+{
+    char *end;
+
+    for (;; list = end + 1) {
+        unsigned long port = strtoul(list, &end, 10);
+
+        if (end == list || port == 0 || port > 65535 || n_ports == MAX_PORTS)
+            return -1;
+        ports[n_ports++] = htons((in_port_t)port);
+        if (*end == '\0')
+            return 0;
+        if (*end != ',')
+            return -1;
+    }
+}
+
+static int is_allowed(const address *to, size_t length)
+{
+    in_port_t port;
+    size_t i;
+
+    if (length >= sizeof to->v4 && to->any.sa_family == AF_INET &&
+        ntohl(to->v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET)
+        port = to->v4.sin_port;
+    else if (length >= sizeof to->v6 && to->any.sa_family == AF_INET6 &&
+             IN6_IS_ADDR_LOOPBACK(&to->v6.sin6_addr))
+        port = to->v6.sin6_port;
+    else
+        return 0;
+    for (i = 0; i < n_ports; i++)
+        if (ports[i] == port)
+            return 1;
+    return 0;
+}
+
+/* 0, or -1 and errno. */
+static int guard(unotify_notification *n)
+{
+    const uint64_t *args = unotify_notification_request(n)->args;
+    size_t length = (uint32_t)args[2];
+    address to;
+    int socket, result, error;
+
+    memset(&to, 0, sizeof to);
+    if (length > sizeof to) {
+        errno = EINVAL;
+        return -1;
+    }
+    if (unotify_notification_read(n, args[1], &to, length))
+        return -1;
+    if (!is_allowed(&to, length)) {
+        errno = EACCES;
+        return -1;
+    }
+    if (unotify_notification_get_fd(n, (int)args[0], &socket))
+        return -1;
+    result = connect(socket, &to.any, (socklen_t)length);
+    error = errno;
+    close(socket);
+    errno = error;
+    return result;
+}
+
+static int32_t on_connect(unotify_notification *n, void *data)
+{
+    (void)data;
+    /* The answer fails only if the target is gone, and then nobody waits for it. */
+    if (guard(n) == 0)
+        unotify_notification_reply_value(n, 0);
+    else
+        unotify_notification_reply_error(n, errno);
+    return UNOTIFY_HANDLED;
+}
+
+/* MSG_FASTOPEN connects without connect(2), io_uring without any call of that name. */
+static unotify_status refuse_ways_around(unotify_filter *filter)
+{
+    static const struct {
+        const char *call;
+        uint32_t flags; /* which argument */
+    } SENDS[] = {{"sendto", 3}, {"sendmsg", 2}, {"sendmmsg", 3}};
+    unotify_arg_compare fast_open;
+    unotify_status status;
+    size_t i;
+
+    memset(&fast_open, 0, sizeof fast_open);
+    fast_open.op = UNOTIFY_COMPARE_MASKED_EQUAL;
+    fast_open.value = fast_open.mask = MSG_FASTOPEN;
+    for (i = 0; i < sizeof SENDS / sizeof *SENDS; i++) {
+        fast_open.arg = SENDS[i].flags;
+        status = unotify_filter_add_rule(filter, unotify_action_errno(EOPNOTSUPP), SENDS[i].call,
+                                         &fast_open, 1);
+        if (status)
+            return status;
+    }
+    return unotify_filter_add_rule(filter, unotify_action_errno(ENOSYS), "io_uring_setup", NULL, 0);
+}
+
+int main(int argc, char **argv)
+{
+    unotify_filter *filter;
+    unotify_supervisor *supervisor;
+    unotify_supervisor_opts opts;
+    unotify_listener *listener;
+    unotify_child *child;
+    int wstatus, first = 2;
+
+    if (argc > 2 && strcmp(argv[2], "--") == 0)
+        first = 3;
+    if (first >= argc || add_ports(argv[1]) != 0) {
+        fputs("usage: connect-guard PORT[,PORT...] -- PROGRAM [ARGUMENT...]\n", stderr);
+        return 2;
+    }
+
+    /* A connection may take its time, and others should not wait for it. */
+    memset(&opts, 0, sizeof opts);
+    opts.size = sizeof opts;
+    opts.max_workers = WORKERS;
+    if (unotify_filter_new(UNOTIFY_ACTION_ALLOW, &filter) || refuse_ways_around(filter) ||
+        unotify_filter_notify(filter, "connect") ||
+        unotify_supervisor_new(&opts, &supervisor) ||
+        unotify_supervisor_on(supervisor, "connect", UNOTIFY_HANDLER_BLOCKING, on_connect, NULL))
+        return fail("set up");
+
+    if (unotify_spawn(filter, argv[first], argv + first, NULL, NULL, &child))
+        return fail(argv[first]);
+    unotify_filter_free(filter);
+    if (unotify_child_take_listener(child, &listener) ||
+        unotify_supervisor_add_listener(supervisor, listener, NULL))
+        return fail("listener");
+    if (unotify_supervisor_run(supervisor))
+        fail("run");
+    unotify_supervisor_free(supervisor);
+
+    if (unotify_child_wait(child, &wstatus))
+        return fail("wait");
+    unotify_child_free(child);
+    return WIFSIGNALED(wstatus) ? 128 + WTERMSIG(wstatus) : WEXITSTATUS(wstatus);
+}

@@ -1,0 +1,305 @@
+/*
+ * Runs a program that may open only what lies in the given directories.
+ *
+ *     open-broker PATH... -- PROGRAM [ARGUMENT...]
+ *
+ * A PATH is a directory or a single file. The program's own libraries have to be among them:
+ *
+ *     open-broker /usr /lib /lib64 /etc/ld.so.cache /srv/data -- cat /srv/data/file
+ *
+ * The decision is made on the opened object, and that same object is handed over, so it does not
+ * matter what links and names lead to it or who exchanges them meanwhile. Files are opened and
+ * created with the rights of this supervisor: run it as the user the program is to run as. Everything
+ * else fails with EACCES. Exits like the program.
+ */
+#define _GNU_SOURCE
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <unotify.h>
+
+enum { MAX_ROOTS = 64, TRIES = 32 };
+
+static struct {
+    char path[PATH_MAX]; /* without links, and without a slash at the end */
+    int fd;
+} roots[MAX_ROOTS];
+static size_t n_roots;
+
+static int fail(const char *what)
+{
+    char sentence[256];
+
+    unotify_last_error(sentence, sizeof sentence);
+    fprintf(stderr, "open-broker: %s: %s\n", what, sentence);
+    return 1;
+}
+
+static int add_root(const char *path)
+{
+    if (n_roots == MAX_ROOTS || !realpath(path, roots[n_roots].path))
+        return -1;
+    if (strcmp(roots[n_roots].path, "/") == 0)
+        roots[n_roots].path[0] = '\0';
+    roots[n_roots].fd = open(path, O_PATH | O_CLOEXEC);
+    return roots[n_roots].fd < 0 ? -1 : (int)n_roots++;
+}
+
+/* What lies under this name in a root, through no link. */
+static int open_below(int root, const char *name)
+{
+    struct open_how how;
+    int fd, tries = TRIES;
+
+    memset(&how, 0, sizeof how);
+    how.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC;
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
+    do /* A rename anywhere may disturb it. */
+        fd = (int)syscall(SYS_openat2, root, name, &how, sizeof how);
+    while (fd < 0 && errno == EAGAIN && --tries > 0);
+    return fd;
+}
+
+static int is_same(int fd, int other)
+{
+    struct stat a, b;
+
+    return fstat(fd, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
+}
+
+/*
+ * Whether an open object lies in one of the roots. Its name is only a hint where to look, since in
+ * the program's own mount namespace names may mean something else: what counts is that the very
+ * same object is found there.
+ */
+static int is_allowed(int fd)
+{
+    char link[64], path[PATH_MAX];
+    ssize_t length;
+    size_t i;
+
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    length = readlink(link, path, sizeof path);
+    if (length < 0 || length == sizeof path)
+        return 0;
+    path[length] = '\0';
+    for (i = 0; i < n_roots; i++) {
+        size_t root = strlen(roots[i].path);
+        int found, same;
+
+        if (is_same(fd, roots[i].fd))
+            return 1;
+        if (strncmp(path, roots[i].path, root) != 0 || path[root] != '/')
+            continue;
+        found = open_below(roots[i].fd, path + root + 1);
+        if (found < 0)
+            continue;
+        same = is_same(fd, found);
+        close(found);
+        if (same)
+            return 1;
+    }
+    return 0;
+}
+
+/* Opens for good what was found; -1 and errno. */
+static int open_again(int found, int flags, mode_t mode)
+{
+    const int at_once = O_NONBLOCK | O_NOCTTY | O_CLOEXEC; /* A FIFO must not keep us waiting. */
+    char link[64];
+    int fd;
+
+    snprintf(link, sizeof link, "/proc/self/fd/%d", found);
+    flags &= ~(O_CREAT | O_EXCL | O_NOFOLLOW);
+    fd = open(link, flags | at_once, mode);
+    if (fd >= 0 && !(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) != 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* Creates a file in a directory that allows it; -1 and errno, EEXIST if somebody was faster. */
+static int create(unotify_notification *n, int dirfd, uint64_t path, int flags, mode_t mode)
+{
+    char name[NAME_MAX + 1];
+    int directory, fd;
+
+    if (unotify_notification_open_parent(n, dirfd, path, name, sizeof name, &directory))
+        return -1;
+    if (is_allowed(directory)) {
+        fd = openat(directory, name, flags | O_EXCL | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC, mode);
+    } else {
+        fd = -1;
+        errno = EACCES;
+    }
+    close(directory);
+    return fd;
+}
+
+/* Opens what the program asks for if it may have it; -1 and errno. */
+static int broker(unotify_notification *n, int dirfd, uint64_t path, const struct open_how *asked)
+{
+    int flags = (int)asked->flags, created = flags & O_CREAT, tries = TRIES, found, fd;
+    unotify_open_how how;
+
+    memset(&how, 0, sizeof how);
+    how.size = sizeof how;
+    how.flags = O_PATH | (flags & (O_DIRECTORY | O_NOFOLLOW));
+    how.resolve = asked->resolve;
+    do {
+        if (unotify_notification_open(n, dirfd, path, &how, &found) == UNOTIFY_OK)
+            break;
+        if (!created || errno != ENOENT)
+            return -1;
+        fd = create(n, dirfd, path, flags, (mode_t)asked->mode);
+        if (fd >= 0 || errno != EEXIST || (flags & O_EXCL))
+            return fd;
+        found = -1;
+    } while (--tries > 0);
+    if (found < 0)
+        return -1;
+
+    fd = -1;
+    if (!is_allowed(found))
+        errno = EACCES;
+    else if (created && (flags & O_EXCL))
+        errno = EEXIST;
+    else if (flags & O_PATH)
+        return found;
+    else
+        fd = open_again(found, flags, (mode_t)asked->mode);
+    close(found);
+    return fd;
+}
+
+/* Decides on what is opened, and hands over just that. The number of a failure is in errno. */
+static int32_t answer(unotify_notification *n, int dirfd, uint64_t path, const struct open_how *how)
+{
+    int fd = broker(n, dirfd, path, how);
+
+    /* An answer fails if the target is gone, or may not have more descriptors: then it hears that. */
+    if (fd < 0 || unotify_notification_reply_fd(n, fd, how->flags & O_CLOEXEC))
+        unotify_notification_reply_error(n, errno);
+    if (fd >= 0)
+        close(fd);
+    return UNOTIFY_HANDLED;
+}
+
+static int32_t on_open(unotify_notification *n, void *data)
+{
+    const uint64_t *args = unotify_notification_request(n)->args;
+    struct open_how how;
+
+    (void)data;
+    memset(&how, 0, sizeof how);
+    how.flags = (uint32_t)args[1];
+    how.mode = args[2] & 07777;
+    return answer(n, AT_FDCWD, args[0], &how);
+}
+
+static int32_t on_creat(unotify_notification *n, void *data)
+{
+    const uint64_t *args = unotify_notification_request(n)->args;
+    struct open_how how;
+
+    (void)data;
+    memset(&how, 0, sizeof how);
+    how.flags = O_CREAT | O_WRONLY | O_TRUNC;
+    how.mode = args[1] & 07777;
+    return answer(n, AT_FDCWD, args[0], &how);
+}
+
+static int32_t on_openat(unotify_notification *n, void *data)
+{
+    const uint64_t *args = unotify_notification_request(n)->args;
+    struct open_how how;
+
+    (void)data;
+    memset(&how, 0, sizeof how);
+    how.flags = (uint32_t)args[2];
+    how.mode = args[3] & 07777;
+    return answer(n, (int)args[0], args[1], &how);
+}
+
+static int32_t on_openat2(unotify_notification *n, void *data)
+{
+    const uint64_t *args = unotify_notification_request(n)->args;
+    struct open_how how;
+
+    (void)data;
+    if (args[3] != sizeof how) /* as a kernel that knows no other size */
+        unotify_notification_reply_error(n, args[3] < sizeof how ? EINVAL : E2BIG);
+    else if (unotify_notification_read(n, args[2], &how, sizeof how))
+        unotify_notification_reply_error(n, errno);
+    else
+        return answer(n, (int)args[0], args[1], &how);
+    return UNOTIFY_HANDLED;
+}
+
+static const struct {
+    const char *name;
+    unotify_handler handler;
+} CALLS[] = {
+    {"open", on_open}, {"creat", on_creat}, {"openat", on_openat}, {"openat2", on_openat2},
+};
+
+int main(int argc, char **argv)
+{
+    unotify_filter *filter;
+    unotify_supervisor *supervisor;
+    unotify_listener *listener;
+    unotify_child *child;
+    unotify_status status;
+    size_t call;
+    int i, wstatus;
+
+    for (i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (add_root(argv[i]) < 0) {
+            fprintf(stderr, "open-broker: %s: %s\n", argv[i], strerror(errno));
+            return 1;
+        }
+    if (i == 1 || ++i >= argc) {
+        fputs("usage: open-broker PATH... -- PROGRAM [ARGUMENT...]\n", stderr);
+        return 2;
+    }
+
+    /* io_uring and file handles would open files past the filter. */
+    if (unotify_filter_new(UNOTIFY_ACTION_ALLOW, &filter) ||
+        unotify_filter_add_rule(filter, unotify_action_errno(ENOSYS), "io_uring_setup", NULL, 0) ||
+        unotify_filter_add_rule(filter, unotify_action_errno(EPERM), "open_by_handle_at", NULL, 0) ||
+        unotify_supervisor_new(NULL, &supervisor))
+        return fail("set up");
+    for (call = 0; call < sizeof CALLS / sizeof *CALLS; call++) {
+        status = unotify_filter_notify(filter, CALLS[call].name);
+        if (status == UNOTIFY_ERR_UNKNOWN_SYSCALL)
+            continue; /* New architectures have no open(2). */
+        if (status || unotify_supervisor_on(supervisor, CALLS[call].name, 0, CALLS[call].handler, NULL))
+            return fail(CALLS[call].name);
+    }
+
+    if (unotify_spawn(filter, argv[i], argv + i, NULL, NULL, &child))
+        return fail(argv[i]);
+    unotify_filter_free(filter);
+    if (unotify_child_take_listener(child, &listener) ||
+        unotify_supervisor_add_listener(supervisor, listener, NULL))
+        return fail("listener");
+    if (unotify_supervisor_run(supervisor))
+        fail("run");
+    unotify_supervisor_free(supervisor);
+
+    if (unotify_child_wait(child, &wstatus))
+        return fail("wait");
+    unotify_child_free(child);
+    return WIFSIGNALED(wstatus) ? 128 + WTERMSIG(wstatus) : WEXITSTATUS(wstatus);
+}
