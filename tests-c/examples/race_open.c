@@ -31,13 +31,23 @@ static void *swap_links(void *unused)
     return unused;
 }
 
+/* Byte by byte, so that a path of both is seen as well. */
+static void overwrite(const char *path)
+{
+    volatile char *to = shared;
+
+    do
+        *to++ = *path;
+    while (*path++);
+}
+
 static void *swap_bytes(void *unused)
 {
-    size_t size = strlen(good) > strlen(bad) ? strlen(good) : strlen(bad);
-
     while (!over) {
-        memcpy(shared, bad, size + 1);
-        memcpy(shared, good, size + 1);
+        overwrite(bad);
+        usleep(1);
+        overwrite(good);
+        usleep(1);
     }
     return unused;
 }
