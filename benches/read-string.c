@@ -103,7 +103,7 @@ static void by_mem(unotify_notification *n, const unotify_request *request, int 
 	int fd = open(name, O_RDONLY | O_CLOEXEC);
 	check(fd >= 0);
 	id_valid(listener, request->id);
-	check(pread(fd, buf, PAGE - request->args[0] % PAGE, (off_t)request->args[0]) > 0);
+	check(pread(fd, buf, PAGE, (off_t)request->args[0]) > 0); /* PATH_MAX, whatever it takes */
 	id_valid(listener, request->id);
 	close(fd);
 }

@@ -64,7 +64,7 @@ def all_programs() -> Programs:
     OUT.mkdir(parents=True, exist_ok=True)
     programs = Programs()
 
-    for name in ("target", "launch", "baseline"):
+    for name in ("target", "launch", "baseline", "open-file"):
         programs.path[name] = compile_c(name, [f"{name}.c"])
 
     def peer(name: str, build: list[str] | None, path: str, env: dict[str, str] | None = None) -> None:
@@ -100,6 +100,8 @@ def all_programs() -> Programs:
         "receive": ["receive.c", "probe.c"],
         "supervise": ["supervise.c", "probe.c"],
         "continue-openat": ["continue-openat.c"],
+        "read-string": ["read-string.c"],
+        "open-broker": ["../examples/c/open-broker.c"],
     }
     try:
         link = library()

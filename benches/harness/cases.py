@@ -15,6 +15,7 @@ IDLE = (2, 1000)
 PEERS = ("libseccomp", "libseccomp-crate", "libseccomp-golang", "greenhook", "strace")
 WORK = ("compile", "find")
 SLEEP_US = 1000
+READS = ("unotify", "bare", "mem")
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,16 @@ def all_cases(programs: Programs, plan: Plan, scratch: Path) -> list[Case]:
             (f"idle/unotify/{idle}", "supervise", f"-k {idle + 1}"),
         ):
             supervised(name, program, options, target(), idle)
+
+    for kind in READS:
+        wrapped(f"read/{kind}", "read-string", [kind, "-t", str(plan.milliseconds)])
+
+    # The file is the target's program, which is one of those that the broker has to allow anyway.
+    opening = [path["open-file"], path["open-file"], "-t", str(plan.milliseconds)]
+    allowed = [place for place in ("/usr", "/lib", "/lib64", "/etc/ld.so.cache") if Path(place).exists()]
+    wrapped("open/unsupervised", "open-file", opening[1:])
+    wrapped("open/continue", "continue-openat", [str(scratch / "opened"), *opening])
+    wrapped("open/broker", "open-broker", [path["open-file"], *allowed, "--", *opening])
 
     seldom = plan.seldom
     sleep = f"-z {SLEEP_US}"

@@ -27,6 +27,18 @@ CALLS = [
     ("strace --seccomp-bpf", "peer/strace"),
 ]
 
+READ = [
+    ("the two bare system calls", "read/bare"),
+    ("libunotify", "read/unotify"),
+    ("open, read and close /proc/PID/mem", "read/mem"),
+]
+
+OPEN = [
+    ("unsupervised", "open/unsupervised"),
+    ("libunotify, continue", "open/continue"),
+    ("libunotify, open broker", "open/broker"),
+]
+
 INTRODUCTION = """\
 # Benchmarks
 
@@ -49,6 +61,17 @@ The loops by hand are those of `benches/baseline.c`: a herd that blocks in `RECV
 receiver at a time behind a mutex, and an exclusive epoll for each worker; each with synchronous
 wake-up on and off. The best of them, which is another from point to point, is what libunotify
 is compared with, and libunotify is left to choose by itself.
+"""
+
+READING = """\
+A path of 40 bytes, read over and over from a target that waits. The two bare system calls are
+`process_vm_readv` and the check that the notification is still pending, without which nobody knows whose
+bytes they are.
+"""
+
+OPENING = """\
+A target opens and closes a file in a loop. The open broker (`examples/c/open-broker.c`) opens it on the
+target's behalf, decides on what was opened, and hands that over, where continue decides nothing.
 """
 
 REAL_WORK = """\
@@ -114,10 +137,14 @@ def requirements(verdicts: list[Verdict]) -> str:
 
 
 def against_baseline(results: Results, rows: Iterable[tuple[str, str]]) -> str:
+    return compared(results, rows, "loop/on", "to the baseline")
+
+
+def compared(results: Results, rows: Iterable[tuple[str, str]], base: str, to_what: str) -> str:
     return table(
-        ("supervisor", "µs per call", "spread", "to the baseline"),
+        ("supervisor", "µs per call", "spread", to_what),
         (
-            (label, *microseconds(results.summary(name)), times(results.ratio(name, "loop/on")))
+            (label, *microseconds(results.summary(name)), times(results.ratio(name, base)))
             for label, name in rows
         ),
     )
@@ -197,6 +224,12 @@ def markdown(results: Results, programs: Programs, plan: Plan) -> str:
         sleeping(results),
         "## One busy listener beside idle ones\n",
         against_baseline(results, idle),
+        "## Reading a string\n",
+        READING,
+        compared(results, READ, "read/bare", "to the bare calls"),
+        "## Opening for a target\n",
+        OPENING,
+        compared(results, OPEN, "open/unsupervised", "to the unsupervised call"),
         "## Real work\n",
         REAL_WORK,
         real_work(results),

@@ -64,6 +64,10 @@ def all_verdicts(results: Results) -> list[Verdict]:
                 results.ratio(f"idle/unotify/{many}", f"idle/unotify/{few}")),
         judge("memory of an idle listener", "under 4 KiB", idle_bytes(results),
               lambda size: size < 4 * KIB, "{:.0f} bytes"),
+        at_most("a path of 40 bytes read from a target : its two bare system calls", 1.20,
+                results.ratio("read/unotify", "read/bare")),
+        at_least("a path of 40 bytes read faster than by opening /proc/PID/mem", 3,
+                 results.ratio("read/mem", "read/unotify")),
         *(same_calls(results, name) for name in WORK),
         *(
             judge(f"heap allocations per notification, {name}", "0",
