@@ -31,6 +31,7 @@ enum { MAX_ROOTS = 64, TRIES = 32 };
 
 static struct {
     char path[PATH_MAX]; /* without links, and without a slash at the end */
+    struct stat what;
     int fd;
 } roots[MAX_ROOTS];
 static size_t n_roots;
@@ -51,7 +52,10 @@ static int add_root(const char *path)
     if (strcmp(roots[n_roots].path, "/") == 0)
         roots[n_roots].path[0] = '\0';
     roots[n_roots].fd = open(path, O_PATH | O_CLOEXEC);
-    return roots[n_roots].fd < 0 ? -1 : (int)n_roots++;
+    if (roots[n_roots].fd < 0 || fstat(roots[n_roots].fd, &roots[n_roots].what) != 0)
+        return -1;
+    n_roots++;
+    return 0;
 }
 
 /* What lies under this name in a root, through no link. */
@@ -69,12 +73,9 @@ static int open_below(int root, const char *name)
     return fd;
 }
 
-static int is_same(int fd, int other)
+static int is_same(const struct stat *a, const struct stat *b)
 {
-    struct stat a, b;
-
-    return fstat(fd, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev &&
-           a.st_ino == b.st_ino;
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
 /*
@@ -85,26 +86,27 @@ static int is_same(int fd, int other)
 static int is_allowed(int fd)
 {
     char link[64], path[PATH_MAX];
+    struct stat object, same_name;
     ssize_t length;
     size_t i;
 
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     length = readlink(link, path, sizeof path);
-    if (length < 0 || length == sizeof path)
+    if (length < 0 || length == sizeof path || fstat(fd, &object) != 0)
         return 0;
     path[length] = '\0';
     for (i = 0; i < n_roots; i++) {
         size_t root = strlen(roots[i].path);
         int found, same;
 
-        if (is_same(fd, roots[i].fd))
+        if (is_same(&object, &roots[i].what))
             return 1;
         if (strncmp(path, roots[i].path, root) != 0 || path[root] != '/')
             continue;
         found = open_below(roots[i].fd, path + root + 1);
         if (found < 0)
             continue;
-        same = is_same(fd, found);
+        same = fstat(found, &same_name) == 0 && is_same(&object, &same_name);
         close(found);
         if (same)
             return 1;

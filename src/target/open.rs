@@ -149,11 +149,11 @@ impl Notification {
             Some(start.map_err(|errno| self.explain_start(errno, dirfd))?)
         };
         let umask = if creates(how.flags) {
-            umask(tid)
+            let umask = umask(tid);
+            self.settled(umask, "read the target's umask")?
         } else {
-            Ok(0)
+            0
         };
-        let umask = self.settled(umask, "read the target's umask")?;
         // All that belongs to the target is in hand, and known to be its own.
         let opened = resolve(
             root.as_fd(),

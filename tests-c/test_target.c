@@ -1,0 +1,273 @@
+/* What a supervisor may do to a target, through the C functions. */
+
+#define _GNU_SOURCE
+#include "target.h"
+
+#include <netinet/in.h>
+#include <sys/stat.h>
+
+#define REFUSED(call) CHECK_STATUS(call, UNOTIFY_ERR_INVALID_ARGUMENT)
+
+enum { UNTOUCHED = 0x5a };
+
+/* Inherited by the target, at the same number: what it is asked about. */
+static int shared[2];
+
+static unotify_notification *ask(const target *t, unotify_listener *listener, uint64_t argument)
+{
+    unotify_notification *notification = NULL;
+
+    target_call(t, argument, 0);
+    OK(unotify_listener_receive(listener, 10000, &notification));
+    return notification;
+}
+
+static void done(const target *t, unotify_notification *n, unotify_listener *listener)
+{
+    OK(unotify_notification_reply_value(n, 7));
+    CHECK_INT(target_result(t), 7);
+    unotify_notification_free(n);
+    unotify_listener_free(listener);
+    target_end(t);
+}
+
+/* Every function there is, with a notification that answers `status`; nothing is put anywhere. */
+static void everything_answers(unotify_notification *n, unotify_status status)
+{
+    char buf[64], expected[sizeof buf];
+    uint64_t pointers[4] = { 1, 2, 3, 4 };
+    size_t len = 12345;
+    int fd = 12345;
+    unotify_identity who = { .size = sizeof who, .tgid = 12345 };
+
+    memset(buf, UNTOUCHED, sizeof buf);
+    memset(expected, UNTOUCHED, sizeof expected);
+    CHECK_STATUS(unotify_notification_read(n, 4096, buf, sizeof buf), status);
+    CHECK_STATUS(unotify_notification_write(n, 4096, buf, sizeof buf), status);
+    CHECK_STATUS(unotify_notification_read_string(n, 4096, buf, sizeof buf, &len), status);
+    CHECK_STATUS(unotify_notification_read_pointers(n, 4096, pointers, 4, &len), status);
+    CHECK_STATUS(unotify_notification_get_fd(n, 0, &fd), status);
+    CHECK_STATUS(unotify_notification_pidfd(n, &fd), status);
+    CHECK_STATUS(unotify_notification_add_fd(n, 0, -1, 0, &fd), status);
+    CHECK_STATUS(unotify_notification_reply_fd(n, 0, 0), status);
+    CHECK_STATUS(unotify_notification_open(n, AT_FDCWD, 4096, NULL, &fd), status);
+    CHECK_STATUS(unotify_notification_open_parent(n, AT_FDCWD, 4096, buf, sizeof buf, &fd), status);
+    CHECK_STATUS(unotify_notification_path(n, AT_FDCWD, 4096, buf, sizeof buf), status);
+    CHECK_STATUS(unotify_notification_identity(n, &who), status);
+    CHECK_STATUS(unotify_notification_executable(n, buf, sizeof buf), status);
+    CHECK_INT(memcmp(buf, expected, sizeof buf), 0);
+    CHECK_INT((int64_t)pointers[0], 1);
+    CHECK_INT((int64_t)len, 12345);
+    CHECK_INT(fd, 12345);
+    CHECK_INT(who.tgid, 12345);
+}
+
+static void a_killed_target_is_gone_to_every_function(void)
+{
+    unotify_listener *listener;
+    target t = target_start(&listener);
+    unotify_notification *n = ask(&t, listener, 0);
+
+    target_kill(&t);
+    everything_answers(n, UNOTIFY_ERR_GONE);
+    unotify_notification_free(n);
+    unotify_listener_free(listener);
+}
+
+static void an_answered_notification_is_answered_to_every_function(void)
+{
+    unotify_listener *listener;
+    target t = target_start(&listener);
+    unotify_notification *n = ask(&t, listener, 0);
+
+    OK(unotify_notification_reply_value(n, 7));
+    CHECK_INT(target_result(&t), 7);
+    everything_answers(n, UNOTIFY_ERR_ANSWERED);
+    unotify_notification_free(n);
+    unotify_listener_free(listener);
+    target_end(&t);
+}
+
+static void null_is_refused_by_every_function(void)
+{
+    everything_answers(NULL, UNOTIFY_ERR_INVALID_ARGUMENT);
+}
+
+static void null_results_and_garbage_are_refused_and_the_target_goes_on_waiting(void)
+{
+    unotify_listener *listener;
+    target t = target_start(&listener);
+    unotify_notification *n = ask(&t, listener, 0);
+    unotify_identity who = { .size = 1 };
+    unotify_open_how how = { .size = 1 };
+    char buf[16];
+    int fd = -5;
+
+    REFUSED(unotify_notification_read(n, 4096, NULL, 1));
+    REFUSED(unotify_notification_write(n, 4096, NULL, 1));
+    REFUSED(unotify_notification_read_string(n, 4096, NULL, 1, NULL));
+    REFUSED(unotify_notification_read_pointers(n, 4096, NULL, 1, NULL));
+    REFUSED(unotify_notification_get_fd(n, 0, NULL));
+    REFUSED(unotify_notification_pidfd(n, NULL));
+    REFUSED(unotify_notification_open(n, AT_FDCWD, 0, NULL, NULL));
+    REFUSED(unotify_notification_open_parent(n, AT_FDCWD, 0, buf, sizeof buf, NULL));
+    REFUSED(unotify_notification_open_parent(n, AT_FDCWD, 0, NULL, 1, &fd));
+    REFUSED(unotify_notification_path(n, AT_FDCWD, 0, NULL, 1));
+    REFUSED(unotify_notification_identity(n, NULL));
+    REFUSED(unotify_notification_identity(n, &who));
+    REFUSED(unotify_notification_executable(n, NULL, 1));
+    REFUSED(unotify_notification_add_fd(n, -1, -1, 0, NULL));
+    REFUSED(unotify_notification_add_fd(n, 0, -2, 0, NULL));
+    REFUSED(unotify_notification_add_fd(n, 0, -1, 1, NULL));
+    REFUSED(unotify_notification_reply_fd(n, -1, 0));
+    REFUSED(unotify_notification_reply_fd(n, INT32_MAX, 0));
+    REFUSED(unotify_notification_reply_fd(n, 0, 1));
+    REFUSED(unotify_notification_open(n, AT_FDCWD, 0, &how, &fd));
+    how.size = sizeof how;
+    how.at_flags = 1;
+    REFUSED(unotify_notification_open(n, AT_FDCWD, 0, &how, &fd));
+    how.at_flags = 0;
+    how.mode = UINT64_MAX;
+    REFUSED(unotify_notification_open(n, AT_FDCWD, 0, &how, &fd));
+    for (int garbage = -3; garbage < 0; garbage++)
+        REFUSED(unotify_notification_get_fd(n, garbage, &fd));
+    REFUSED(unotify_notification_get_fd(n, INT32_MAX, &fd));
+    CHECK_INT(errno, EBADF);
+    CHECK_INT(fd, -5);
+    CHECK_STATUS(unotify_notification_read(n, UINT64_MAX, buf, sizeof buf), UNOTIFY_ERR_FAULT);
+    CHECK_INT(errno, EFAULT);
+    CHECK_STATUS(unotify_notification_executable(n, buf, 1), UNOTIFY_ERR_TOO_LONG);
+    done(&t, n, listener);
+}
+
+static void the_identity_is_the_targets(void)
+{
+    unotify_listener *listener;
+    target t = target_start(&listener);
+    unotify_notification *n = ask(&t, listener, 0);
+    unotify_identity who = { .size = sizeof who };
+
+    /* The call comes from a thread that does not lead its group. */
+    OK(unotify_notification_identity(n, &who));
+    CHECK_INT(who.tgid, t.pid);
+    CHECK(unotify_notification_request(n)->pid != (uint32_t)t.pid);
+    CHECK_INT(who.uid, getuid());
+    CHECK_INT(who.euid, geteuid());
+    CHECK_INT(who.gid, getgid());
+    CHECK_INT(who.egid, getegid());
+    done(&t, n, listener);
+}
+
+static void an_older_callers_identity_is_filled_as_far_as_it_goes(void)
+{
+    unotify_listener *listener;
+    target t = target_start(&listener);
+    unotify_notification *n = ask(&t, listener, 0);
+    unotify_identity who = { .size = offsetof(unotify_identity, uid), .uid = 12345 };
+
+    OK(unotify_notification_identity(n, &who));
+    CHECK_INT(who.tgid, t.pid);
+    CHECK_INT(who.uid, 12345);
+    done(&t, n, listener);
+}
+
+static void the_executable_is_the_targets(void)
+{
+    unotify_listener *listener;
+    target t = target_start(&listener);
+    unotify_notification *n = ask(&t, listener, 0);
+    char *expected = realpath(target_program(), NULL), path[4096];
+
+    OK(unotify_notification_executable(n, path, sizeof path));
+    CHECK(expected != NULL && strcmp(path, expected) == 0);
+    free(expected);
+    done(&t, n, listener);
+}
+
+static void the_targets_socket_is_connected_on_its_behalf(void)
+{
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) }, peer;
+    socklen_t size = sizeof at;
+    unotify_listener *listener;
+    unotify_notification *n;
+    int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), theirs;
+    target t;
+
+    CHECK(bind(server, (struct sockaddr *)&at, sizeof at) == 0 && listen(server, 1) == 0);
+    CHECK(getsockname(server, (struct sockaddr *)&at, &size) == 0);
+    shared[0] = socket(AF_INET, SOCK_STREAM, 0);
+    t = target_start(&listener);
+    n = ask(&t, listener, 0);
+
+    OK(unotify_notification_get_fd(n, shared[0], &theirs));
+    CHECK(fcntl(theirs, F_GETFD) == FD_CLOEXEC);
+    CHECK(connect(theirs, (struct sockaddr *)&at, sizeof at) == 0);
+    size = sizeof peer;
+    CHECK(getpeername(shared[0], (struct sockaddr *)&peer, &size) == 0);
+    CHECK_INT(peer.sin_port, at.sin_port);
+    close(theirs);
+    close(shared[0]);
+    close(server);
+    done(&t, n, listener);
+}
+
+static void a_descriptor_is_installed_and_returned(void)
+{
+    unotify_listener *listener;
+    target t = target_start(&listener);
+    unotify_notification *n = ask(&t, listener, 0);
+    int ends[2], number = -1, copy;
+    struct stat mine, theirs;
+
+    CHECK(pipe(ends) == 0 && fstat(ends[0], &mine) == 0);
+    OK(unotify_notification_add_fd(n, ends[0], 100, O_CLOEXEC, &number));
+    CHECK_INT(number, 100);
+    OK(unotify_notification_add_fd(n, ends[0], -1, 0, NULL));
+    OK(unotify_notification_get_fd(n, 100, &copy));
+    CHECK(fstat(copy, &theirs) == 0 && theirs.st_ino == mine.st_ino);
+    close(copy);
+    OK(unotify_notification_reply_fd(n, ends[0], O_CLOEXEC));
+    number = (int)target_result(&t);
+    CHECK(number > 2);
+    CHECK_STATUS(unotify_notification_reply_value(n, 0), UNOTIFY_ERR_ANSWERED);
+    unotify_notification_free(n);
+
+    n = ask(&t, listener, 0);
+    OK(unotify_notification_get_fd(n, number, &copy));
+    CHECK(fstat(copy, &theirs) == 0 && theirs.st_ino == mine.st_ino);
+    close(copy);
+    close(ends[0]);
+    close(ends[1]);
+    done(&t, n, listener);
+}
+
+static void a_pidfd_stands_for_the_process(void)
+{
+    unotify_listener *listener;
+    target t = target_start(&listener);
+    unotify_notification *n = ask(&t, listener, 0);
+    int pidfd = -1;
+
+    OK(unotify_notification_pidfd(n, &pidfd));
+    CHECK(syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) == 0);
+    CHECK_INT(target_wait(&t), SIGKILL);
+    close(t.socket);
+    close(pidfd);
+    CHECK_STATUS(unotify_notification_is_valid(n), UNOTIFY_ERR_GONE);
+    unotify_notification_free(n);
+    unotify_listener_free(listener);
+}
+
+int main(void)
+{
+    RUN(CASE(a_killed_target_is_gone_to_every_function),
+        CASE(an_answered_notification_is_answered_to_every_function),
+        CASE(null_is_refused_by_every_function),
+        CASE(null_results_and_garbage_are_refused_and_the_target_goes_on_waiting),
+        CASE(the_identity_is_the_targets),
+        CASE(an_older_callers_identity_is_filled_as_far_as_it_goes),
+        CASE(the_executable_is_the_targets),
+        CASE(the_targets_socket_is_connected_on_its_behalf),
+        CASE(a_descriptor_is_installed_and_returned),
+        CASE(a_pidfd_stands_for_the_process));
+}
