@@ -604,3 +604,48 @@ fn a_32_bit_targets_arguments_are_read() {
     target.finish(n);
     let _ = std::fs::remove_dir_all(folder);
 }
+
+#[test]
+fn nothing_is_read_of_a_target_that_dies_at_any_moment() {
+    // One after the other asks and is killed or exits, while the supervisor reads what it can.
+    const ROUNDS: usize = 2000;
+    let target = Target::start(|| {
+        for round in 0..ROUNDS {
+            let child = fork(|| {
+                std::thread::spawn(move || {
+                    // SAFETY: integers only.
+                    unsafe {
+                        libc::usleep((round % 50) as u32 * 4);
+                        if round % 2 == 0 {
+                            libc::_exit(0);
+                        }
+                        libc::kill(libc::getpid(), libc::SIGKILL);
+                    }
+                });
+                loop {
+                    ask_about(c"alive");
+                }
+            });
+            child.wait();
+        }
+        0
+    });
+    let (mut reads, mut gone) = (0, 0);
+    while let Ok(mut n) = target.listener.receive() {
+        for _ in 0..3 {
+            match string(&mut n, 64) {
+                Ok(text) => {
+                    assert_eq!(text, b"alive");
+                    reads += 1;
+                }
+                Err(status) => {
+                    assert_eq!(status, Status::Gone);
+                    gone += 1;
+                }
+            }
+        }
+        let _ = n.reply_value(0);
+    }
+    assert_eq!(target.child.wait(), 0);
+    assert!(reads > 0 && gone > 0, "{reads} reads, {gone} gone");
+}

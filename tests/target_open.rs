@@ -568,3 +568,90 @@ fn the_identity_is_the_targets() {
     assert_eq!(n.executable().unwrap(), std::env::current_exe().unwrap());
     target.finish(n);
 }
+
+/// What a target that is prepared so has as the parent of `path`: its inode and the last
+/// component, or the error number.
+fn parent(path: &str, prepare: impl FnOnce()) -> Result<(u64, CString), i32> {
+    let (target, mut n) = asking(path, libc::AT_FDCWD, prepare);
+    let addr = n.request().args[0];
+    let found = n.open_parent(libc::AT_FDCWD, addr);
+    target.finish(n);
+    let (directory, name) = found.map_err(|e| e.errno())?;
+    Ok((fs::File::from(directory).metadata().unwrap().ino(), name))
+}
+
+#[test]
+fn the_parent_of_a_path_is_found_in_the_targets_root() {
+    if !is_root() {
+        return skip("takes the right to change the root directory");
+    }
+    let tree = Tree::new();
+    let root = tree.path("root");
+    let inode = |below: &str| fs::metadata(tree.path(below)).unwrap().ino();
+    symlink("/dir", root.join("etc/to-dir")).unwrap();
+    let inside = || {
+        chroot(&root);
+        chdir(Path::new("/dir/sub"));
+    };
+    for (path, directory, name) in [
+        ("new", "root/dir/sub", c"new"),
+        ("./new//", "root/dir/sub", c"new"),
+        ("/new", "root", c"new"),
+        ("/../../new", "root", c"new"),
+        ("../../../../etc/new", "root/etc", c"new"),
+        ("/etc/to-dir/new", "root/dir", c"new"),
+        // The last component is not looked at, let alone followed.
+        ("/etc/to-dir", "root/etc", c"to-dir"),
+        ("/etc/to-dir/", "root/etc", c"to-dir"),
+    ] {
+        let expected = (inode(directory), name.to_owned());
+        assert_eq!(parent(path, inside), Ok(expected), "{path}");
+    }
+}
+
+#[test]
+fn a_path_without_a_last_component_has_no_parent() {
+    for (path, errno) in [
+        ("", libc::ENOENT),
+        ("/", libc::EEXIST),
+        (".", libc::EEXIST),
+        ("/tmp/..", libc::EEXIST),
+        ("/no/such/directory", libc::ENOENT),
+        ("/dev/null/name", libc::ENOTDIR),
+    ] {
+        assert_eq!(parent(path, || {}), Err(errno), "{path}");
+    }
+}
+
+#[test]
+fn an_unprivileged_supervisor_does_everything_to_a_target_of_its_own_user() {
+    if !is_root() {
+        return skip("takes root, to give it up");
+    }
+    in_child(|| {
+        // SAFETY: integers only.
+        unsafe {
+            libc::setresgid(65534, 65534, 65534);
+            libc::setresuid(65534, 65534, 65534);
+            libc::prctl(libc::PR_SET_DUMPABLE, 1);
+        }
+        let target = Target::start(|| {
+            let path = *b"/dev/null\0";
+            ask(path.as_ptr() as u64, libc::AT_FDCWD as u64, 0) as i32
+        });
+        let mut n = target.receive();
+        let addr = n.request().args[0];
+        let file = open(&mut n, OpenHow::new(libc::O_RDWR)).unwrap();
+        n.open_parent(libc::AT_FDCWD, addr).unwrap();
+        n.path(libc::AT_FDCWD, addr).unwrap();
+        n.get_fd(2).unwrap();
+        n.pidfd().unwrap();
+        n.executable().unwrap();
+        assert_eq!(n.identity().unwrap().euid, 65534);
+        n.write(addr, b"/dev/zero").unwrap();
+        assert_eq!(n.read_string(addr, &mut [0; 16]).unwrap(), c"/dev/zero");
+        n.add_fd(std::os::fd::AsFd::as_fd(&file), None, true)
+            .unwrap();
+        target.finish(n);
+    });
+}
