@@ -360,7 +360,7 @@ fn memory_that_comes_and_goes_is_read_wholly_or_not_at_all() {
 #[test]
 fn nothing_is_read_of_what_another_thread_has_executed() {
     let mut reads = 0;
-    for _ in 0..200 {
+    for _ in 0..1000 {
         let target = Target::start(|| {
             std::thread::spawn(|| ask_about(c"before") as i32);
             // SAFETY: both arrays are null-terminated and live.
