@@ -180,6 +180,21 @@
 #define UNOTIFY_SUPERVISOR_DRAIN_ON_STOP 2
 
 /**
+ * Synchronous wake-up is switched on and off by what is faster at the moment.
+ */
+#define UNOTIFY_WAKE_UP_AUTO 0
+
+/**
+ * Waking the other side up hands over the processor: best for one target (Linux 6.6).
+ */
+#define UNOTIFY_WAKE_UP_SYNC 1
+
+/**
+ * It does not: can be better for several busy targets.
+ */
+#define UNOTIFY_WAKE_UP_ASYNC 2
+
+/**
  * What a call came to. The C ABI returns it from every fallible function.
  *
  * 0 is success, every error is negative, and a value keeps its meaning for ever.
@@ -290,15 +305,6 @@ typedef struct unotify_filter unotify_filter;
 typedef struct unotify_listener unotify_listener;
 
 /**
- * A system call that a target waits on. It is answered once; freeing it unanswered gives the
- * fallback error.
- *
- * Belongs to one thread at a time and may be handed to another. Keeps the listener's descriptor
- * open.
- */
-typedef struct unotify_notification unotify_notification;
-
-/**
  * Serves listeners. All functions but `unotify_supervisor_free` may be called from any thread at
  * any time.
  */
@@ -344,6 +350,88 @@ typedef struct {
      */
     uint32_t reserved;
 } unotify_load_opts;
+
+/**
+ * A system call that a target waits on. It is answered once; freeing it unanswered gives the
+ * fallback error.
+ *
+ * Belongs to one thread at a time and may be handed to another. Keeps the listener's descriptor
+ * open.
+ */
+typedef Notification unotify_notification;
+
+/**
+ * How to open what a target names.
+ */
+typedef struct {
+    /**
+     * sizeof(unotify_open_how)
+     */
+    size_t size;
+    /**
+     * `O_*` flags, as of `open(2)`, which ignores unknown ones.
+     */
+    uint64_t flags;
+    /**
+     * Permissions of a file that is created; looked at with `O_CREAT` and `O_TMPFILE` only.
+     */
+    uint64_t mode;
+    /**
+     * Further `RESOLVE_*` flags of `openat2(2)`. With `RESOLVE_BENEATH` or `RESOLVE_IN_ROOT` the
+     * directory that the path starts from takes the place of the target's root;
+     * `RESOLVE_NO_XDEV` implies `RESOLVE_BENEATH` for a relative path.
+     */
+    uint64_t resolve;
+    /**
+     * `AT_EMPTY_PATH` or 0: with it an empty path is the directory descriptor itself, and what
+     * comes out is a duplicate of it, or for `AT_FDCWD` the working directory opened with
+     * `O_PATH`.
+     */
+    uint64_t at_flags;
+} unotify_open_how;
+
+/**
+ * Who makes a call, as the supervisor's namespaces number it. Users and groups that have no number
+ * there show as the overflow number (65534).
+ */
+typedef struct {
+    /**
+     * sizeof(unotify_identity), set by the caller: as much is written.
+     */
+    size_t size;
+    /**
+     * The thread group: what is commonly called the process's number.
+     */
+    uint32_t tgid;
+    /**
+     * The real user.
+     */
+    uint32_t uid;
+    /**
+     * The effective user.
+     */
+    uint32_t euid;
+    /**
+     * The user that access to files is decided for.
+     */
+    uint32_t fsuid;
+    /**
+     * The real group.
+     */
+    uint32_t gid;
+    /**
+     * The effective group.
+     */
+    uint32_t egid;
+    /**
+     * The group that access to files is decided for.
+     */
+    uint32_t fsgid;
+    /**
+     * Always 0.
+     */
+    uint32_t reserved;
+} unotify_identity;
 
 /**
  * A descriptor for the program.
@@ -413,9 +501,9 @@ typedef struct {
      */
     uint32_t flags;
     /**
-     * Zero.
+     * `UNOTIFY_WAKE_UP_*`.
      */
-    uint32_t reserved;
+    uint32_t wake_up;
 } unotify_supervisor_opts;
 
 /**
@@ -490,7 +578,8 @@ typedef struct {
      */
     uint64_t workers_max;
     /**
-     * The longest time one handler took, in nanoseconds.
+     * The longest time one handler took, in nanoseconds. Sampled: the first calls of a handler,
+     * one in sixteen later on, and all of one that is slow.
      */
     uint64_t slowest_handler_ns;
 } unotify_stats;
@@ -919,6 +1008,226 @@ unotify_status unotify_notification_reply_continue(unotify_notification *notific
  * `notification` is NULL or a live handle that is not used again (but by a handler's caller).
  */
 void unotify_notification_free(unotify_notification *notification);
+
+/**
+ * Fills `buf` with `len` bytes from the target's memory at `addr`, wholly or not at all, and only
+ * if the target waits still: the bytes are this target's and no other's.
+ *
+ * Errors: `UNOTIFY_ERR_GONE` when the target does not wait any more; `UNOTIFY_ERR_FAULT` when any
+ * of the bytes is not readable; `UNOTIFY_ERR_PERMISSION` when the supervisor may not look into
+ * the target (unotify_last_error() says what is missing); `UNOTIFY_ERR_NOT_VISIBLE`;
+ * `UNOTIFY_ERR_NO_MEMORY`; `UNOTIFY_ERR_ANSWERED`.
+ *
+ * Requires:
+ * `notification` is NULL or a live handle; `buf` is valid for writing `len` bytes.
+ */
+unotify_status unotify_notification_read(unotify_notification *notification,
+                                         uint64_t addr,
+                                         void *buf,
+                                         size_t len);
+
+/**
+ * Copies `len` bytes from `buf` into the target's memory at `addr`, which must be writable to the
+ * target itself. It goes through `/proc/TID/mem`, so that no other process can be hit whatever
+ * becomes of the target meanwhile.
+ *
+ * Errors: as unotify_notification_read(); `UNOTIFY_ERR_FAULT` when any of the bytes is not
+ * writable, and none is written. `UNOTIFY_ERR_GONE` can come after they were written.
+ *
+ * Requires:
+ * `notification` is NULL or a live handle; `buf` is valid for reading `len` bytes.
+ */
+unotify_status unotify_notification_write(unotify_notification *notification,
+                                          uint64_t addr,
+                                          const void *buf,
+                                          size_t len);
+
+/**
+ * Copies the string at `addr` in the target's memory into `buf`, with its NUL, and its length
+ * without NUL into `*len` (`len` may be NULL). No page is touched that the string does not
+ * reach into. Two system calls for a string in one page.
+ *
+ * Errors: as unotify_notification_read(); `UNOTIFY_ERR_TOO_LONG` when there is no NUL among the
+ * first `cap` bytes. `buf` is untouched then.
+ *
+ * Requires:
+ * `notification` is NULL or a live handle; `buf` is valid for writing `cap` bytes; `len` is NULL
+ * or valid for writing.
+ */
+unotify_status unotify_notification_read_string(unotify_notification *notification,
+                                                uint64_t addr,
+                                                char *buf,
+                                                size_t cap,
+                                                size_t *len);
+
+/**
+ * Copies the pointers of a null-terminated array at `addr` in the target's memory (`argv`,
+ * `envp`) into `out`, without the terminator, and their count into `*count`. Pointers of a 32-bit
+ * target are widened.
+ *
+ * Errors: as unotify_notification_read(); `UNOTIFY_ERR_TOO_LONG` when there are more than `cap`.
+ * `out` is untouched then.
+ *
+ * Requires:
+ * `notification` is NULL or a live handle; `out` is valid for writing `cap` pointers; `count` is
+ * NULL or valid for writing.
+ */
+unotify_status unotify_notification_read_pointers(unotify_notification *notification,
+                                                  uint64_t addr,
+                                                  uint64_t *out,
+                                                  size_t cap,
+                                                  size_t *count);
+
+/**
+ * Duplicates the target's descriptor `target_fd` into `*fd`, close-on-exec, which the caller
+ * closes (`pidfd_getfd(2)`, Linux 5.6). It is the same open file: what is done to a socket through
+ * it is done to the target's.
+ *
+ * Errors: `UNOTIFY_ERR_GONE`; `UNOTIFY_ERR_INVALID_ARGUMENT` with `EBADF` when the target has no
+ * such descriptor; `UNOTIFY_ERR_PERMISSION`; `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.6, and
+ * before 6.9 for a thread that does not share its leader's descriptors;
+ * `UNOTIFY_ERR_NOT_VISIBLE`; `UNOTIFY_ERR_ANSWERED`.
+ *
+ * Requires:
+ * `notification` is NULL or a live handle; `fd` is NULL or valid for writing.
+ */
+unotify_status unotify_notification_get_fd(unotify_notification *notification,
+                                           int32_t target_fd,
+                                           int32_t *fd);
+
+/**
+ * Gives the target a duplicate of `fd` (Linux 5.9): at the lowest free number if `target_fd` is
+ * -1, else at `target_fd`, where whatever was open is closed. `flags` is 0 or `O_CLOEXEC`. The
+ * number goes to `*new_fd` (`new_fd` may be NULL). The target goes on waiting, and `fd` remains
+ * the caller's.
+ *
+ * Errors: `UNOTIFY_ERR_GONE`; `UNOTIFY_ERR_ANSWERED`; `UNOTIFY_ERR_INVALID_ARGUMENT` for `flags`,
+ * or with `EBADF` when `fd` is not open or `target_fd` is beyond the target's limit;
+ * `UNOTIFY_ERR_SYSTEM` with `EMFILE` when the target may not have more;
+ * `UNOTIFY_ERR_UNSUPPORTED`.
+ *
+ * Requires:
+ * `notification` is NULL or a live handle; `new_fd` is NULL or valid for writing.
+ */
+unotify_status unotify_notification_add_fd(unotify_notification *notification,
+                                           int32_t fd,
+                                           int32_t target_fd,
+                                           uint32_t flags,
+                                           int32_t *new_fd);
+
+/**
+ * Gives the target a duplicate of `fd` at the lowest free number and lets its call return that
+ * number, in one step since Linux 5.14. `flags` is 0 or `O_CLOEXEC`. `fd` remains the caller's.
+ *
+ * **Before 5.14 it takes two steps**: a target that a signal interrupts between them keeps a
+ * descriptor that its call never returned, and the answer here is `UNOTIFY_ERR_GONE`.
+ *
+ * Errors: as unotify_notification_add_fd(), after which the target goes on waiting unless it is
+ * gone or answered; `UNOTIFY_ERR_BUSY` while another holder of the listener gives the target a
+ * descriptor.
+ *
+ * Requires:
+ * `notification` is NULL or a live handle.
+ */
+unotify_status unotify_notification_reply_fd(unotify_notification *notification,
+                                             int32_t fd,
+                                             uint32_t flags);
+
+/**
+ * Opens a pidfd for the target's process, close-on-exec, which the caller closes. It stands for
+ * the thread group, also when the call was made by a thread that does not lead it.
+ *
+ * Errors: `UNOTIFY_ERR_GONE`; `UNOTIFY_ERR_NOT_VISIBLE`; `UNOTIFY_ERR_ANSWERED`;
+ * `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.3; `UNOTIFY_ERR_SYSTEM` where `/proc` does not show
+ * the target.
+ *
+ * Requires:
+ * `notification` is NULL or a live handle; `fd` is NULL or valid for writing.
+ */
+unotify_status unotify_notification_pidfd(unotify_notification *notification, int32_t *fd);
+
+/**
+ * Opens the file whose path is at `path_addr` in the target's memory, as the target would: from
+ * its root, relative to its working directory (`dirfd` is `AT_FDCWD`) or to its descriptor
+ * `dirfd`, in its mount namespace. `how` of NULL is read-only. `*fd`, close-on-exec, is the
+ * supervisor's to close: decide on what it *is* (`fstat(2)`) and hand that same file over with
+ * unotify_notification_reply_fd(), and there is nothing left that the target could exchange.
+ *
+ * Nothing leads out of the target's root: not `..`, not an absolute link, not a magic link
+ * (`ELOOP`), not a working directory or a `dirfd` that is outside (`EXDEV`).
+ *
+ * What differs from the target's own call:
+ *  - **The supervisor's rights count.** A file that is created belongs to the supervisor; its
+ *    permissions honour the target's umask, and the supervisor's as well.
+ *  - `O_CREAT` and `O_TRUNC` take effect at once. Where that matters open with `O_PATH`, decide,
+ *    and open `/proc/thread-self/fd/N` for good.
+ *  - A FIFO does not block: opened for writing it fails with `ENXIO` while nobody reads. A
+ *    terminal does not become anybody's controlling terminal.
+ *  - `/proc/self` would be the supervisor: what lies in there is refused with `ELOOP`, and so is
+ *    `/dev/tty` with `ENXIO`. **`/proc/sys` is of the namespaces of who opens it.**
+ *
+ * Errors: `UNOTIFY_ERR_SYSTEM` with the `errno` that the path leads to, which is the one to answer
+ * the target with; `UNOTIFY_ERR_GONE`, and what was opened is closed again; `UNOTIFY_ERR_FAULT`,
+ * `UNOTIFY_ERR_TOO_LONG` for the path itself; `UNOTIFY_ERR_PERMISSION` when the supervisor may
+ * not look into the target; `UNOTIFY_ERR_INVALID_ARGUMENT` for `how`, or with `EBADF` when the
+ * target has no descriptor `dirfd`; `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.6;
+ * `UNOTIFY_ERR_NOT_VISIBLE`; `UNOTIFY_ERR_ANSWERED`.
+ *
+ * Requires:
+ * `notification` is NULL or a live handle; `how` is NULL or as long as its `size`; `fd` is NULL or
+ * valid for writing.
+ */
+unotify_status unotify_notification_open(unotify_notification *notification,
+                                         int32_t dirfd,
+                                         uint64_t path_addr,
+                                         const unotify_open_how *how,
+                                         int32_t *fd);
+
+/**
+ * Copies the absolute path of what is at `path_addr` in the target's memory into `buf`, with its
+ * NUL, as the target sees it: behind its working directory, or its descriptor `dirfd`, if it is
+ * relative. For logs, not for deciding: links and `..` stay in it, and by the time it is read it
+ * may lead elsewhere. A directory outside the target's root shows with "(unreachable)" in front.
+ *
+ * Errors: as unotify_notification_open(), without those of opening; `UNOTIFY_ERR_TOO_LONG` also
+ * when it does not fit `cap` bytes.
+ *
+ * Requires:
+ * `notification` is NULL or a live handle; `buf` is valid for writing `cap` bytes.
+ */
+unotify_status unotify_notification_path(unotify_notification *notification,
+                                         int32_t dirfd,
+                                         uint64_t path_addr,
+                                         char *buf,
+                                         size_t cap);
+
+/**
+ * Who the target is, read in one go: fills in `*identity` as far as its `size`, which the caller
+ * has set, goes.
+ *
+ * Errors: `UNOTIFY_ERR_GONE`; `UNOTIFY_ERR_INVALID_ARGUMENT` for `size`;
+ * `UNOTIFY_ERR_NOT_VISIBLE`; `UNOTIFY_ERR_ANSWERED`; `UNOTIFY_ERR_SYSTEM` where `/proc` does not
+ * show the target.
+ *
+ * Requires:
+ * `notification` is NULL or a live handle; `identity` is NULL or as long as its `size`.
+ */
+unotify_status unotify_notification_identity(unotify_notification *notification,
+                                             unotify_identity *identity);
+
+/**
+ * Copies the path of the program that the target executes into `buf`, with its NUL, as the
+ * supervisor sees it (`/proc/TID/exe`); " (deleted)" is behind it when it has no name any more.
+ *
+ * Errors: as unotify_notification_identity(); `UNOTIFY_ERR_PERMISSION` when the supervisor may
+ * not look into the target; `UNOTIFY_ERR_TOO_LONG` when it does not fit `cap` bytes.
+ *
+ * Requires:
+ * `notification` is NULL or a live handle; `buf` is valid for writing `cap` bytes.
+ */
+unotify_status unotify_notification_executable(unotify_notification *notification,
+                                               char *buf,
+                                               size_t cap);
 
 /**
  * Starts the program `file` under a filter. A name without a slash is looked for in the caller's

@@ -1,5 +1,10 @@
 //! Write seccomp user-notification supervisors: receive, inspect and answer system calls.
 
+// Compiles and runs the README's Rust program.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub mod error;
 
 mod capi;
@@ -12,6 +17,7 @@ mod notify;
 mod scmp;
 mod spawn;
 mod supervisor;
+mod target;
 mod turn;
 
 pub use error::{Error, Result, Status};
@@ -31,4 +37,5 @@ pub use scmp::{
     ScmpArgCompare, ScmpCompareOp, ScmpFilterAttr, ScmpFilterContext, ScmpSyscall, ScmpVersion,
 };
 pub use spawn::{Child, Spawn, Stdio};
-pub use supervisor::{HandlerFlags, Stats, Supervisor, SupervisorOptions, Verdict};
+pub use supervisor::{HandlerFlags, Stats, Supervisor, SupervisorOptions, Verdict, WakeUp};
+pub use target::{Identity, OpenHow};

@@ -5,7 +5,7 @@ use crate::kernel::{fd, pidfd, seccomp, socket, version, Errno};
 use crate::notification::Notification;
 use crate::turn::Turn;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,9 +30,18 @@ pub(crate) struct Shared {
     turn: Turn,
     fallback: AtomicI32,
     tag: AtomicUsize,
+    sync_wake_up: AtomicBool,
 }
 
 impl Shared {
+    /// Switches synchronous wake-up if it is not so already.
+    pub(crate) fn switch_sync_wake_up(&self, on: bool) {
+        if self.sync_wake_up.swap(on, Ordering::Relaxed) != on {
+            // Older than 6.6: only speed is lost.
+            let _ = seccomp::set_sync_wake_up(self.fd(), on);
+        }
+    }
+
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
@@ -79,18 +88,17 @@ impl Listener {
     /// Wraps a descriptor known to be a listener, and switches synchronous wake-up on if asked
     /// to and the kernel has it.
     pub(crate) fn new(fd: OwnedFd, sync_wake_up: bool) -> Self {
-        if sync_wake_up {
-            // Older than 6.6: only speed is lost.
-            let _ = seccomp::set_sync_wake_up(fd.as_fd(), true);
-        }
-        Listener {
+        let listener = Listener {
             shared: Arc::new(Shared {
                 fd,
                 turn: Turn::default(),
                 fallback: AtomicI32::new(DEFAULT_FALLBACK),
                 tag: AtomicUsize::new(0),
+                sync_wake_up: AtomicBool::new(false),
             }),
-        }
+        };
+        listener.shared.switch_sync_wake_up(sync_wake_up);
+        listener
     }
 
     /// Takes over a descriptor that came from elsewhere, after checking that it is a seccomp
@@ -229,6 +237,7 @@ impl Listener {
     /// # Errors
     /// [`Status::Unsupported`] on a kernel before 6.6.
     pub fn set_sync_wake_up(&self, on: bool) -> Result<()> {
+        self.shared.sync_wake_up.store(on, Ordering::Relaxed);
         seccomp::set_sync_wake_up(self.as_fd(), on).map_err(|errno| match errno.0 {
             libc::EINVAL | libc::ENOTTY => Error::with_errno(
                 Status::Unsupported,

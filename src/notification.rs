@@ -4,8 +4,9 @@ use crate::error::{Error, Result, Status};
 use crate::kernel::seccomp::{self, RequestBuffer, Response};
 use crate::kernel::{self, interrupt, Errno};
 use crate::listener::Shared;
+use crate::target::MemoryFile;
 use std::os::fd::BorrowedFd;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicU8, Ordering};
 use std::sync::Arc;
 
 pub use crate::kernel::seccomp::Request;
@@ -27,6 +28,42 @@ pub struct Notification {
     /// Who counts it if a handler keeps it.
     account: Option<Arc<Deferrals>>,
     deferred: bool,
+    /// Who may free it; see [`Tenure`].
+    tenure: AtomicU8,
+    /// The target's memory file once it was needed.
+    pub(crate) memory: Option<MemoryFile>,
+}
+
+/// Who may free a notification that a handler in C was shown. A worker and the thread that a
+/// handler gave it to may meet here, so it is apart from everything else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Tenure {
+    /// Its holder.
+    Owned,
+    /// The worker that shows it to a handler for one call.
+    Lent,
+    /// The worker too, and the handler has tried to.
+    Returned,
+}
+
+impl Tenure {
+    /// Passes a lent notification on; `false` when it is not lent (any more).
+    pub(crate) fn pass(tenure: &AtomicU8, to: Tenure) -> bool {
+        tenure
+            .compare_exchange(
+                Tenure::Lent as u8,
+                to as u8,
+                Ordering::SeqCst,
+                Ordering::SeqCst,
+            )
+            .is_ok()
+    }
+
+    /// Whether its holder may free it.
+    pub(crate) fn is_owned(tenure: &AtomicU8) -> bool {
+        tenure.load(Ordering::SeqCst) == Tenure::Owned as u8
+    }
 }
 
 /// Counts the notifications that handlers have kept and not yet dropped.
@@ -86,6 +123,8 @@ impl Notification {
             state: State::Empty,
             account: None,
             deferred: false,
+            tenure: AtomicU8::new(Tenure::Owned as u8),
+            memory: None,
         })
     }
 
@@ -103,11 +142,6 @@ impl Notification {
         }
     }
 
-    /// Whether dropping it is to be counted.
-    pub(crate) fn set_deferred(&mut self, deferred: bool) {
-        self.deferred = deferred && self.account.is_some();
-    }
-
     /// Counts a deferral of a notification with the same account, or takes that back.
     pub(crate) fn count_deferral(&self, deferred: bool) {
         match &self.account {
@@ -115,6 +149,23 @@ impl Notification {
             Some(account) => account.sub(),
             None => {}
         }
+    }
+
+    /// Shows it to a handler in C for one call, after which it may be deferred.
+    pub(crate) fn lend(&mut self) {
+        self.deferred = self.account.is_some();
+        *self.tenure.get_mut() = Tenure::Lent as u8;
+    }
+
+    /// The call is over and it was not deferred.
+    pub(crate) fn take_back(&mut self) {
+        self.deferred = false;
+        *self.tenure.get_mut() = Tenure::Owned as u8;
+    }
+
+    /// For [`Tenure::pass`].
+    pub(crate) fn tenure(&self) -> &AtomicU8 {
+        &self.tenure
     }
 
     /// Moves the notification out of a handler's hands, to be answered later and from any thread.
@@ -134,9 +185,11 @@ impl Notification {
     }
 
     /// Makes it ready to be received into from `listener`: what it held is answered.
+    #[inline]
     pub(crate) fn rebind(&mut self, listener: &Arc<Shared>) {
         self.settle();
         self.state = State::Empty;
+        self.memory = None;
         if !self
             .listener
             .as_ref()
@@ -183,6 +236,7 @@ impl Notification {
     }
 
     /// Answers with the fallback error if nobody has answered.
+    #[inline]
     pub(crate) fn settle(&mut self) {
         if let (State::Pending, Some(listener)) = (self.state, &self.listener) {
             let error = -listener.fallback();
@@ -258,6 +312,7 @@ impl Notification {
 
     /// The listener to speak to the kernel about it with. Errors unless it waits for an answer, as
     /// far as is known here.
+    #[inline]
     pub(crate) fn pending_on(&self) -> Result<BorrowedFd<'_>> {
         match (self.state, &self.listener) {
             (State::Pending, Some(listener)) => Ok(listener.fd()),
@@ -281,7 +336,8 @@ impl Notification {
         self.state = State::Answered(how);
     }
 
-    fn send(&mut self, how: Reply, val: i64, error: i32, flags: u32) -> Result<()> {
+    #[inline]
+    pub(crate) fn send(&mut self, how: Reply, val: i64, error: i32, flags: u32) -> Result<()> {
         let listener = self.pending_on()?;
         let response = Response {
             id: self.request().id,

@@ -138,10 +138,8 @@ fn spawn(
 fn listener(child: &Handle) -> Handle {
     let mut listener = null_mut();
     // SAFETY: a live handle, and a place of ours.
-    assert_eq!(
-        unsafe { unotify_child_take_listener(child.0, &mut listener) },
-        S::Ok
-    );
+    let status = unsafe { unotify_child_take_listener(child.0, &mut listener) };
+    assert_eq!(status, S::Ok);
     Handle(listener, unotify_listener_free)
 }
 
@@ -305,7 +303,8 @@ fn options_are_checked() {
         parent_fd: -1,
         child_fd: 1,
     };
-    let cases: [(fn(&mut SpawnOpts), Status); 6] = [
+    type Change = fn(&mut SpawnOpts);
+    let cases: [(Change, Status); 6] = [
         (|o| o.size = 1, S::InvalidArgument),
         (|o| o.load_flags = 1 << 31, S::InvalidArgument),
         (|o| o.load_flags = TSYNC, S::InvalidArgument),

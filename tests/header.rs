@@ -7,13 +7,16 @@ use unotify::Status;
 const CORE: [&str; 2] = ["src/error.rs", "src/kernel/seccomp.rs"];
 
 /// The header's chapters in the order a reader wants them. Others follow by name.
-const CHAPTERS: [&str; 8] = [
+const CHAPTERS: [&str; 11] = [
     "status",
     "arch",
     "filter",
     "listener",
     "notification",
-    "target",
+    "target_memory",
+    "target_descriptors",
+    "target_open",
+    "target_identity",
     "spawn",
     "supervisor",
 ];

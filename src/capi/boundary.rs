@@ -145,6 +145,21 @@ pub(super) unsafe fn slice<'a, T>(ptr: *const T, len: usize, name: &str) -> Resu
     Ok(unsafe { std::slice::from_raw_parts(ptr, len) })
 }
 
+/// Room that C lends to be written to; null is none if the length says so.
+///
+/// # Safety
+/// `ptr` is valid for writing `len` values, and nobody else uses them for as long as the result is
+/// used, or `len` is 0.
+pub(super) unsafe fn room<'a, T>(ptr: *mut T, len: usize, name: &str) -> Result<&'a mut [T]> {
+    if len == 0 {
+        return Ok(&mut []);
+    }
+    // SAFETY: the caller's promise.
+    unsafe { slice(ptr.cast_const(), len, name) }?;
+    // SAFETY: not null, not longer than memory, and the caller's promise.
+    Ok(unsafe { std::slice::from_raw_parts_mut(ptr, len) })
+}
+
 /// Copies a string with its NUL into `buf`, cut to fit (`snprintf` manners, but the whole length
 /// is not returned). Writes nothing when `len` is 0.
 ///

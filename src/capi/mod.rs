@@ -14,3 +14,7 @@ mod notification;
 mod spawn;
 mod status;
 mod supervisor;
+mod target_descriptors;
+mod target_identity;
+mod target_memory;
+mod target_open;

@@ -2,9 +2,8 @@
 
 use super::boundary::{call, infallible, invalid, reclaim, unotify_status};
 use crate::error::Result;
-use crate::notification::{Notification, Request};
+use crate::notification::{Notification, Request, Tenure};
 use std::ffi::{c_int, c_void};
-use std::sync::atomic::{AtomicU8, Ordering};
 
 /// One system call of a target, as it stood when the target made it (the kernel's
 /// `struct seccomp_notif`).
@@ -16,52 +15,16 @@ pub type unotify_request = Request;
 /// Belongs to one thread at a time and may be handed to another. Keeps the listener's descriptor
 /// open.
 #[derive(Debug)]
-pub struct unotify_notification {
-    inner: Notification,
-    /// Who may free it; apart from the rest, as a handler's thread and a worker may meet here.
-    tenure: AtomicU8,
-}
-
-/// C received or deferred it, and frees it.
-const OWNED: u8 = 0;
-/// A handler has it for one call.
-const LENT: u8 = 1;
-/// A handler that had it for one call has freed it.
-const RETURNED: u8 = 2;
+#[repr(transparent)]
+pub struct unotify_notification(Notification);
 
 impl unotify_notification {
     pub(super) fn new(inner: Notification) -> Self {
-        unotify_notification {
-            inner,
-            tenure: AtomicU8::new(OWNED),
-        }
+        unotify_notification(inner)
     }
 
     pub(super) fn inner(&mut self) -> &mut Notification {
-        &mut self.inner
-    }
-
-    /// Says that a handler gets it for one call, after which it may be deferred.
-    pub(super) fn lend(&mut self) {
-        self.inner.set_deferred(true);
-        *self.tenure.get_mut() = LENT;
-    }
-
-    /// Says that the call is over and it was not deferred.
-    pub(super) fn take_back(&mut self) {
-        self.inner.set_deferred(false);
-    }
-
-    /// Makes a lent handle C's own; `false` when the handler has freed it already.
-    ///
-    /// # Safety
-    /// `handle` is live.
-    pub(super) unsafe fn defer(handle: *mut unotify_notification) -> bool {
-        // SAFETY: live, and this field is shared by all.
-        let tenure = unsafe { &(*handle).tenure };
-        tenure
-            .compare_exchange(LENT, OWNED, Ordering::SeqCst, Ordering::SeqCst)
-            .is_ok()
+        &mut self.0
     }
 }
 
@@ -69,12 +32,12 @@ impl unotify_notification {
 ///
 /// # Safety
 /// `handle` is null or live, and no other thread uses the notification in it meanwhile.
-unsafe fn inner<'a>(handle: *mut unotify_notification) -> Result<&'a mut Notification> {
+pub(super) unsafe fn inner<'a>(handle: *mut unotify_notification) -> Result<&'a mut Notification> {
     if handle.is_null() {
         return Err(invalid("`notification` is null"));
     }
-    // SAFETY: live; only this field is borrowed.
-    Ok(unsafe { &mut (*handle).inner })
+    // SAFETY: the caller's promise.
+    Ok(unsafe { &mut (*handle).0 })
 }
 
 /// The system call. Valid until the handle is received into or freed; NULL for NULL.
@@ -87,7 +50,7 @@ pub unsafe extern "C" fn unotify_notification_request(
 ) -> *const unotify_request {
     infallible(std::ptr::null(), || {
         // SAFETY: the caller's promise.
-        unsafe { notification.as_ref() }.map_or(std::ptr::null(), |n| n.inner.request())
+        unsafe { notification.as_ref() }.map_or(std::ptr::null(), |n| n.0.request())
     })
 }
 
@@ -101,8 +64,7 @@ pub unsafe extern "C" fn unotify_notification_listener_data(
 ) -> *mut c_void {
     infallible(std::ptr::null_mut(), || {
         // SAFETY: the caller's promise.
-        unsafe { notification.as_ref() }
-            .map_or(std::ptr::null_mut(), |n| n.inner.tag() as *mut c_void)
+        unsafe { notification.as_ref() }.map_or(std::ptr::null_mut(), |n| n.0.tag() as *mut c_void)
     })
 }
 
@@ -177,16 +139,17 @@ pub unsafe extern "C" fn unotify_notification_reply_continue(
 #[no_mangle]
 pub unsafe extern "C" fn unotify_notification_free(notification: *mut unotify_notification) {
     infallible((), || {
-        // SAFETY: the caller's promise.
-        let Ok(lent) = (unsafe { inner(notification) }) else {
+        // SAFETY: live if not null. Only this field is touched until it is clear whose it is.
+        let Some(tenure) = (unsafe { notification.as_ref() }).map(|n| n.0.tenure()) else {
             return;
         };
-        // SAFETY: live, and this field is shared by all.
-        let tenure = unsafe { &(*notification).tenure };
-        if tenure.load(Ordering::SeqCst) != OWNED {
-            lent.settle();
-            let back = tenure.compare_exchange(LENT, RETURNED, Ordering::SeqCst, Ordering::SeqCst);
-            if back != Err(OWNED) {
+        if !Tenure::is_owned(tenure) {
+            // A handler may not free what it was only shown; the target is let go all the same.
+            // SAFETY: the handler's thread, or the one that it gave the notification to.
+            if let Ok(lent) = unsafe { inner(notification) } {
+                lent.settle();
+            }
+            if Tenure::pass(tenure, Tenure::Returned) || !Tenure::is_owned(tenure) {
                 return;
             }
             // Deferred in this very moment.

@@ -8,9 +8,8 @@ use super::listener::unotify_listener;
 use super::notification::unotify_notification;
 use crate::error::Result;
 use crate::kernel::Errno;
-use crate::notification::Notification;
-use crate::supervisor::{HandlerFlags, Supervisor, SupervisorOptions, Verdict};
-use std::cell::Cell;
+use crate::notification::{Notification, Tenure};
+use crate::supervisor::{HandlerFlags, Supervisor, SupervisorOptions, Verdict, WakeUp};
 use std::ffi::{c_char, c_int, c_void};
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -30,6 +29,13 @@ const _: () = assert!(UNOTIFY_HANDLER_BLOCKING == HandlerFlags::BLOCKING.bits())
 pub const UNOTIFY_SUPERVISOR_KEEP_RUNNING: u32 = 1;
 /// When stopped, what is pending on the listeners gets the fallback error.
 pub const UNOTIFY_SUPERVISOR_DRAIN_ON_STOP: u32 = 2;
+
+/// Synchronous wake-up is switched on and off by what is faster at the moment.
+pub const UNOTIFY_WAKE_UP_AUTO: u32 = 0;
+/// Waking the other side up hands over the processor: best for one target (Linux 6.6).
+pub const UNOTIFY_WAKE_UP_SYNC: u32 = 1;
+/// It does not: can be better for several busy targets.
+pub const UNOTIFY_WAKE_UP_ASYNC: u32 = 2;
 
 /// Handles a notification and returns `UNOTIFY_HANDLED`, `UNOTIFY_DEFERRED` or
 /// `UNOTIFY_NOT_HANDLED`; any other number counts as `UNOTIFY_HANDLED`. `data` is what it was
@@ -58,8 +64,8 @@ pub struct unotify_supervisor_opts {
     pub fallback_errno: i32,
     /// `UNOTIFY_SUPERVISOR_*`.
     pub flags: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// `UNOTIFY_WAKE_UP_*`.
+    pub wake_up: u32,
 }
 
 // SAFETY: `repr(C)`, begins with `size`, integers only, without padding.
@@ -72,7 +78,7 @@ unsafe impl Options for unotify_supervisor_opts {
             max_workers: 0,
             fallback_errno: 0,
             flags: 0,
-            reserved: 0,
+            wake_up: UNOTIFY_WAKE_UP_AUTO,
         }
     }
 }
@@ -80,7 +86,17 @@ unsafe impl Options for unotify_supervisor_opts {
 impl unotify_supervisor_opts {
     fn check(self) -> Result<SupervisorOptions> {
         const KNOWN: u32 = UNOTIFY_SUPERVISOR_KEEP_RUNNING | UNOTIFY_SUPERVISOR_DRAIN_ON_STOP;
-        if self.flags & !KNOWN != 0 || self.reserved != 0 {
+        let wake_up = match self.wake_up {
+            UNOTIFY_WAKE_UP_AUTO => WakeUp::Auto,
+            UNOTIFY_WAKE_UP_SYNC => WakeUp::Sync,
+            UNOTIFY_WAKE_UP_ASYNC => WakeUp::Async,
+            other => {
+                return Err(invalid(format!(
+                    "`unotify_supervisor_opts.wake_up` is {other}, which is no UNOTIFY_WAKE_UP_*"
+                )))
+            }
+        };
+        if self.flags & !KNOWN != 0 {
             return Err(invalid(format!(
                 "`unotify_supervisor_opts.flags` has unknown bits: {:#x}",
                 self.flags & !KNOWN
@@ -97,6 +113,7 @@ impl unotify_supervisor_opts {
                 n => n,
             },
             keep_running: self.flags & UNOTIFY_SUPERVISOR_KEEP_RUNNING != 0,
+            wake_up,
             drain_on_stop: self.flags & UNOTIFY_SUPERVISOR_DRAIN_ON_STOP != 0,
         })
     }
@@ -134,7 +151,8 @@ pub struct unotify_stats {
     pub workers: u64,
     /// The most there ever were.
     pub workers_max: u64,
-    /// The longest time one handler took, in nanoseconds.
+    /// The longest time one handler took, in nanoseconds. Sampled: the first calls of a handler,
+    /// one in sixteen later on, and all of one that is slow.
     pub slowest_handler_ns: u64,
 }
 
@@ -195,35 +213,18 @@ unsafe impl Send for Callback {}
 // SAFETY: likewise, and with several workers on several at once.
 unsafe impl Sync for Callback {}
 
-thread_local! {
-    /// A handle for the next notification that this thread shows to C, so that none is allocated.
-    static SPARE: Cell<Option<Box<unotify_notification>>> = const { Cell::new(None) };
-}
-
 impl Callback {
-    /// Lends the notification to C in a handle of its own.
-    fn call(self, notification: &mut Notification) -> Verdict {
-        let Ok(mut handle) = lend(notification) else {
-            return Verdict::Handled;
-        };
-        handle.lend();
-        let handle = Box::into_raw(handle);
-        // SAFETY: the handler's promise; the handle is live.
+    /// Shows the worker's notification to C; if the handler defers it, C keeps it and the worker
+    /// gets another one.
+    fn call(self, slot: &mut Box<Notification>) -> Verdict {
+        slot.lend();
+        let handle: *mut unotify_notification = (&raw mut **slot).cast();
+        // SAFETY: the handler's promise; the handle is live, and a `Notification` in memory.
         let verdict = unsafe { (self.function)(handle, self.data) };
-        if verdict == UNOTIFY_DEFERRED {
-            // Counted first, as it may be freed the moment it is deferred.
-            notification.count_deferral(true);
-            // SAFETY: until `defer` succeeds the handle is freed by nobody.
-            if unsafe { unotify_notification::defer(handle) } {
-                return Verdict::Handled;
-            }
-            notification.count_deferral(false);
+        if verdict == UNOTIFY_DEFERRED && give_away(slot) {
+            return Verdict::Handled;
         }
-        // SAFETY: it was not deferred, so it is still ours.
-        let mut handle = unsafe { Box::from_raw(handle) };
-        handle.take_back();
-        std::mem::swap(notification, handle.inner());
-        let _ = SPARE.try_with(|spare| spare.set(Some(handle)));
+        slot.take_back();
         match verdict {
             UNOTIFY_NOT_HANDLED => Verdict::NotHandled,
             _ => Verdict::Handled, // UNOTIFY_HANDLED, or a number that says nothing
@@ -231,16 +232,21 @@ impl Callback {
     }
 }
 
-/// Moves a notification into a handle and leaves an empty one in its place.
-fn lend(notification: &mut Notification) -> Result<Box<unotify_notification>> {
-    let spare = SPARE.try_with(Cell::take).ok().flatten();
-    let mut handle = match spare {
-        Some(handle) => handle,
-        None => Box::new(unotify_notification::new(Notification::vacant()?)),
+/// Leaves a deferred notification to C; `false` when the handler has freed it already.
+fn give_away(slot: &mut Box<Notification>) -> bool {
+    let Ok(mut next) = Notification::vacant().map(Box::new) else {
+        return false;
     };
-    std::mem::swap(notification, handle.inner());
-    notification.share_account(handle.inner());
-    Ok(handle)
+    // From here on only what threads may share is touched, for C may be using the rest.
+    next.share_account(slot);
+    // Counted first, as it may be freed the moment it is deferred.
+    next.count_deferral(true);
+    if Tenure::pass(slot.tenure(), Tenure::Owned) {
+        let _ = Box::into_raw(std::mem::replace(slot, next));
+        return true;
+    }
+    next.count_deferral(false);
+    false
 }
 
 /// Sets the handler for a system call, on every architecture that has it. The last one set
@@ -268,7 +274,7 @@ pub unsafe extern "C" fn unotify_supervisor_on(
         // SAFETY: the caller's promise.
         let syscall = unsafe { utf8(syscall, "syscall") }?;
         let callback = callback(handler, data)?;
-        supervisor.on(syscall, handler_flags(flags)?, move |n| callback.call(n))
+        supervisor.on_boxed(syscall, handler_flags(flags)?, move |n| callback.call(n))
     })
 }
 
@@ -287,7 +293,7 @@ pub unsafe extern "C" fn unotify_supervisor_on_default(
         // SAFETY: the caller's promise.
         let supervisor = &unsafe { shared(supervisor, "supervisor") }?.0;
         let callback = callback(handler, data)?;
-        supervisor.on_default(HandlerFlags::empty(), move |n| callback.call(n))
+        supervisor.on_default_boxed(HandlerFlags::empty(), move |n| callback.call(n))
     })
 }
 

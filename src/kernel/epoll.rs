@@ -3,14 +3,6 @@
 use super::{check, fd, retry, Errno, Result};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-/// What is asked of a descriptor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Interest {
-    Readable,
-    /// Remembered, but not reported (a hang-up is reported all the same).
-    Nothing,
-}
-
 /// One report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Event {
@@ -31,29 +23,23 @@ impl Epoll {
         check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) }.into()).map(|f| Epoll(fd::own(f)))
     }
 
-    fn control(&self, op: i32, fd: BorrowedFd<'_>, interest: Interest, key: u64) -> Result<()> {
+    /// Watches `fd` for readability (and for hanging up, which is always reported).
+    pub(crate) fn add(&self, fd: BorrowedFd<'_>, key: u64) -> Result<()> {
+        self.control(libc::EPOLL_CTL_ADD, fd, key)
+    }
+
+    pub(crate) fn remove(&self, fd: BorrowedFd<'_>) -> Result<()> {
+        self.control(libc::EPOLL_CTL_DEL, fd, 0)
+    }
+
+    fn control(&self, op: i32, fd: BorrowedFd<'_>, key: u64) -> Result<()> {
         let mut event = libc::epoll_event {
-            events: match interest {
-                Interest::Readable => libc::EPOLLIN as u32,
-                Interest::Nothing => 0,
-            },
+            events: libc::EPOLLIN as u32,
             u64: key,
         };
         // SAFETY: the call reads one event.
         check(unsafe { libc::epoll_ctl(self.0.as_raw_fd(), op, fd.as_raw_fd(), &mut event) }.into())
             .map(drop)
-    }
-
-    pub(crate) fn add(&self, fd: BorrowedFd<'_>, key: u64) -> Result<()> {
-        self.control(libc::EPOLL_CTL_ADD, fd, Interest::Readable, key)
-    }
-
-    pub(crate) fn change(&self, fd: BorrowedFd<'_>, interest: Interest, key: u64) -> Result<()> {
-        self.control(libc::EPOLL_CTL_MOD, fd, interest, key)
-    }
-
-    pub(crate) fn remove(&self, fd: BorrowedFd<'_>) -> Result<()> {
-        self.control(libc::EPOLL_CTL_DEL, fd, Interest::Nothing, 0)
     }
 
     /// Waits for reports, without limit or not at all. An interruption is an empty answer.

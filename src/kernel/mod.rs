@@ -6,10 +6,12 @@
 
 pub(crate) mod epoll;
 pub(crate) mod fd;
-pub(crate) mod files;
+pub(crate) mod fd_table;
+pub(crate) mod file;
 pub(crate) mod futex;
 pub(crate) mod handover;
 pub(crate) mod interrupt;
+pub(crate) mod memory;
 pub(crate) mod pidfd;
 pub(crate) mod process;
 pub(crate) mod seccomp;

@@ -78,7 +78,6 @@ fn sizes() -> Result<Sizes> {
 struct Room<const WORDS: usize> {
     here: [u64; WORDS],
     heap: Vec<u64>,
-    bytes: usize,
 }
 
 impl<const WORDS: usize> Room<WORDS> {
@@ -91,7 +90,6 @@ impl<const WORDS: usize> Room<WORDS> {
             } else {
                 Vec::new()
             },
-            bytes: words * 8,
         }
     }
 
@@ -112,8 +110,11 @@ impl<const WORDS: usize> Room<WORDS> {
     }
 
     fn zero(&mut self) {
-        // SAFETY: `bytes` is a multiple of 8 that `new` made room for.
-        unsafe { self.as_mut_ptr().write_bytes(0, self.bytes / 8) };
+        if self.heap.is_empty() {
+            self.here = [0; WORDS];
+        } else {
+            self.heap.fill(0);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which descriptors the program gets, and under which numbers.
 
 use crate::error::{Error, Result, Status};
-use crate::kernel::{files, Errno};
+use crate::kernel::{fd_table, Errno};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -127,20 +127,20 @@ pub(super) fn arrange(moves: &[Move], spare: RawFd) -> Result<OwnedFd> {
                 lifted.push((target, source));
             }
             Source::Null => {
-                let null = files::open_null()
+                let null = fd_table::open_null()
                     .and_then(|null| lift(null.as_raw_fd(), &taken))
                     .map_err(|e| Error::system(e, "open /dev/null"))?;
                 lifted.push((target, null));
             }
             Source::Here { must_be_open } => {
-                if let (Err(errno), true) = (files::keep_on_exec(target), must_be_open) {
+                if let (Err(errno), true) = (fd_table::keep_on_exec(target), must_be_open) {
                     return Err(refused(errno, target, "it is not open"));
                 }
             }
         }
     }
     for (target, source) in lifted {
-        files::put(source.as_fd(), target)
+        fd_table::put(source.as_fd(), target)
             .map_err(|errno| refused(errno, target, "the program cannot have one"))?;
     }
     close_listeners();
@@ -162,8 +162,8 @@ fn close_listeners() {
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .collect();
     for number in listeners {
-        if files::closes_on_exec(number) {
-            files::close(number);
+        if fd_table::closes_on_exec(number) {
+            fd_table::close(number);
         }
     }
 }
@@ -172,7 +172,7 @@ fn close_listeners() {
 fn lift(number: RawFd, taken: &[RawFd]) -> crate::kernel::Result<OwnedFd> {
     let mut least = 3;
     loop {
-        let copy = files::duplicate_from(number, least)?;
+        let copy = fd_table::duplicate_from(number, least)?;
         if !taken.contains(&copy.as_raw_fd()) {
             return Ok(copy);
         }

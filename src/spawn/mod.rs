@@ -66,7 +66,9 @@ const DEFAULT_PATH: &str = "/bin:/usr/bin";
 /// shares it with the child up to `execve`; so it holds the listener as soon as the child has it,
 /// and the child makes no system call between its filter and `execve`. No privilege, no right to
 /// trace and no second process is needed. The thread has ended when [`Spawn::spawn`] returns,
-/// unless [`Spawn::kill_on_parent_death`] keeps it.
+/// unless [`Spawn::kill_on_parent_death`] keeps it. For the sake of that thread, a copy that
+/// `fork(2)` makes of a process with several threads should execute something before it starts
+/// programs.
 #[derive(Debug)]
 pub struct Spawn<'a> {
     filter: &'a ScmpFilterContext,

@@ -78,7 +78,7 @@ fn work(job: Job, sender: &SyncSender<(libc::pid_t, Result<libc::pid_t>)>) {
     drop(job);
     let started = result.as_ref().ok().copied();
     if stays && started.is_some() {
-        kernel::files::close_all();
+        kernel::fd_table::close_all();
     }
     let _ = sender.send((process::thread_id(), result));
     if let (true, Some(pid)) = (stays, started) {
@@ -88,12 +88,12 @@ fn work(job: Job, sender: &SyncSender<(libc::pid_t, Result<libc::pid_t>)>) {
 }
 
 fn launch(job: &Job) -> Result<libc::pid_t> {
-    kernel::files::unshare()
+    kernel::fd_table::unshare()
         .map_err(|e| Error::system(e, "get a descriptor table of one's own"))?;
     let socket = files::arrange(&job.moves, job.socket)?;
     let mail = socket::pair().map_err(|e| Error::system(e, "make a socket pair"))?;
     let (exec_ends, exec_pending) =
-        kernel::files::pipe().map_err(|e| Error::system(e, "make a pipe"))?;
+        kernel::fd_table::pipe().map_err(|e| Error::system(e, "make a pipe"))?;
     let pid =
         handover::start(&job.launch, &job.page).map_err(|e| Error::system(e, "start a process"))?;
     let result = hand_over(job, pid, &socket, &mail, &exec_ends, exec_pending);
@@ -117,15 +117,15 @@ fn hand_over(
     let number = await_listener(job, pid)?;
     // A message in flight is the one place that is in neither table.
     let mailed = socket::send_fd(far.as_fd(), b"L", number);
-    kernel::files::close(number);
+    kernel::fd_table::close(number);
     mailed.map_err(|e| Error::system(e, "take the listener"))?;
-    kernel::files::unshare().map_err(|e| Error::system(e, "copy the descriptor table"))?;
+    kernel::fd_table::unshare().map_err(|e| Error::system(e, "copy the descriptor table"))?;
     let listener = socket::recv_fd(near.as_fd(), &mut [0])
         .and_then(|received| received.fd.ok_or(Errno(libc::EMFILE)))
         .map_err(|e| Error::system(e, "take the listener"))?;
     // The other copy is the child's, close-on-exec.
     drop(exec_pending);
-    kernel::files::wait_either([exec_ends.as_fd(), listener.as_fd()])
+    kernel::fd_table::wait_either([exec_ends.as_fd(), listener.as_fd()])
         .map_err(|e| Error::system(e, "wait for the program"))?;
     if let Some(errno) = job.page.exec_error() {
         return Err(not_executed(job, errno));

@@ -1,7 +1,7 @@
 //! The listeners a supervisor serves.
 
 use crate::error::{Error, Result};
-use crate::kernel::epoll::{Epoll, Interest, WakeFd};
+use crate::kernel::epoll::{Epoll, WakeFd};
 use crate::listener::{Listener, Shared};
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -25,7 +25,6 @@ pub(super) struct Listeners {
     wake: WakeFd,
     by_key: Mutex<HashMap<u64, Arc<Shared>>>,
     count: AtomicUsize,
-    version: AtomicU64,
     next_key: AtomicU64,
 }
 
@@ -41,7 +40,6 @@ impl Listeners {
             wake,
             by_key: Mutex::default(),
             count: AtomicUsize::new(0),
-            version: AtomicU64::new(0),
             next_key: AtomicU64::new(WAKE + 1),
         })
     }
@@ -72,7 +70,6 @@ impl Listeners {
 
     fn changed(&self, by_key: &HashMap<u64, Arc<Shared>>) {
         self.count.store(by_key.len(), SeqCst);
-        self.version.fetch_add(1, SeqCst);
     }
 
     pub(super) fn get(&self, key: u64) -> Option<Entry> {
@@ -80,18 +77,17 @@ impl Listeners {
         Some(Entry { key, shared })
     }
 
-    /// The only one, if there is just one; and the version of the set this is true of.
-    pub(super) fn only(&self) -> (u64, Option<Entry>) {
+    /// The only one, if there is just one.
+    pub(super) fn only(&self) -> Option<Entry> {
         let by_key = self.lock();
         let mut all = by_key.iter();
-        let only = match (all.next(), all.next()) {
+        match (all.next(), all.next()) {
             (Some((&key, shared)), None) => Some(Entry {
                 key,
                 shared: Arc::clone(shared),
             }),
             _ => None,
-        };
-        (self.version.load(SeqCst), only)
+        }
     }
 
     pub(super) fn all(&self) -> Vec<Entry> {
@@ -100,10 +96,6 @@ impl Listeners {
             shared: Arc::clone(shared),
         };
         self.lock().iter().map(entry).collect()
-    }
-
-    pub(super) fn version(&self) -> u64 {
-        self.version.load(SeqCst)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -121,17 +113,6 @@ impl Listeners {
 
     pub(super) fn calm(&self) {
         self.wake.clear();
-    }
-
-    /// Whether a listener is reported when a notification is pending. It is when it is added.
-    pub(super) fn report(&self, entry: &Entry, on: bool) {
-        let interest = if on {
-            Interest::Readable
-        } else {
-            Interest::Nothing
-        };
-        // It fails only for a listener that was removed meanwhile.
-        let _ = self.epoll.change(entry.shared.fd(), interest, entry.key);
     }
 }
 

@@ -4,6 +4,7 @@ mod listeners;
 mod pool;
 mod stats;
 mod table;
+mod wake_up;
 mod watch;
 mod worker;
 
@@ -24,6 +25,7 @@ use worker::{Slot, Worker};
 
 pub use stats::Stats;
 pub use table::{HandlerFlags, Verdict};
+pub use wake_up::WakeUp;
 
 /// The most workers that can be asked for.
 const MAX_WORKERS: usize = 1024;
@@ -43,6 +45,8 @@ pub struct SupervisorOptions {
     /// Go on when there is no listener (any more), until stopped: for supervisors whose listeners
     /// come at run time. Off by default.
     pub keep_running: bool,
+    /// Whether waking a target up hands over the processor. Chosen by measuring by default.
+    pub wake_up: WakeUp,
     /// When stopped, give what is pending on the listeners the fallback error. Off by default:
     /// it stays pending, for the next run or another process.
     pub drain_on_stop: bool,
@@ -54,6 +58,7 @@ impl Default for SupervisorOptions {
             max_workers: 1,
             fallback_errno: crate::listener::DEFAULT_FALLBACK,
             keep_running: false,
+            wake_up: WakeUp::Auto,
             drain_on_stop: false,
         }
     }
@@ -94,8 +99,12 @@ struct Core {
     workers: AtomicU64,
     workers_max: AtomicU64,
     deferrals: Arc<Deferrals>,
+    wake_up: Mutex<wake_up::Choice>,
     running: AtomicBool,
     stopping: AtomicBool,
+    /// Counts what a receiving worker has to look up from for: stops, ends, and changes of the
+    /// set of listeners.
+    news: AtomicU64,
     /// [`End`] of the present run as a number, 0 while it goes on.
     ended: AtomicU32,
     error: Mutex<Option<Error>>,
@@ -136,6 +145,7 @@ impl Core {
 
     /// Async-signal-safe.
     fn wake_everybody(&self) {
+        self.news.fetch_add(1, SeqCst);
         self.listeners.wake();
         for slot in &self.slots {
             slot.interrupt();
@@ -320,8 +330,10 @@ impl Supervisor {
             workers: AtomicU64::new(0),
             workers_max: AtomicU64::new(0),
             deferrals: Arc::default(),
+            wake_up: Mutex::default(),
             running: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
+            news: AtomicU64::new(0),
             ended: AtomicU32::new(0),
             error: Mutex::default(),
         });
@@ -338,8 +350,13 @@ impl Supervisor {
     /// [`Status::System`] when the kernel has no room to watch it; the listener is closed then.
     pub fn add_listener(&self, listener: Listener, tag: usize) -> Result<()> {
         listener.set_tag(tag);
+        if self.core.options.wake_up == WakeUp::Async {
+            // An older kernel knows nothing else.
+            let _ = listener.set_sync_wake_up(false);
+        }
         listener.set_fallback_error(self.core.options.fallback_errno)?;
         self.core.listeners.add(&listener)?;
+        self.core.news.fetch_add(1, SeqCst);
         // Whoever blocks in RECV on what was the only listener has to wait for both.
         for slot in &self.core.slots {
             slot.interrupt();
@@ -357,6 +374,14 @@ impl Supervisor {
     where
         F: Fn(&mut Notification) -> Verdict + Send + Sync + 'static,
     {
+        self.on_boxed(syscall, flags, move |notification| handler(notification))
+    }
+
+    /// [`Supervisor::on`] for a handler that may keep the box.
+    pub(crate) fn on_boxed<F>(&self, syscall: &str, flags: HandlerFlags, handler: F) -> Result<()>
+    where
+        F: Fn(&mut Box<Notification>) -> Verdict + Send + Sync + 'static,
+    {
         self.change_table(|table| table.on(syscall, flags, Box::new(handler)))
     }
 
@@ -367,6 +392,14 @@ impl Supervisor {
     pub fn on_default<F>(&self, flags: HandlerFlags, handler: F) -> Result<()>
     where
         F: Fn(&mut Notification) -> Verdict + Send + Sync + 'static,
+    {
+        self.on_default_boxed(flags, move |notification| handler(notification))
+    }
+
+    /// [`Supervisor::on_default`] for a handler that may keep the box.
+    pub(crate) fn on_default_boxed<F>(&self, flags: HandlerFlags, handler: F) -> Result<()>
+    where
+        F: Fn(&mut Box<Notification>) -> Verdict + Send + Sync + 'static,
     {
         self.change_table(|table| {
             table.on_default(flags, Box::new(handler));
@@ -469,6 +502,7 @@ impl Supervisor {
             if !worker.receive_from_many(false) {
                 break;
             }
+            worker.look_up();
             worker.handle();
             handled += 1;
         }

@@ -34,7 +34,8 @@ pub struct Stats {
     pub workers: u64,
     /// The most there ever were.
     pub workers_max: u64,
-    /// The longest time one handler took.
+    /// The longest time one handler took. Sampled: the first calls of a handler,
+    /// one in sixteen later on, and all of one that is slow.
     pub slowest_handler: Duration,
 }
 

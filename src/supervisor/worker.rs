@@ -3,13 +3,14 @@
 use super::listeners::{Entry, WAKE};
 use super::pool::{Claim, Woken};
 use super::table::{Handler, Table, Verdict};
-use super::{Core, End};
+use super::wake_up::{self, WakeUp};
+use super::{lock, Core, End};
 use crate::error::Status;
 use crate::kernel::epoll::Event;
 use crate::kernel::{interrupt, version};
 use crate::notification::{Notification, State};
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::Release, Ordering::SeqCst};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -34,28 +35,35 @@ pub(super) struct Worker<'a> {
     core: &'a Core,
     slot: &'a Slot,
     table: Arc<Table>,
+    /// The system call looked up last, and its handler.
+    call: (u32, i32),
+    handler: Option<Arc<Handler>>,
     /// Received into again and again.
-    notification: Option<Notification>,
+    notification: Option<Box<Notification>>,
     /// Reports of `epoll_wait` not looked at yet.
     events: Vec<Event>,
-    /// The set of listeners that `only` was true of.
-    version: u64,
+    /// The [`Core::news`] that `only` was true at.
+    news: u64,
+    /// The listener to block on in `RECV`: the only one, if a thread can be got out of there.
     only: Option<Entry>,
+    round: wake_up::Round,
     _unblocked: Option<interrupt::Unblocked>,
 }
 
 impl<'a> Worker<'a> {
     pub(super) fn new(core: &'a Core, slot: &'a Slot) -> Self {
         slot.thread.store(interrupt::thread_id(), SeqCst);
-        let (version, only) = core.listeners.only();
         Worker {
             core,
             slot,
             table: core.table(),
+            call: (0, 0),
+            handler: None,
             notification: None,
             events: Vec::new(),
-            version,
-            only,
+            news: u64::MAX,
+            only: None,
+            round: wake_up::Round::new(),
             _unblocked: interrupt::signal().map(interrupt::Unblocked::new),
         }
     }
@@ -77,16 +85,18 @@ impl<'a> Worker<'a> {
     /// Receives for as long as it leads; says so when there is nothing more to lead.
     fn lead(&mut self, mut claim: Claim) -> Option<End> {
         let core = self.core;
+        let alone = core.options.max_workers == 1;
         loop {
             if let Some(end) = self.receive() {
                 core.pool.vacate();
                 return Some(end);
             }
-            if core.options.max_workers == 1 {
+            self.look_up();
+            if alone {
                 self.handle();
                 continue;
             }
-            if self.handler().is_some_and(Handler::blocks) {
+            if self.handler.as_ref().is_some_and(|h| h.blocks()) {
                 core.pool.vacate();
                 core.call_worker();
                 self.handle();
@@ -104,27 +114,42 @@ impl<'a> Worker<'a> {
     /// Waits for the next notification. `None` when there is one.
     fn receive(&mut self) -> Option<End> {
         loop {
-            if let Some(end) = self.core.end() {
-                return Some(end);
-            }
-            if self.core.listeners.version() != self.version {
-                (self.version, self.only) = self.core.listeners.only();
-                self.events.clear();
-            }
-            if self.core.listeners.len() == 0 && !self.core.options.keep_running {
-                return Some(End::Finished);
-            }
-            let received = match &self.only {
-                Some(only) if can_block_in_recv() => {
-                    let only = only.clone();
-                    self.receive_from(&only)
+            if self.core.news.load(SeqCst) != self.news {
+                if let Some(end) = self.catch_up() {
+                    return Some(end);
                 }
-                _ => self.receive_from_many(true),
+            }
+            let received = match self.only.take() {
+                Some(only) => {
+                    let received = self.receive_from(&only);
+                    self.only = Some(only);
+                    received
+                }
+                None => self.receive_from_many(true),
             };
             if received {
                 return None;
             }
         }
+    }
+
+    /// Looks up what has changed since it last did.
+    fn catch_up(&mut self) -> Option<End> {
+        let core = self.core;
+        // Read first: what changes from here on is news again.
+        self.news = core.news.load(SeqCst);
+        self.events.clear();
+        self.only = core.listeners.only().filter(|_| can_block_in_recv());
+        if let Some(end) = core.end() {
+            return Some(end);
+        }
+        (core.listeners.len() == 0 && !core.options.keep_running).then_some(End::Finished)
+    }
+
+    /// A listener has nothing more to give.
+    fn remove(&self, key: u64) {
+        self.core.listeners.remove(key);
+        self.core.news.fetch_add(1, SeqCst);
     }
 
     /// Receives from whoever has something; whether it did.
@@ -142,7 +167,7 @@ impl<'a> Worker<'a> {
                 continue;
             }
             if !event.readable {
-                self.core.listeners.remove(event.key);
+                self.remove(event.key);
                 continue;
             }
             if let Some(entry) = self.core.listeners.get(event.key) {
@@ -154,34 +179,33 @@ impl<'a> Worker<'a> {
         false
     }
 
-    /// One `RECV`, which is interrupted when the run ends or the set of listeners changes.
+    /// One `RECV`, which is interrupted when there is news.
     fn receive_from(&mut self, entry: &Entry) -> bool {
         let core = self.core;
         let notification = match &mut self.notification {
-            Some(notification) => {
-                notification.rebind(&entry.shared);
-                notification
-            }
+            Some(notification) => notification,
             none => match Notification::vacant() {
-                Ok(mut new) => {
-                    new.rebind(&entry.shared);
-                    none.insert(new)
-                }
-                Err(_) => {
-                    core.listeners.remove(entry.key);
+                Ok(new) => none.insert(Box::new(new)),
+                Err(error) => {
+                    core.remember(error);
+                    self.remove(entry.key);
                     return false;
                 }
             },
         };
+        notification.rebind(&entry.shared);
         notification.account_to(&core.deferrals);
-        let version = self.version;
+        let news = self.news;
         self.slot.receiving.store(true, SeqCst);
-        let result = notification
-            .fill_interruptibly(|| core.end().is_some() || core.listeners.version() != version);
-        self.slot.receiving.store(false, SeqCst);
+        let result = notification.fill_interruptibly(|| core.news.load(SeqCst) != news);
+        self.slot.receiving.store(false, Release);
+        let target = notification.request().pid;
         match result {
             Ok(()) => {
                 core.counters.received();
+                if core.options.wake_up == WakeUp::Auto {
+                    self.choose_wake_up(entry, target);
+                }
                 true
             }
             Err(errno) => {
@@ -189,16 +213,32 @@ impl<'a> Worker<'a> {
                     if error.status() != Status::Closed {
                         core.remember(error);
                     }
-                    core.listeners.remove(entry.key);
+                    self.remove(entry.key);
                 }
                 false
             }
         }
     }
 
-    fn handler(&self) -> Option<&Handler> {
-        let request = self.notification.as_ref()?.request();
-        self.table.find(request)
+    /// Counts a notification towards the choice of the wake-up mode.
+    fn choose_wake_up(&mut self, entry: &Entry, target: u32) {
+        if let Some((took, several)) = self.round.count(target) {
+            let sync = lock(&self.core.wake_up).round(took, several);
+            entry.shared.switch_sync_wake_up(sync);
+        }
+    }
+
+    /// Finds the handler for what was received.
+    pub(super) fn look_up(&mut self) {
+        let Some(notification) = &self.notification else {
+            return;
+        };
+        let request = notification.request();
+        let call = (request.arch, request.syscall);
+        if self.call != call {
+            self.call = call;
+            self.handler = self.table.find(request);
+        }
     }
 
     /// Calls the handler and sees to it that the target was answered.
@@ -207,21 +247,22 @@ impl<'a> Worker<'a> {
             return;
         };
         let counters = &self.core.counters;
-        if let Some(handler) = self.table.find(notification.request()) {
-            let begun = Instant::now();
-            let mut verdict = call(handler, notification, counters);
-            let default = self.table.default_handler();
-            if let (Verdict::NotHandled, State::Pending, Some(default)) =
-                (verdict, notification.state(), default)
-            {
-                if !std::ptr::eq(default, handler) {
-                    verdict = call(default, notification, counters);
+        if let Some(handler) = &self.handler {
+            let begun = handler.is_timed().then(Instant::now);
+            let verdict = call(handler, notification, counters);
+            if let (Verdict::NotHandled, State::Pending) = (verdict, notification.state()) {
+                // Whatever the default handler says, what counts from here on is what it did.
+                if let Some(default) = self.table.default_handler() {
+                    if !Arc::ptr_eq(default, handler) {
+                        call(default, notification, counters);
+                    }
                 }
             }
-            let _ = verdict; // whatever it says, what counts is what it did
-            let took = begun.elapsed();
-            handler.learn(took);
-            counters.took(took);
+            if let Some(begun) = begun {
+                let took = begun.elapsed();
+                handler.learn(took);
+                counters.took(took);
+            }
         }
         notification.settle();
         counters.settled(notification.state());
@@ -231,7 +272,7 @@ impl<'a> Worker<'a> {
 /// Calls one handler. One that panics has not handled anything.
 fn call(
     handler: &Handler,
-    notification: &mut Notification,
+    notification: &mut Box<Notification>,
     counters: &super::stats::Counters,
 ) -> Verdict {
     match catch_unwind(AssertUnwindSafe(|| handler.call(notification))) {

@@ -15,10 +15,7 @@ fn a_program_runs_and_its_calls_are_notified() {
         let mut child = Spawn::new(&notifying(&["uname"]), "uname").spawn().unwrap();
         let listener = child.take_listener().unwrap();
         let mut notification = listener.receive().unwrap();
-        assert_eq!(
-            i64::from(notification.request().syscall),
-            i64::from(libc::SYS_uname)
-        );
+        assert_eq!(i64::from(notification.request().syscall), libc::SYS_uname);
         assert_eq!(notification.request().pid, child.pid() as u32);
         notification.reply_error(libc::EPERM).unwrap();
         assert_eq!(continue_all(&listener), []);

@@ -131,7 +131,8 @@ fn a_caller_that_ignores_sigchld_can_start_programs() {
 /// A process that starts a sleeper and waits to be killed. Gives both ids.
 fn parent_of_a_sleeper(filter: ScmpFilterContext, kill: bool) -> (libc::pid_t, libc::pid_t) {
     let (reads, writes) = std::os::unix::net::UnixDatagram::pair().unwrap();
-    // SAFETY: see `in_a_process`.
+    // SAFETY: the child goes on as the one thread of a copy of this process, whose other threads
+    // sleep and hold no lock.
     let parent = unsafe { libc::fork() };
     if parent == 0 {
         // On a thread that ends before the process does.

@@ -5,7 +5,6 @@ use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::mpsc::{channel, RecvTimeoutError};
@@ -20,36 +19,39 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub(crate) fn watched<T>(test: impl FnOnce() -> T) -> T {
     let (done, wait) = channel::<()>();
     let name = thread::current().name().unwrap_or("a test").to_owned();
+    let (up, is_up) = channel();
     thread::spawn(move || {
+        up.send(()).unwrap();
         if wait.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout) {
             eprintln!("{name} hangs");
             std::process::abort();
         }
     });
+    is_up.recv().unwrap();
     let result = test();
     drop(done);
     result
 }
 
-/// Runs a test in a process of its own, where it is alone with its descriptors and children.
+/// Tells a process that it is the one of [`in_a_process`].
+const ALONE: &str = "UNOTIFY_TEST_ALONE";
+
+/// Runs a test in a process of its own, where it is alone with its descriptors and children: this
+/// program once more, with this test only. (A copy made by `fork` alone would have the locks that
+/// other tests' threads hold at that moment.)
 pub(crate) fn in_a_process(test: impl FnOnce()) {
-    watched(|| {
-        // SAFETY: the child goes on as the one thread of a copy of this process. The C library
-        // puts its own locks right, and no other lock is held by code the tests call.
-        let pid = unsafe { libc::fork() };
-        assert!(pid >= 0);
-        if pid == 0 {
-            // SAFETY: integers only: no child outlives a test run that was ended.
-            unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
-            let status = catch_unwind(AssertUnwindSafe(|| watched(test))).map_or(1, |()| 0);
-            // SAFETY: never returns.
-            unsafe { libc::_exit(status) }
-        }
-        let mut status = 0;
-        // SAFETY: `status` is ours.
-        assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
-        assert_eq!(status, 0, "the process failed");
-    });
+    if std::env::var_os(ALONE).is_some() {
+        return watched(test);
+    }
+    let name = thread::current().name().unwrap().to_owned();
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--nocapture", "--test-threads=1", &name])
+        .env(ALONE, "1")
+        .output()
+        .unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    assert!(output.status.success(), "{}: {text}", output.status);
 }
 
 /// A filter that notifies these calls.

@@ -1,0 +1,75 @@
+/*
+ * Runs a program that is told it runs as root.
+ *
+ *     pretend-root -- PROGRAM [ARGUMENT...]
+ *
+ * getuid(2), geteuid(2), getgid(2) and getegid(2) return 0 to it and to all it starts. Nothing
+ * else changes: what only root may do still fails. Exits like the program.
+ */
+#define _POSIX_C_SOURCE 200809L
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <unotify.h>
+
+static const char *const IDS[] = {"getuid", "geteuid", "getgid", "getegid"};
+
+enum { N_IDS = sizeof IDS / sizeof *IDS };
+
+static int fail(const char *what)
+{
+    char sentence[256];
+
+    unotify_last_error(sentence, sizeof sentence);
+    fprintf(stderr, "pretend-root: %s: %s\n", what, sentence);
+    return 1;
+}
+
+static int32_t answer_zero(unotify_notification *notification, void *data)
+{
+    (void)data;
+    /* It fails only if the target is gone, and then nobody waits for the answer. */
+    unotify_notification_reply_value(notification, 0);
+    return UNOTIFY_HANDLED;
+}
+
+int main(int argc, char **argv)
+{
+    unotify_filter *filter;
+    unotify_supervisor *supervisor;
+    unotify_listener *listener;
+    unotify_child *child;
+    int i, wstatus, first = 1;
+
+    if (argc > 1 && strcmp(argv[1], "--") == 0)
+        first = 2;
+    if (first >= argc) {
+        fputs("usage: pretend-root -- PROGRAM [ARGUMENT...]\n", stderr);
+        return 2;
+    }
+
+    if (unotify_filter_new(UNOTIFY_ACTION_ALLOW, &filter) ||
+        unotify_supervisor_new(NULL, &supervisor))
+        return fail("set up");
+    for (i = 0; i < N_IDS; i++)
+        if (unotify_filter_notify(filter, IDS[i]) ||
+            unotify_supervisor_on(supervisor, IDS[i], 0, answer_zero, NULL))
+            return fail(IDS[i]);
+
+    if (unotify_spawn(filter, argv[first], argv + first, NULL, NULL, &child))
+        return fail(argv[first]);
+    unotify_filter_free(filter);
+    if (unotify_child_take_listener(child, &listener) ||
+        unotify_supervisor_add_listener(supervisor, listener, NULL))
+        return fail("listener");
+    if (unotify_supervisor_run(supervisor))
+        fail("run");
+    unotify_supervisor_free(supervisor);
+
+    if (unotify_child_wait(child, &wstatus))
+        return fail("wait");
+    unotify_child_free(child);
+    return WIFSIGNALED(wstatus) ? 128 + WTERMSIG(wstatus) : WEXITSTATUS(wstatus);
+}

@@ -1,0 +1,224 @@
+/*
+ * Shows the chosen system calls of a program and of all it starts, and lets them go on.
+ *
+ *     trace [-e NAME,NAME...] [-o FILE] -- PROGRAM [ARGUMENT...]
+ *
+ * Children and threads inherit the filter, so they are followed without further ado. Ends when the
+ * last of them has, with the program's exit status, or 128 and the number of the signal.
+ */
+#define _POSIX_C_SOURCE 200809L
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <unotify.h>
+
+/* Traced unless -e says otherwise. Calls that the architecture does not have are left out. */
+static const char DEFAULT[] = "execve,execveat,open,openat,openat2,connect,bind,"
+                              "unlink,unlinkat,rename,renameat,renameat2,mkdir,mkdirat,kill";
+
+/*
+ * How the arguments are shown: d number, D directory descriptor, x flags, o mode, p address,
+ * s string. What is not here is shown as six numbers.
+ */
+static const struct {
+    const char *name, *arguments;
+} FORMS[] = {
+    {"access", "so"},       {"bind", "dpd"},         {"clone", "xpppp"},   {"close", "d"},
+    {"chdir", "s"},         {"connect", "dpd"},      {"execve", "spp"},    {"execveat", "Dsppx"},
+    {"exit_group", "d"},    {"faccessat2", "Dsox"},  {"getcwd", "pd"},     {"getdents64", "dpd"},
+    {"getuid", ""},         {"ioctl", "dxp"},        {"kill", "dd"},       {"mkdir", "so"},
+    {"mkdirat", "Dso"},     {"newfstatat", "Dspx"},  {"open", "sx"},      {"openat", "Dsx"},
+    {"openat2", "Dspd"},    {"pipe2", "px"},         {"read", "dpd"},      {"readlink", "spd"},
+    {"rename", "ss"},       {"renameat", "DsDs"},    {"renameat2", "DsDsx"}, {"rmdir", "s"},
+    {"socket", "ddd"},      {"stat", "sp"},          {"statx", "Dsxxp"},   {"unlink", "s"},
+    {"unlinkat", "Dsx"},    {"vfork", ""},           {"wait4", "dpxp"},    {"write", "dpd"},
+};
+
+static FILE *output;
+
+static void complain(const char *what)
+{
+    char sentence[256];
+
+    unotify_last_error(sentence, sizeof sentence);
+    fprintf(stderr, "trace: %s: %s\n", what, sentence);
+}
+
+static const char *arguments_of(const char *name)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof FORMS / sizeof *FORMS; i++)
+        if (strcmp(FORMS[i].name, name) == 0)
+            return FORMS[i].arguments;
+    return "xxxxxx";
+}
+
+static void show_argument(char form, uint64_t value)
+{
+    if (form == 'd' || (form == 'D' && (int32_t)value != AT_FDCWD))
+        fprintf(output, "%ld", (long)(int32_t)value);
+    else if (form == 'D')
+        fputs("AT_FDCWD", output);
+    else if (form == 'o')
+        fprintf(output, "0%llo", (unsigned long long)value);
+    else if (form != 'x' && value == 0)
+        fputs("NULL", output);
+    else
+        fprintf(output, "0x%llx", (unsigned long long)value);
+}
+
+static void show_call(const unotify_request *request)
+{
+    char name[64];
+    const char *forms;
+    int i;
+
+    if (unotify_syscall_name(request->arch, request->syscall, name, sizeof name))
+        snprintf(name, sizeof name, "syscall_%ld", (long)request->syscall);
+    forms = arguments_of(name);
+    fprintf(output, "[%lu] %s(", (unsigned long)request->pid, name);
+    for (i = 0; forms[i]; i++) {
+        if (i > 0)
+            fputs(", ", output);
+        show_argument(forms[i], request->args[i]);
+    }
+}
+
+/* A filter that notifies the calls of a list of names. Takes the list apart. */
+static unotify_filter *make_filter(char *names, int all_must_exist)
+{
+    /* Programs of the 32-bit sibling would be killed if the filter did not know of it. */
+    const char *sibling = strcmp(unotify_arch_name(0), "x86_64") == 0    ? "x86"
+                          : strcmp(unotify_arch_name(0), "aarch64") == 0 ? "arm"
+                                                                         : NULL;
+    unotify_filter *filter;
+    unotify_status status;
+    uint32_t arch;
+    char *name;
+
+    if (unotify_filter_new(UNOTIFY_ACTION_ALLOW, &filter)) {
+        complain("filter");
+        return NULL;
+    }
+    if (sibling && (unotify_arch_from_name(sibling, &arch) || unotify_filter_add_arch(filter, arch)))
+        complain(sibling);
+    for (name = strtok(names, ","); name; name = strtok(NULL, ",")) {
+        status = unotify_filter_notify(filter, name);
+        if (status && (all_must_exist || status != UNOTIFY_ERR_UNKNOWN_SYSCALL)) {
+            complain("-e");
+            unotify_filter_free(filter);
+            return NULL;
+        }
+    }
+    return filter;
+}
+
+/* Until the last target has ended. */
+static unotify_status serve(unotify_listener *listener)
+{
+    unotify_notification *notification = NULL;
+    unotify_status status, answer;
+
+    while ((status = unotify_listener_receive(listener, -1, &notification)) == UNOTIFY_OK) {
+        show_call(unotify_notification_request(notification));
+        answer = unotify_notification_reply_continue(notification);
+        if (answer == UNOTIFY_OK)
+            fputs(") -> continue\n", output);
+        else if (answer == UNOTIFY_ERR_GONE)
+            fputs(") -> gone\n", output);
+        else
+            fprintf(output, ") -> %s\n", unotify_status_message(answer));
+    }
+    unotify_notification_free(notification);
+    return status;
+}
+
+static void ignore(int signal)
+{
+    (void)signal;
+}
+
+/* The terminal's signals are for the program, which has its own dispositions. */
+static void leave_signals_to_program(void)
+{
+    struct sigaction action;
+
+    memset(&action, 0, sizeof action);
+    action.sa_handler = ignore;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGQUIT, &action, NULL);
+    sigaction(SIGPIPE, &action, NULL);
+}
+
+static int usage(void)
+{
+    fputs("usage: trace [-e NAME,NAME...] [-o FILE] -- PROGRAM [ARGUMENT...]\n", stderr);
+    return 2;
+}
+
+int main(int argc, char **argv)
+{
+    char standard[sizeof DEFAULT], *names = NULL;
+    unotify_filter *filter;
+    unotify_listener *listener;
+    unotify_child *child;
+    unotify_status status;
+    int option, fd, wstatus;
+
+    output = stderr;
+    while ((option = getopt(argc, argv, "+e:o:")) != -1) {
+        switch (option) {
+        case 'e':
+            names = optarg;
+            break;
+        case 'o': /* Not for the program: it closes on exec. */
+            fd = open(optarg, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+            if (fd < 0 || !(output = fdopen(fd, "w"))) {
+                fprintf(stderr, "trace: %s: %s\n", optarg, strerror(errno));
+                return 1;
+            }
+            break;
+        default:
+            return usage();
+        }
+    }
+    if (optind >= argc)
+        return usage();
+    setvbuf(output, NULL, _IOLBF, 0);
+
+    strcpy(standard, DEFAULT);
+    filter = make_filter(names ? names : standard, names != NULL);
+    if (!filter)
+        return 1;
+    leave_signals_to_program();
+    status = unotify_spawn(filter, argv[optind], argv + optind, NULL, NULL, &child);
+    unotify_filter_free(filter);
+    if (status) {
+        complain(argv[optind]);
+        return 127;
+    }
+    if (unotify_child_take_listener(child, &listener)) {
+        complain("listener");
+        return 1;
+    }
+    if (serve(listener) != UNOTIFY_ERR_CLOSED)
+        complain("receive");
+    unotify_listener_free(listener);
+
+    if (unotify_child_wait(child, &wstatus)) {
+        complain("wait");
+        return 1;
+    }
+    if (unotify_child_exec_error(child))
+        fprintf(stderr, "trace: %s: %s\n", argv[optind], strerror(unotify_child_exec_error(child)));
+    unotify_child_free(child);
+    return WIFSIGNALED(wstatus) ? 128 + WTERMSIG(wstatus) : WEXITSTATUS(wstatus);
+}

@@ -1,0 +1,133 @@
+//! The mirror of `target/descriptors.rs`.
+
+use super::boundary::{call, invalid, unotify_status, Out};
+use super::listener::lent_fd;
+use super::notification::{inner, unotify_notification};
+use crate::error::Result;
+use std::os::fd::IntoRawFd;
+
+/// Duplicates the target's descriptor `target_fd` into `*fd`, close-on-exec, which the caller
+/// closes (`pidfd_getfd(2)`, Linux 5.6). It is the same open file: what is done to a socket through
+/// it is done to the target's.
+///
+/// Errors: `UNOTIFY_ERR_GONE`; `UNOTIFY_ERR_INVALID_ARGUMENT` with `EBADF` when the target has no
+/// such descriptor; `UNOTIFY_ERR_PERMISSION`; `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.6, and
+/// before 6.9 for a thread that does not share its leader's descriptors;
+/// `UNOTIFY_ERR_NOT_VISIBLE`; `UNOTIFY_ERR_ANSWERED`.
+///
+/// # Safety
+/// `notification` is NULL or a live handle; `fd` is NULL or valid for writing.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_notification_get_fd(
+    notification: *mut unotify_notification,
+    target_fd: i32,
+    fd: *mut i32,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let out = unsafe { Out::new(fd, "fd") }?;
+        // SAFETY: the caller's promise.
+        let got = unsafe { inner(notification) }?.get_fd(target_fd)?;
+        out.put(got.into_raw_fd());
+        Ok(())
+    })
+}
+
+/// Gives the target a duplicate of `fd` (Linux 5.9): at the lowest free number if `target_fd` is
+/// -1, else at `target_fd`, where whatever was open is closed. `flags` is 0 or `O_CLOEXEC`. The
+/// number goes to `*new_fd` (`new_fd` may be NULL). The target goes on waiting, and `fd` remains
+/// the caller's.
+///
+/// Errors: `UNOTIFY_ERR_GONE`; `UNOTIFY_ERR_ANSWERED`; `UNOTIFY_ERR_INVALID_ARGUMENT` for `flags`,
+/// or with `EBADF` when `fd` is not open or `target_fd` is beyond the target's limit;
+/// `UNOTIFY_ERR_SYSTEM` with `EMFILE` when the target may not have more;
+/// `UNOTIFY_ERR_UNSUPPORTED`.
+///
+/// # Safety
+/// `notification` is NULL or a live handle; `new_fd` is NULL or valid for writing.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_notification_add_fd(
+    notification: *mut unotify_notification,
+    fd: i32,
+    target_fd: i32,
+    flags: u32,
+    new_fd: *mut i32,
+) -> unotify_status {
+    call(|| {
+        let cloexec = cloexec(flags)?;
+        // SAFETY: used for this call only.
+        let fd = unsafe { lent_fd(fd, "fd") }?;
+        let at = (target_fd != -1).then_some(target_fd);
+        // SAFETY: the caller's promise.
+        let number = unsafe { inner(notification) }?.add_fd(fd, at, cloexec)?;
+        // SAFETY: the caller's promise.
+        if let Some(new_fd) = unsafe { new_fd.as_mut() } {
+            *new_fd = number;
+        }
+        Ok(())
+    })
+}
+
+/// Gives the target a duplicate of `fd` at the lowest free number and lets its call return that
+/// number, in one step since Linux 5.14. `flags` is 0 or `O_CLOEXEC`. `fd` remains the caller's.
+///
+/// **Before 5.14 it takes two steps**: a target that a signal interrupts between them keeps a
+/// descriptor that its call never returned, and the answer here is `UNOTIFY_ERR_GONE`.
+///
+/// Errors: as unotify_notification_add_fd(), after which the target goes on waiting unless it is
+/// gone or answered; `UNOTIFY_ERR_BUSY` while another holder of the listener gives the target a
+/// descriptor.
+///
+/// # Safety
+/// `notification` is NULL or a live handle.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_notification_reply_fd(
+    notification: *mut unotify_notification,
+    fd: i32,
+    flags: u32,
+) -> unotify_status {
+    call(|| {
+        let cloexec = cloexec(flags)?;
+        // SAFETY: used for this call only.
+        let fd = unsafe { lent_fd(fd, "fd") }?;
+        // SAFETY: the caller's promise.
+        unsafe { inner(notification) }?
+            .reply_fd(fd, cloexec)
+            .map(drop)
+    })
+}
+
+/// Opens a pidfd for the target's process, close-on-exec, which the caller closes. It stands for
+/// the thread group, also when the call was made by a thread that does not lead it.
+///
+/// Errors: `UNOTIFY_ERR_GONE`; `UNOTIFY_ERR_NOT_VISIBLE`; `UNOTIFY_ERR_ANSWERED`;
+/// `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.3; `UNOTIFY_ERR_SYSTEM` where `/proc` does not show
+/// the target.
+///
+/// # Safety
+/// `notification` is NULL or a live handle; `fd` is NULL or valid for writing.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_notification_pidfd(
+    notification: *mut unotify_notification,
+    fd: *mut i32,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let out = unsafe { Out::new(fd, "fd") }?;
+        // SAFETY: the caller's promise.
+        let pidfd = unsafe { inner(notification) }?.pidfd()?;
+        out.put(pidfd.into_raw_fd());
+        Ok(())
+    })
+}
+
+/// Flags of a descriptor in the target.
+fn cloexec(flags: u32) -> Result<bool> {
+    match flags {
+        0 => Ok(false),
+        flags if flags == libc::O_CLOEXEC as u32 => Ok(true),
+        _ => Err(invalid(format!(
+            "`flags` is {flags:#x}; it takes O_CLOEXEC or 0"
+        ))),
+    }
+}

@@ -1,0 +1,103 @@
+//! The mirror of `target/identity.rs`.
+
+use super::boundary::{call, invalid, room, unotify_status};
+use super::notification::{inner, unotify_notification};
+use super::target_open::put_path;
+use std::ffi::c_char;
+
+/// Who makes a call, as the supervisor's namespaces number it. Users and groups that have no number
+/// there show as the overflow number (65534).
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct unotify_identity {
+    /// sizeof(unotify_identity), set by the caller: as much is written.
+    pub size: usize,
+    /// The thread group: what is commonly called the process's number.
+    pub tgid: u32,
+    /// The real user.
+    pub uid: u32,
+    /// The effective user.
+    pub euid: u32,
+    /// The user that access to files is decided for.
+    pub fsuid: u32,
+    /// The real group.
+    pub gid: u32,
+    /// The effective group.
+    pub egid: u32,
+    /// The group that access to files is decided for.
+    pub fsgid: u32,
+    /// Always 0.
+    pub reserved: u32,
+}
+
+/// Who the target is, read in one go: fills in `*identity` as far as its `size`, which the caller
+/// has set, goes.
+///
+/// Errors: `UNOTIFY_ERR_GONE`; `UNOTIFY_ERR_INVALID_ARGUMENT` for `size`;
+/// `UNOTIFY_ERR_NOT_VISIBLE`; `UNOTIFY_ERR_ANSWERED`; `UNOTIFY_ERR_SYSTEM` where `/proc` does not
+/// show the target.
+///
+/// # Safety
+/// `notification` is NULL or a live handle; `identity` is NULL or as long as its `size`.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_notification_identity(
+    notification: *mut unotify_notification,
+    identity: *mut unotify_identity,
+) -> unotify_status {
+    call(|| {
+        if identity.is_null() {
+            return Err(invalid("`identity` is null"));
+        }
+        // SAFETY: the structure is at least its first field long.
+        let size = unsafe { identity.cast::<usize>().read_unaligned() };
+        if size < size_of::<usize>() || size > 4096 {
+            return Err(invalid(format!(
+                "`unotify_identity.size` is {size}; set it to sizeof the structure"
+            )));
+        }
+        // SAFETY: the caller's promise.
+        let found = unsafe { inner(notification) }?.identity()?;
+        let full = unotify_identity {
+            size,
+            tgid: found.tgid,
+            uid: found.uid,
+            euid: found.euid,
+            fsuid: found.fsuid,
+            gid: found.gid,
+            egid: found.egid,
+            fsgid: found.fsgid,
+            reserved: 0,
+        };
+        let known = size.min(size_of::<unotify_identity>());
+        let (from, to) = ((&raw const full).cast::<u8>(), identity.cast::<u8>());
+        // SAFETY: the caller's structure is `size` bytes long, ours at least `known`.
+        unsafe {
+            std::ptr::copy_nonoverlapping(from, to, known);
+            to.add(known).write_bytes(0, size - known);
+        }
+        Ok(())
+    })
+}
+
+/// Copies the path of the program that the target executes into `buf`, with its NUL, as the
+/// supervisor sees it (`/proc/TID/exe`); " (deleted)" is behind it when it has no name any more.
+///
+/// Errors: as unotify_notification_identity(); `UNOTIFY_ERR_PERMISSION` when the supervisor may
+/// not look into the target; `UNOTIFY_ERR_TOO_LONG` when it does not fit `cap` bytes.
+///
+/// # Safety
+/// `notification` is NULL or a live handle; `buf` is valid for writing `cap` bytes.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_notification_executable(
+    notification: *mut unotify_notification,
+    buf: *mut c_char,
+    cap: usize,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let buf = unsafe { room(buf.cast::<u8>(), cap, "buf") }?;
+        // SAFETY: the caller's promise.
+        let path = unsafe { inner(notification) }?.executable()?;
+        put_path(&path, buf)
+    })
+}

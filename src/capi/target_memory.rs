@@ -1,0 +1,114 @@
+//! The mirror of `target/memory.rs`.
+
+use super::boundary::{call, room, slice, unotify_status, Out};
+use super::notification::{inner, unotify_notification};
+use std::ffi::{c_char, c_void};
+
+/// Fills `buf` with `len` bytes from the target's memory at `addr`, wholly or not at all, and only
+/// if the target waits still: the bytes are this target's and no other's.
+///
+/// Errors: `UNOTIFY_ERR_GONE` when the target does not wait any more; `UNOTIFY_ERR_FAULT` when any
+/// of the bytes is not readable; `UNOTIFY_ERR_PERMISSION` when the supervisor may not look into
+/// the target (unotify_last_error() says what is missing); `UNOTIFY_ERR_NOT_VISIBLE`;
+/// `UNOTIFY_ERR_NO_MEMORY`; `UNOTIFY_ERR_ANSWERED`.
+///
+/// # Safety
+/// `notification` is NULL or a live handle; `buf` is valid for writing `len` bytes.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_notification_read(
+    notification: *mut unotify_notification,
+    addr: u64,
+    buf: *mut c_void,
+    len: usize,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let buf = unsafe { room(buf.cast::<u8>(), len, "buf") }?;
+        // SAFETY: the caller's promise.
+        unsafe { inner(notification) }?.read(addr, buf)
+    })
+}
+
+/// Copies `len` bytes from `buf` into the target's memory at `addr`, which must be writable to the
+/// target itself. It goes through `/proc/TID/mem`, so that no other process can be hit whatever
+/// becomes of the target meanwhile.
+///
+/// Errors: as unotify_notification_read(); `UNOTIFY_ERR_FAULT` when any of the bytes is not
+/// writable, and none is written. `UNOTIFY_ERR_GONE` can come after they were written.
+///
+/// # Safety
+/// `notification` is NULL or a live handle; `buf` is valid for reading `len` bytes.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_notification_write(
+    notification: *mut unotify_notification,
+    addr: u64,
+    buf: *const c_void,
+    len: usize,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let data = unsafe { slice(buf.cast::<u8>(), len, "buf") }?;
+        // SAFETY: the caller's promise.
+        unsafe { inner(notification) }?.write(addr, data)
+    })
+}
+
+/// Copies the string at `addr` in the target's memory into `buf`, with its NUL, and its length
+/// without NUL into `*len` (`len` may be NULL). No page is touched that the string does not
+/// reach into. Two system calls for a string in one page.
+///
+/// Errors: as unotify_notification_read(); `UNOTIFY_ERR_TOO_LONG` when there is no NUL among the
+/// first `cap` bytes. `buf` is untouched then.
+///
+/// # Safety
+/// `notification` is NULL or a live handle; `buf` is valid for writing `cap` bytes; `len` is NULL
+/// or valid for writing.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_notification_read_string(
+    notification: *mut unotify_notification,
+    addr: u64,
+    buf: *mut c_char,
+    cap: usize,
+    len: *mut usize,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let buf = unsafe { room(buf.cast::<u8>(), cap, "buf") }?;
+        // SAFETY: the caller's promise.
+        let string = unsafe { inner(notification) }?.read_string(addr, buf)?;
+        // SAFETY: the caller's promise.
+        if let Some(len) = unsafe { len.as_mut() } {
+            *len = string.count_bytes();
+        }
+        Ok(())
+    })
+}
+
+/// Copies the pointers of a null-terminated array at `addr` in the target's memory (`argv`,
+/// `envp`) into `out`, without the terminator, and their count into `*count`. Pointers of a 32-bit
+/// target are widened.
+///
+/// Errors: as unotify_notification_read(); `UNOTIFY_ERR_TOO_LONG` when there are more than `cap`.
+/// `out` is untouched then.
+///
+/// # Safety
+/// `notification` is NULL or a live handle; `out` is valid for writing `cap` pointers; `count` is
+/// NULL or valid for writing.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_notification_read_pointers(
+    notification: *mut unotify_notification,
+    addr: u64,
+    out: *mut u64,
+    cap: usize,
+    count: *mut usize,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let count = unsafe { Out::new(count, "count") }?;
+        // SAFETY: the caller's promise.
+        let out = unsafe { room(out, cap, "out") }?;
+        // SAFETY: the caller's promise.
+        count.put(unsafe { inner(notification) }?.read_pointers(addr, out)?);
+        Ok(())
+    })
+}

@@ -1,0 +1,153 @@
+//! The mirror of `target/open.rs`.
+
+use super::boundary::{call, invalid, options, room, unotify_status, Options, Out};
+use super::notification::{inner, unotify_notification};
+use crate::error::{Error, Result, Status};
+use crate::target::OpenHow;
+use std::ffi::c_char;
+use std::os::fd::IntoRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// How to open what a target names.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct unotify_open_how {
+    /// sizeof(unotify_open_how)
+    pub size: usize,
+    /// `O_*` flags, as of `open(2)`, which ignores unknown ones.
+    pub flags: u64,
+    /// Permissions of a file that is created; looked at with `O_CREAT` and `O_TMPFILE` only.
+    pub mode: u64,
+    /// Further `RESOLVE_*` flags of `openat2(2)`. With `RESOLVE_BENEATH` or `RESOLVE_IN_ROOT` the
+    /// directory that the path starts from takes the place of the target's root;
+    /// `RESOLVE_NO_XDEV` implies `RESOLVE_BENEATH` for a relative path.
+    pub resolve: u64,
+    /// `AT_EMPTY_PATH` or 0: with it an empty path is the directory descriptor itself, and what
+    /// comes out is a duplicate of it, or for `AT_FDCWD` the working directory opened with
+    /// `O_PATH`.
+    pub at_flags: u64,
+}
+
+// SAFETY: `repr(C)`, begins with a `usize`, and integers only.
+unsafe impl Options for unotify_open_how {
+    const NAME: &'static str = "unotify_open_how";
+    fn zeroed() -> Self {
+        unotify_open_how {
+            size: size_of::<Self>(),
+            flags: 0,
+            mode: 0,
+            resolve: 0,
+            at_flags: 0,
+        }
+    }
+}
+
+impl unotify_open_how {
+    fn checked(self) -> Result<OpenHow> {
+        let mut how = OpenHow::new(self.flags as u32 as i32); // unknown flags are ignored
+        how.mode = u32::try_from(self.mode)
+            .map_err(|_| invalid(format!("`how.mode` is {:#o}", self.mode)))?;
+        how.resolve = self.resolve;
+        how.empty_path = match self.at_flags {
+            0 => false,
+            flags if flags == libc::AT_EMPTY_PATH as u64 => true,
+            flags => {
+                return Err(invalid(format!(
+                    "`how.at_flags` is {flags:#x}; it takes AT_EMPTY_PATH or 0"
+                )))
+            }
+        };
+        Ok(how)
+    }
+}
+
+/// Opens the file whose path is at `path_addr` in the target's memory, as the target would: from
+/// its root, relative to its working directory (`dirfd` is `AT_FDCWD`) or to its descriptor
+/// `dirfd`, in its mount namespace. `how` of NULL is read-only. `*fd`, close-on-exec, is the
+/// supervisor's to close: decide on what it *is* (`fstat(2)`) and hand that same file over with
+/// unotify_notification_reply_fd(), and there is nothing left that the target could exchange.
+///
+/// Nothing leads out of the target's root: not `..`, not an absolute link, not a magic link
+/// (`ELOOP`), not a working directory or a `dirfd` that is outside (`EXDEV`).
+///
+/// What differs from the target's own call:
+///  - **The supervisor's rights count.** A file that is created belongs to the supervisor; its
+///    permissions honour the target's umask, and the supervisor's as well.
+///  - `O_CREAT` and `O_TRUNC` take effect at once. Where that matters open with `O_PATH`, decide,
+///    and open `/proc/thread-self/fd/N` for good.
+///  - A FIFO does not block: opened for writing it fails with `ENXIO` while nobody reads. A
+///    terminal does not become anybody's controlling terminal.
+///  - `/proc/self` would be the supervisor: what lies in there is refused with `ELOOP`, and so is
+///    `/dev/tty` with `ENXIO`. **`/proc/sys` is of the namespaces of who opens it.**
+///
+/// Errors: `UNOTIFY_ERR_SYSTEM` with the `errno` that the path leads to, which is the one to answer
+/// the target with; `UNOTIFY_ERR_GONE`, and what was opened is closed again; `UNOTIFY_ERR_FAULT`,
+/// `UNOTIFY_ERR_TOO_LONG` for the path itself; `UNOTIFY_ERR_PERMISSION` when the supervisor may
+/// not look into the target; `UNOTIFY_ERR_INVALID_ARGUMENT` for `how`, or with `EBADF` when the
+/// target has no descriptor `dirfd`; `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.6;
+/// `UNOTIFY_ERR_NOT_VISIBLE`; `UNOTIFY_ERR_ANSWERED`.
+///
+/// # Safety
+/// `notification` is NULL or a live handle; `how` is NULL or as long as its `size`; `fd` is NULL or
+/// valid for writing.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_notification_open(
+    notification: *mut unotify_notification,
+    dirfd: i32,
+    path_addr: u64,
+    how: *const unotify_open_how,
+    fd: *mut i32,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let out = unsafe { Out::new(fd, "fd") }?;
+        // SAFETY: the caller's promise.
+        let how = unsafe { options(how) }?.checked()?;
+        // SAFETY: the caller's promise.
+        let opened = unsafe { inner(notification) }?.open(dirfd, path_addr, how)?;
+        out.put(opened.into_raw_fd());
+        Ok(())
+    })
+}
+
+/// Copies the absolute path of what is at `path_addr` in the target's memory into `buf`, with its
+/// NUL, as the target sees it: behind its working directory, or its descriptor `dirfd`, if it is
+/// relative. For logs, not for deciding: links and `..` stay in it, and by the time it is read it
+/// may lead elsewhere. A directory outside the target's root shows with "(unreachable)" in front.
+///
+/// Errors: as unotify_notification_open(), without those of opening; `UNOTIFY_ERR_TOO_LONG` also
+/// when it does not fit `cap` bytes.
+///
+/// # Safety
+/// `notification` is NULL or a live handle; `buf` is valid for writing `cap` bytes.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_notification_path(
+    notification: *mut unotify_notification,
+    dirfd: i32,
+    path_addr: u64,
+    buf: *mut c_char,
+    cap: usize,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let buf = unsafe { room(buf.cast::<u8>(), cap, "buf") }?;
+        // SAFETY: the caller's promise.
+        let path = unsafe { inner(notification) }?.path(dirfd, path_addr)?;
+        put_path(&path, buf)
+    })
+}
+
+/// Copies a path with its NUL, wholly or not at all.
+pub(super) fn put_path(path: &Path, buf: &mut [u8]) -> Result<()> {
+    let bytes = path.as_os_str().as_bytes();
+    if bytes.len() >= buf.len() {
+        return Err(Error::new(
+            Status::TooLong,
+            format!("the path takes {} bytes and its NUL", bytes.len()),
+        ));
+    }
+    buf[..bytes.len()].copy_from_slice(bytes);
+    buf[bytes.len()] = 0;
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! Opening by path, reading links, and telling whether two descriptors are the same thing.
+
+use super::{check, fd, retry, Result};
+use std::ffi::CStr;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+/// The kernel's `struct open_how`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct OpenHow {
+    pub(crate) flags: u64,
+    pub(crate) mode: u64,
+    pub(crate) resolve: u64,
+}
+
+/// The numbers that tell a file, and the mount it was reached by, from any other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FileId {
+    device: (u32, u32),
+    inode: u64,
+    /// 0 on a kernel before 5.8, which does not tell.
+    mount: u64,
+}
+
+/// The descriptor paths start from; none is the caller's own working directory.
+fn raw(dir: Option<BorrowedFd<'_>>) -> i32 {
+    dir.map_or(libc::AT_FDCWD, |dir| dir.as_raw_fd())
+}
+
+/// `openat(2)`. Retries `EINTR`.
+pub(crate) fn open(dir: Option<BorrowedFd<'_>>, path: &CStr, flags: i32) -> Result<OwnedFd> {
+    // SAFETY: the path is NUL-terminated, and a mode is passed though no flag asks for it.
+    retry(|| check(unsafe { libc::openat(raw(dir), path.as_ptr(), flags, 0) }.into())).map(fd::own)
+}
+
+/// `openat2(2)` (Linux 5.6). Retries `EINTR`; `EAGAIN` is the caller's.
+pub(crate) fn openat2(dir: BorrowedFd<'_>, path: &CStr, how: OpenHow) -> Result<OwnedFd> {
+    retry(|| {
+        // SAFETY: the path is NUL-terminated and the structure as long as said.
+        check(unsafe {
+            libc::syscall(
+                libc::SYS_openat2,
+                dir.as_raw_fd(),
+                path.as_ptr(),
+                &raw const how,
+                size_of::<OpenHow>(),
+            )
+        })
+    })
+    .map(fd::own)
+}
+
+/// `readlinkat(2)`: what a symbolic link says. `ENAMETOOLONG` beyond one path's length; an empty
+/// `path` asks for `dir` itself.
+pub(crate) fn read_link(dir: Option<BorrowedFd<'_>>, path: &CStr) -> Result<Vec<u8>> {
+    let mut text = vec![0u8; libc::PATH_MAX as usize + 1];
+    // SAFETY: the kernel writes at most as many bytes as there are.
+    let len = check(unsafe {
+        libc::readlinkat(
+            raw(dir),
+            path.as_ptr(),
+            text.as_mut_ptr().cast(),
+            text.len(),
+        ) as _
+    })? as usize;
+    if len == text.len() {
+        return Err(super::Errno(libc::ENAMETOOLONG));
+    }
+    text.truncate(len);
+    Ok(text)
+}
+
+/// Which file, on which mount, a descriptor stands for (`statx(2)`, Linux 4.11).
+pub(crate) fn id(file: BorrowedFd<'_>) -> Result<FileId> {
+    let stat = statx(file.as_raw_fd(), c"", libc::AT_EMPTY_PATH)?;
+    Ok(FileId {
+        device: (stat.stx_dev_major, stat.stx_dev_minor),
+        inode: stat.stx_ino,
+        mount: if stat.stx_mask & libc::STATX_MNT_ID != 0 {
+            stat.stx_mnt_id
+        } else {
+            0
+        },
+    })
+}
+
+/// The owner of what `path`, from the caller's own working directory, leads to.
+pub(crate) fn owner(path: &CStr) -> Result<u32> {
+    statx(libc::AT_FDCWD, path, 0).map(|stat| stat.stx_uid)
+}
+
+/// Which file `path`, from the caller's own working directory, leads to, whatever its mount.
+pub(crate) fn inode(path: &CStr) -> Result<((u32, u32), u64)> {
+    let stat = statx(libc::AT_FDCWD, path, 0)?;
+    Ok(((stat.stx_dev_major, stat.stx_dev_minor), stat.stx_ino))
+}
+
+impl FileId {
+    /// The file, whatever its mount.
+    pub(crate) fn inode(&self) -> ((u32, u32), u64) {
+        (self.device, self.inode)
+    }
+}
+
+fn statx(dir: i32, path: &CStr, flags: i32) -> Result<libc::statx> {
+    // SAFETY: integers only, for which zero is a value.
+    let mut stat: libc::statx = unsafe { std::mem::zeroed() };
+    let mask = libc::STATX_BASIC_STATS | libc::STATX_MNT_ID;
+    // SAFETY: the path is NUL-terminated, and the call fills one `statx`.
+    check(unsafe { libc::statx(dir, path.as_ptr(), flags, mask, &mut stat) }.into())?;
+    Ok(stat)
+}
+
+/// Whether a descriptor stands for something in a `/proc` (`fstatfs(2)`).
+pub(crate) fn is_procfs(file: BorrowedFd<'_>) -> Result<bool> {
+    // SAFETY: integers only, for which zero is a value.
+    let mut stat: libc::statfs = unsafe { std::mem::zeroed() };
+    // SAFETY: the call fills one `statfs`.
+    retry(|| check(unsafe { libc::fstatfs(file.as_raw_fd(), &mut stat) }.into()))?;
+    Ok(stat.f_type == libc::PROC_SUPER_MAGIC)
+}
+
+/// Whether a descriptor stands for `/dev/tty`, which is the terminal of whoever opens it.
+pub(crate) fn is_controlling_terminal(file: BorrowedFd<'_>) -> Result<bool> {
+    let stat = statx(file.as_raw_fd(), c"", libc::AT_EMPTY_PATH)?;
+    Ok(u32::from(stat.stx_mode) & libc::S_IFMT == libc::S_IFCHR
+        && (stat.stx_rdev_major, stat.stx_rdev_minor) == (5, 0))
+}
+
+/// Sets the flags that can be changed while a file is open (`F_SETFL`).
+pub(crate) fn set_flags(file: BorrowedFd<'_>, flags: i32) -> Result<()> {
+    // SAFETY: integers only.
+    check(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFL, flags) }.into()).map(drop)
+}
+
+/// A whole small file, such as those in `/proc`: read in one go, so that the kernel wrote it in
+/// one go if it is shorter than a page.
+pub(crate) fn read_all(path: &CStr) -> Result<Vec<u8>> {
+    let file = open(None, path, libc::O_RDONLY | libc::O_CLOEXEC)?;
+    let mut text = Vec::new();
+    loop {
+        text.reserve(16384);
+        let room = text.spare_capacity_mut();
+        let count = retry(|| {
+            // SAFETY: the kernel writes at most as many bytes as there are.
+            check(unsafe {
+                libc::read(file.as_raw_fd(), room.as_mut_ptr().cast(), room.len()) as _
+            })
+        })? as usize;
+        if count == 0 {
+            return Ok(text);
+        }
+        // SAFETY: the kernel has written `count` bytes behind the `len` that were there.
+        unsafe { text.set_len(text.len() + count) };
+    }
+}

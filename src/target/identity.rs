@@ -1,0 +1,95 @@
+//! Who a target is.
+
+use super::{check_proc, proc_path, status_field};
+use crate::error::Result;
+use crate::kernel::{self, file, Errno};
+use crate::notification::Notification;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+/// Who makes a call, as the supervisor's namespaces number it. Users and groups that the
+/// supervisor's user namespace has no number for show as the overflow number (65534).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Identity {
+    /// The thread group: what is commonly called the process's number.
+    pub tgid: u32,
+    /// The real user.
+    pub uid: u32,
+    /// The effective user.
+    pub euid: u32,
+    /// The user that access to files is decided for.
+    pub fsuid: u32,
+    /// The real group.
+    pub gid: u32,
+    /// The effective group.
+    pub egid: u32,
+    /// The group that access to files is decided for.
+    pub fsgid: u32,
+}
+
+impl Notification {
+    /// Thread group, users and groups of the target, read from `/proc/TID/status` in one go, so
+    /// that they belong together.
+    ///
+    /// # Errors
+    /// [`Status::Gone`](crate::Status::Gone), [`Status::NotVisible`](crate::Status::NotVisible),
+    /// [`Status::Answered`](crate::Status::Answered); [`Status::System`](crate::Status::System)
+    /// where `/proc` does not show the target.
+    pub fn identity(&mut self) -> Result<Identity> {
+        let tid = self.target()?;
+        let found = check_proc().and_then(|()| read(tid));
+        self.settled(found, "read who the target is")
+    }
+
+    /// The path of the program that the target executes (`/proc/TID/exe`), as the supervisor
+    /// sees it; " (deleted)" is behind it when it has no name any more.
+    ///
+    /// # Errors
+    /// As [`Notification::identity`], and [`Status::Permission`](crate::Status::Permission)
+    /// when the supervisor may not look into the target.
+    pub fn executable(&mut self) -> Result<PathBuf> {
+        let tid = self.target()?;
+        let found = check_proc().and_then(|()| file::read_link(None, &proc_path(tid, "exe")));
+        let path = self.settled(found, "read which program the target executes")?;
+        Ok(OsString::from_vec(path).into())
+    }
+}
+
+/// Who the thread with this number is at the moment.
+pub(super) fn read(tid: libc::pid_t) -> kernel::Result<Identity> {
+    parse(&file::read_all(&proc_path(tid, "status"))?).ok_or(Errno(libc::EIO))
+}
+
+fn parse(status: &[u8]) -> Option<Identity> {
+    let users = status_field(status, "Uid", 10)?;
+    let groups = status_field(status, "Gid", 10)?;
+    Some(Identity {
+        tgid: *status_field(status, "Tgid", 10)?.first()?,
+        uid: *users.first()?,
+        euid: *users.get(1)?,
+        fsuid: *users.get(3)?,
+        gid: *groups.first()?,
+        egid: *groups.get(1)?,
+        fsgid: *groups.get(3)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identity_of_this_thread_is_the_one_the_kernel_gives() {
+        let identity = read(std::process::id() as libc::pid_t).unwrap();
+        assert_eq!(identity.tgid, std::process::id());
+        let owner = file::owner(c"/proc/self/").unwrap();
+        assert_eq!(identity.euid, owner);
+    }
+
+    #[test]
+    fn a_status_without_the_fields_is_not_an_identity() {
+        assert_eq!(parse(b"Name:\tx\nTgid:\t1\n"), None);
+    }
+}

@@ -1,0 +1,70 @@
+//! What it takes to look into a target, and what of it is missing.
+
+use super::{proc_path, status_field};
+use crate::error::{Error, Status};
+use crate::kernel::{file, Errno};
+
+/// The error for something about the target that could not be had, for a target that waits.
+pub(super) fn explain(errno: Errno, what: &str, pid: u32) -> Error {
+    match errno.0 {
+        libc::EPERM | libc::EACCES => Error::with_errno(
+            Status::Permission,
+            errno,
+            format!("not permitted to {what}: {}", missing(pid)),
+        ),
+        libc::ENOENT => Error::with_errno(
+            Status::System,
+            errno,
+            format!(
+                "cannot {what}: /proc does not show the target (it is not mounted, belongs to \
+                 another pid namespace, or hides it: hidepid)"
+            ),
+        ),
+        _ => Error::system(errno, what),
+    }
+}
+
+/// What stands in the way, as far as can be seen. The kernel's rule is in `ptrace(2)`, under
+/// "Ptrace access mode checking".
+fn missing(pid: u32) -> String {
+    let tid = pid.try_into().unwrap_or(0);
+    let mut reasons = Vec::new();
+    let target = ids(&proc_path(tid, "status"));
+    let own = ids(c"/proc/thread-self/status");
+    if let (Some(target), Some(own)) = (&target, &own) {
+        if target.iter().any(|id| *id != own[1]) {
+            reasons.push(format!(
+                "the target runs as user {} and this supervisor as user {}",
+                target[1], own[1]
+            ));
+        } else if file::owner(&proc_path(tid, "status")).is_ok_and(|owner| owner != target[1]) {
+            reasons.push("the target is not dumpable (PR_SET_DUMPABLE)".into());
+        }
+    }
+    match file::read_all(c"/proc/sys/kernel/yama/ptrace_scope").as_deref() {
+        Ok(b"1\n") => reasons.push(
+            "Yama (kernel.yama.ptrace_scope is 1) admits only ancestors of the target and whom \
+             it names with PR_SET_PTRACER"
+                .into(),
+        ),
+        Ok(b"2\n") => reasons.push("Yama (kernel.yama.ptrace_scope is 2) admits only it".into()),
+        Ok(b"3\n") => reasons.push("Yama (kernel.yama.ptrace_scope is 3) admits nobody".into()),
+        _ => {}
+    }
+    if reasons.is_empty() {
+        reasons.push(
+            "the target has other groups or more capabilities, or a security module or a filter \
+             on the supervisor refuses"
+                .into(),
+        );
+    }
+    format!(
+        "this supervisor lacks CAP_SYS_PTRACE in the target's user namespace, and {}",
+        reasons.join(", and ")
+    )
+}
+
+/// Real, effective, saved and file system user.
+fn ids(status: &std::ffi::CStr) -> Option<Vec<u32>> {
+    status_field(&file::read_all(status).ok()?, "Uid", 10).filter(|ids| ids.len() == 4)
+}
