@@ -191,8 +191,10 @@ fn killed_before_it_is_received_the_call_is_passed_over() {
             });
             until_in_call(child.pid, child.pid, CALL);
             child.kill();
+            channel.tell(0);
             channel.tell(call(CALL, [2, 0, 0]));
         });
+        target.result();
         let mut notification = listener.receive().unwrap();
         assert_eq!(notification.request().args[0], 2);
         notification.reply_value(3).unwrap();

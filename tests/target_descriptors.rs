@@ -13,10 +13,8 @@ use unotify::{Notification, ScmpArgCompare, ScmpCompareOp, Status};
 fn pipe() -> (OwnedFd, OwnedFd) {
     let mut ends = [-1; 2];
     // SAFETY: the call fills two descriptors.
-    assert_eq!(
-        unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) },
-        0
-    );
+    let made = unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) };
+    assert_eq!(made, 0);
     (own(ends[0]), own(ends[1]))
 }
 
@@ -339,7 +337,7 @@ const FLAGS_AT: usize = 8;
 
 #[test]
 fn an_old_kernel_is_given_the_descriptor_and_then_the_answer() {
-    const ADDFD: u64 = libc::SECCOMP_IOCTL_NOTIF_ADDFD as u64;
+    const ADDFD: u64 = libc::SECCOMP_IOCTL_NOTIF_ADDFD;
     // The supervisor is itself supervised: its ADDFD with SEND fails as on Linux 5.9 to 5.13.
     let mut filter = unotify::ScmpFilterContext::new(unotify::ScmpAction::Allow).unwrap();
     let ioctl = unotify::ScmpSyscall::from_name("ioctl").unwrap();

@@ -127,10 +127,8 @@ fn a_thread_with_its_own_directory_and_descriptors_starts_from_those() {
     let target = Target::start(|| {
         std::thread::spawn(move || {
             // SAFETY: integers only.
-            assert_eq!(
-                unsafe { libc::unshare(libc::CLONE_FS | libc::CLONE_FILES) },
-                0
-            );
+            let unshared = unsafe { libc::unshare(libc::CLONE_FS | libc::CLONE_FILES) };
+            assert_eq!(unshared, 0);
             let sub = fs::File::open(dir.join("sub")).unwrap();
             chdir(&dir);
             ask(c"file".as_ptr() as u64, libc::AT_FDCWD as u64, 0);

@@ -55,7 +55,10 @@ fn each_call_goes_to_its_handler() {
         let calls = &[libc::SYS_getuid, CALL, libc::SYS_getuid];
         let (target, listener) = calling(&["getppid", "getuid"], calls);
         run_to_the_end(&supervisor, listener);
-        assert_eq!([target.result(), target.result(), target.result()], [2, 1, 2]);
+        assert_eq!(
+            [target.result(), target.result(), target.result()],
+            [2, 1, 2]
+        );
     });
 }
 
@@ -212,13 +215,16 @@ fn a_notification_taken_away_is_answered_later_by_another_thread() {
         supervisor
             .on("getuid", HandlerFlags::empty(), value(99))
             .unwrap();
-        let (target, listener) =
-            Target::under(&notifying(&["getppid", "getuid"]), LoadFlags::empty(), |c| {
+        let (target, listener) = Target::under(
+            &notifying(&["getppid", "getuid"]),
+            LoadFlags::empty(),
+            |c| {
                 let waits = thread::spawn(|| call(CALL, [0; 3]));
                 c.hear();
                 c.tell(call(libc::SYS_getuid, [0; 3]));
                 c.tell(waits.join().unwrap());
-            });
+            },
+        );
         thread::scope(|scope| {
             let run = scope.spawn(|| run_to_the_end(&supervisor, listener));
             let mut notification: Notification = kept.recv().unwrap();
@@ -312,8 +318,9 @@ fn a_target_killed_while_its_handler_runs_leaves_the_supervisor_running() {
     });
 
     fn n_is_gone(pid: i32) -> bool {
-        std::fs::read_to_string(format!("/proc/{pid}/stat"))
-            .map_or(true, |stat| stat.rsplit(')').next().unwrap().starts_with(" Z"))
+        std::fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| {
+            stat.rsplit(')').next().unwrap().starts_with(" Z")
+        })
     }
 }
 

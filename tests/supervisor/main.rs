@@ -4,9 +4,3 @@
 mod support;
 
 mod handlers;
-mod listeners;
-mod run;
-mod statistics;
-mod stop;
-mod system_calls;
-mod workers;
