@@ -3,7 +3,7 @@
 mod support;
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::{UnixDatagram, UnixStream};
@@ -184,12 +184,16 @@ fn a_kernel_that_looks_old_gives_notifications_all_the_same() {
 fn receiving_goes_on_while_one_of_two_targets_lives() {
     watched(|| {
         let (mut target, listener) = Target::start(|channel| {
-            let mut child = Process::fork(|| {
+            let (mut ready, mut is_ready) = io::pipe().unwrap();
+            let child = Process::fork(|| {
+                // SAFETY: integers only. It outlives its parent, but not the channel.
+                unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, 0) };
+                is_ready.write_all(b"r").unwrap();
                 channel.hear();
                 i32::from(call(CALL, [2, 0, 0]) != 22)
             });
-            // Ends, while its child goes on.
-            child_keeps(&mut child);
+            ready.read_exact(&mut [0]).unwrap();
+            std::mem::forget(child);
         });
         assert_eq!(target.process.wait(), 0);
         let early = listener.receive_timeout(MOMENT);
@@ -200,12 +204,6 @@ fn receiving_goes_on_while_one_of_two_targets_lives() {
         notification.reply_value(22).unwrap();
         assert_eq!(status(listener.receive()), Status::Closed);
     });
-
-    /// Lets the child outlive its parent.
-    fn child_keeps(child: &mut Process) {
-        let child = std::mem::replace(child, Process::fork(|| 0));
-        std::mem::forget(child);
-    }
 }
 
 #[test]
@@ -410,7 +408,7 @@ fn a_listener_of_another_process_is_duplicated() {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let mut holder = Process::fork(|| {
             drop(ours);
-            let _ = io::Read::read(&mut &theirs, &mut [0]);
+            let _ = (&theirs).read(&mut [0]);
             0
         });
         drop(listener);
@@ -475,7 +473,7 @@ fn sending_to_a_closed_socket_says_so() {
 fn a_message_without_a_listener_is_refused() {
     watched(|| {
         let (mut one, two) = UnixStream::pair().unwrap();
-        io::Write::write_all(&mut one, b"x").unwrap();
+        one.write_all(b"x").unwrap();
         let received = Listener::recv(two.as_fd());
         assert_eq!(status(received), Status::InvalidArgument);
     });
