@@ -499,6 +499,7 @@ impl Supervisor {
         let mut handled = 0;
         let mut worker = Worker::new(&self.core, &self.core.slots[0]);
         while self.core.end().is_none() && handled < DISPATCH_AT_MOST {
+            worker.keep_up();
             if !worker.receive_from_many(false) {
                 break;
             }

@@ -146,6 +146,12 @@ impl<'a> Worker<'a> {
         (core.listeners.len() == 0 && !core.options.keep_running).then_some(End::Finished)
     }
 
+    /// Takes note of what has changed, for whoever asks for the end and the listeners himself:
+    /// receiving is given up when there is news.
+    pub(super) fn keep_up(&mut self) {
+        self.news = self.core.news.load(SeqCst);
+    }
+
     /// A listener has nothing more to give.
     fn remove(&self, key: u64) {
         self.core.listeners.remove(key);

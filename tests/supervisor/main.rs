@@ -3,4 +3,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod event_loop;
 mod handlers;
+mod listeners;
+mod stats;
+mod stop;
+mod workers;

@@ -30,7 +30,8 @@ pub(crate) fn watched<T>(test: impl FnOnce() -> T) -> T {
     let name = thread::current().name().unwrap_or("a test").to_owned();
     thread::spawn(move || {
         if wait.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout) {
-            eprintln!("{name} hangs");
+            // Not with a macro, whose output the test runner captures.
+            let _ = writeln!(io::stderr(), "{name} hangs");
             abort();
         }
     });
@@ -273,6 +274,32 @@ impl Target {
     /// until the test does not talk to it any more.
     pub(crate) fn serves() -> (Target, Listener) {
         Target::start(serve)
+    }
+
+    /// A target that makes [`CALL`] as often as it hears, checks that each returns its argument,
+    /// and tells when it is done.
+    pub(crate) fn repeats() -> (Target, Listener) {
+        Target::start(|channel| {
+            let mut bytes = [0; 8];
+            while (&channel.0).read_exact(&mut bytes).is_ok() {
+                let times = u64::from_ne_bytes(bytes);
+                for arg in 0..times {
+                    assert_eq!(call(CALL, [arg, 0, 0]), arg as i64);
+                }
+                channel.tell(times as i64);
+            }
+        })
+    }
+
+    /// Has a target of [`Target::repeats`] make that many calls, and waits until they are done.
+    pub(crate) fn repeat(&self, times: i64) {
+        self.channel.tell(times);
+        assert_eq!(self.channel.hear(), times);
+    }
+
+    /// Waits for a target with one thread to be waiting in [`CALL`].
+    pub(crate) fn until_waiting(&self) {
+        until_in_call(self.process.pid, self.process.pid, CALL);
     }
 
     /// Has a target of [`Target::serves`] make a call.
