@@ -86,6 +86,9 @@ impl<'a> Worker<'a> {
     fn lead(&mut self, mut claim: Claim) -> Option<End> {
         let core = self.core;
         let alone = core.options.max_workers == 1;
+        // Those who led meanwhile may have received what was reported before, and a RECV for that
+        // would wait while the other listeners have something.
+        self.events.clear();
         loop {
             if let Some(end) = self.receive() {
                 core.pool.vacate();

@@ -65,6 +65,9 @@ fn handlers_that_turn_out_to_be_slow_overlap() {
     watched(|| assert_eq!(most_at_once(3, 6, HandlerFlags::empty()), 3));
 }
 
+/// The argument of the call that is held.
+const HELD: u64 = 1 << 40;
+
 /// Holds one target in its handler while another one makes calls.
 fn others_go_on(flags: HandlerFlags, max_workers: usize, listeners: usize) {
     let (enter, entered) = channel();
@@ -73,7 +76,7 @@ fn others_go_on(flags: HandlerFlags, max_workers: usize, listeners: usize) {
     let supervisor = Supervisor::new(workers(max_workers)).unwrap();
     supervisor
         .on("getppid", flags, move |n| {
-            if n.request().args[0] == 1 {
+            if n.request().args[0] == HELD {
                 enter.send(()).unwrap();
                 go.lock().unwrap().recv().unwrap();
             }
@@ -90,7 +93,7 @@ fn others_go_on(flags: HandlerFlags, max_workers: usize, listeners: usize) {
             c.tell(0);
             0
         });
-        let held = call(CALL, [1, 0, 0]);
+        let held = call(CALL, [HELD, 0, 0]);
         assert_eq!(child.wait(), 0);
         c.tell(held);
     });
@@ -108,7 +111,7 @@ fn others_go_on(flags: HandlerFlags, max_workers: usize, listeners: usize) {
     assert_eq!(target.result(), 0);
     others.iter().for_each(|t| t.repeat(100));
     let_go.send(()).unwrap();
-    assert_eq!(target.result(), 1);
+    assert_eq!(target.result(), HELD as i64);
 }
 
 #[test]
@@ -129,7 +132,7 @@ fn a_handler_that_is_stuck_after_thousands_of_fast_calls_does_not_hold_up_the_ot
         let (let_go, go) = channel::<()>();
         let go = Mutex::new(go);
         let supervisor = supervisor(workers(2), move |n| {
-            if n.request().args[0] == u64::MAX >> 1 {
+            if n.request().args[0] == HELD {
                 go.lock().unwrap().recv().unwrap();
             }
             echo(n)
@@ -142,12 +145,12 @@ fn a_handler_that_is_stuck_after_thousands_of_fast_calls_does_not_hold_up_the_ot
         fast.repeat(5000);
         // Long enough for the watcher to have gone to sleep.
         thread::sleep(MOMENT);
-        stuck.make_call(i64::MAX);
+        stuck.make_call(HELD as i64);
         stuck.until_waiting();
         fast.repeat(5000);
         assert!(!stuck.channel.said_something());
         let_go.send(()).unwrap();
-        assert_eq!(stuck.result(), i64::MAX);
+        assert_eq!(stuck.result(), HELD as i64);
     });
 }
 
