@@ -509,8 +509,12 @@ impl Supervisor {
         }
         drop(worker);
         self.core.close_run(self.core.end())?;
-        if self.core.listeners.len() == 0 && !self.core.options.keep_running && handled == 0 {
-            return Err(Error::plain(Status::Closed));
+        if self.core.listeners.len() == 0 && !self.core.options.keep_running {
+            if handled == 0 {
+                return Err(Error::plain(Status::Closed));
+            }
+            // The next call says so, and nothing else would ask for it.
+            self.core.listeners.wake();
         }
         Ok(handled)
     }
