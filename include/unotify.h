@@ -358,7 +358,7 @@ typedef struct {
  * Belongs to one thread at a time and may be handed to another. Keeps the listener's descriptor
  * open.
  */
-typedef Notification unotify_notification;
+typedef struct unotify_notification unotify_notification;
 
 /**
  * How to open what a target names.

@@ -63,6 +63,11 @@ fn for_c(header: &str) -> String {
     let header = paragraphs
         .join("\n\n")
         .replace("* # Safety\n", "* Requires:\n")
+        // Transparent over a type of the core, which is none of C's business.
+        .replace(
+            "typedef Notification unotify_notification;",
+            "typedef struct unotify_notification unotify_notification;",
+        )
         + "\n";
     Status::ALL.into_iter().fold(header, |header, status| {
         let value = status as i32;

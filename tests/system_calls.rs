@@ -25,6 +25,10 @@ fn traced(test: impl FnOnce()) -> Option<Vec<Vec<String>>> {
         watched(test);
         return None;
     }
+    if Command::new("strace").arg("-V").output().is_err() {
+        eprintln!("skipped: there is no strace(1)");
+        return None;
+    }
     let name = thread::current().name().unwrap().to_owned();
     let log: PathBuf =
         env::temp_dir().join(format!("unotify-strace-{}-{name}", std::process::id()));
