@@ -5,6 +5,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 /* Handlers are told by the call's first argument. */
 static int32_t echo(unotify_notification *n, void *data)
@@ -230,7 +231,8 @@ static void deferred_ones_are_answered_by_other_threads(void)
         CHECK_INT(pthread_join(threads[i], NULL), 0);
     target_end(&t);
     OK(unotify_supervisor_join(s));
-    CHECK_INT(stats_of(s).deferred, CALLS);
+    /* What was freed before its handler returned is not counted as deferred. */
+    CHECK_INT(stats_of(s).deferred + stats_of(s).values, CALLS);
     CHECK_INT(stats_of(s).deferred_outstanding, 0);
     unotify_supervisor_free(s);
     close(to.pipe[0]);
@@ -322,12 +324,13 @@ static void stop_it(int signal)
     errno = before;
 }
 
+static atomic_int enough;
+
 static void *send_signals(void *runner)
 {
-    for (int i = 0; i < 50; i++) {
-        usleep((unsigned)(i % 10) * 200);
+    for (unsigned i = 0; !atomic_load(&enough); i++) {
+        usleep(i % 20 * 200);
         pthread_kill(*(pthread_t *)runner, SIGUSR1);
-        usleep(2000);
     }
     return NULL;
 }
@@ -337,23 +340,20 @@ static void a_signal_handler_stops_a_run(void)
     struct sigaction action = { 0 };
     pthread_t runner = pthread_self(), sender;
     target t;
-    unotify_status status = UNOTIFY_ERR_STOPPED;
-    int runs = 0;
 
     stopped_by_signal = supervisor_with(4, 0, echo, NULL);
     t = supervised_target(stopped_by_signal);
     action.sa_handler = stop_it;
     CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
     CHECK_INT(pthread_create(&sender, NULL, send_signals, &runner), 0);
-    /* Signals that come while it does not run stop the next one, and may then be one. */
-    for (; runs < 10; runs++) {
-        status = unotify_supervisor_run(stopped_by_signal);
-        CHECK_INT(status, UNOTIFY_ERR_STOPPED);
-    }
+    /* A signal that comes while it does not run stops the next one. */
+    for (int i = 0; i < 50; i++)
+        CHECK_INT(unotify_supervisor_run(stopped_by_signal), UNOTIFY_ERR_STOPPED);
+    atomic_store(&enough, 1);
     CHECK_INT(pthread_join(sender, NULL), 0);
     signal(SIGUSR1, SIG_DFL);
     OK(unotify_supervisor_start(stopped_by_signal));
-    unotify_supervisor_stop(stopped_by_signal);
+    OK(unotify_supervisor_stop(stopped_by_signal));
     CHECK_STATUS(unotify_supervisor_join(stopped_by_signal), UNOTIFY_ERR_STOPPED);
     target_end(&t);
     unotify_supervisor_free(stopped_by_signal);
