@@ -282,6 +282,44 @@ fn each_notification_goes_to_one_of_several_receivers() {
     });
 }
 
+/// How often the threads of this process have given up the processor to wait.
+fn waits() -> u64 {
+    let of_thread = |task: io::Result<std::fs::DirEntry>| -> Option<u64> {
+        let status = std::fs::read_to_string(task.ok()?.path().join("status")).ok()?;
+        let line = status
+            .lines()
+            .find(|l| l.starts_with("voluntary_ctxt_switches"))?;
+        line.split_whitespace().last()?.parse().ok()
+    };
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    tasks.filter_map(of_thread).sum()
+}
+
+#[test]
+fn receivers_do_not_wake_each_other_for_nothing() {
+    alone(|| {
+        const RECEIVERS: u64 = 16;
+        const CALLS: u64 = 500;
+        let (target, listener) = Target::repeats();
+        thread::scope(|scope| {
+            for _ in 0..RECEIVERS {
+                scope.spawn(|| {
+                    while let Ok(mut notification) = listener.receive() {
+                        echo(&mut notification);
+                    }
+                });
+            }
+            target.repeat(10);
+            let before = waits();
+            target.repeat(CALLS as i64);
+            let each = (waits() - before) as f64 / CALLS as f64;
+            target.end();
+            // The one that receives, and the one that receives next; not all of them.
+            assert!(each < 6.0, "{each} waits a notification");
+        });
+    });
+}
+
 #[test]
 fn a_time_limit_passes_while_another_thread_waits_without_limit() {
     watched(|| {
