@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 
 static int channel;
+static sigset_t sigusr1;
 
 static int load_filter(void)
 {
@@ -52,15 +53,38 @@ static void send_descriptor(int fd)
     CHECK(sendmsg(channel, &message, 0) == 1);
 }
 
-static void *make_call(void *passed)
+static void call_and_tell(const uint64_t *args)
 {
-    uint64_t *args = passed;
     long value = syscall(TARGET_CALL, args[0], args[1]);
     int64_t result = value == -1 ? -errno : value;
 
-    free(args);
     (void)!send(channel, &result, sizeof result, MSG_NOSIGNAL);
+}
+
+static void *make_call(void *passed)
+{
+    uint64_t *args = passed;
+
+    CHECK(pthread_sigmask(SIG_UNBLOCK, &sigusr1, NULL) == 0);
+    if (args[1] & TARGET_FORKS) {
+        pid_t child = fork();
+
+        CHECK(child >= 0);
+        if (child == 0) {
+            call_and_tell(args);
+            _exit(0);
+        }
+        CHECK(waitpid(child, NULL, 0) == child);
+    } else {
+        call_and_tell(args);
+    }
+    free(args);
     return NULL;
+}
+
+/* SIGUSR1 interrupts the calls, which are made again then. */
+static void do_nothing(int signal)
+{
 }
 
 int main(int argc, char **argv)
@@ -70,6 +94,10 @@ int main(int argc, char **argv)
 
     CHECK(argc == 2);
     channel = atoi(argv[1]);
+    signal(SIGUSR1, do_nothing);
+    sigemptyset(&sigusr1);
+    sigaddset(&sigusr1, SIGUSR1);
+    CHECK(pthread_sigmask(SIG_BLOCK, &sigusr1, NULL) == 0);
     listener = load_filter();
     CHECK(listener >= 0);
     send_descriptor(listener);

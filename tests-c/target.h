@@ -18,6 +18,9 @@
 /* The call that notifies. Its arguments mean nothing to the kernel, so they may be anything. */
 #define TARGET_CALL __NR_getppid
 
+/* In the second argument: the call is made by a child. */
+#define TARGET_FORKS (UINT64_C(1) << 63)
+
 typedef struct {
     pid_t pid;
     int socket;

@@ -499,6 +499,7 @@ impl Supervisor {
         let mut handled = 0;
         let mut worker = Worker::new(&self.core, &self.core.slots[0]);
         while self.core.end().is_none() && handled < DISPATCH_AT_MOST {
+            worker.keep_up();
             if !worker.receive_from_many(false) {
                 break;
             }
@@ -508,8 +509,12 @@ impl Supervisor {
         }
         drop(worker);
         self.core.close_run(self.core.end())?;
-        if self.core.listeners.len() == 0 && !self.core.options.keep_running && handled == 0 {
-            return Err(Error::plain(Status::Closed));
+        if self.core.listeners.len() == 0 && !self.core.options.keep_running {
+            if handled == 0 {
+                return Err(Error::plain(Status::Closed));
+            }
+            // The next call says so, and nothing else would ask for it.
+            self.core.listeners.wake();
         }
         Ok(handled)
     }

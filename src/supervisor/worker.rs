@@ -86,6 +86,9 @@ impl<'a> Worker<'a> {
     fn lead(&mut self, mut claim: Claim) -> Option<End> {
         let core = self.core;
         let alone = core.options.max_workers == 1;
+        // Those who led meanwhile may have received what was reported before, and a RECV for that
+        // would wait while the other listeners have something.
+        self.events.clear();
         loop {
             if let Some(end) = self.receive() {
                 core.pool.vacate();
@@ -144,6 +147,12 @@ impl<'a> Worker<'a> {
             return Some(end);
         }
         (core.listeners.len() == 0 && !core.options.keep_running).then_some(End::Finished)
+    }
+
+    /// Takes note of what has changed, for whoever asks for the end and the listeners himself:
+    /// receiving is given up when there is news.
+    pub(super) fn keep_up(&mut self) {
+        self.news = self.core.news.load(SeqCst);
     }
 
     /// A listener has nothing more to give.

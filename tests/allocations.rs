@@ -1,0 +1,116 @@
+//! In the steady state nothing is allocated.
+
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::thread;
+use support::*;
+use unotify::*;
+
+/// The system's allocator, with a count of what it is asked for.
+struct Counting;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+// SAFETY: everything is passed on as it is.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, SeqCst);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, SeqCst);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, SeqCst);
+        // SAFETY: the caller's promise.
+        unsafe { System.realloc(at, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const CALLS: i64 = 1000;
+
+/// How often this process allocates while each target makes [`CALLS`] calls, after as many to
+/// warm up. The targets are processes of their own, and waiting for them allocates nothing.
+fn allocations(targets: &[Target]) -> u64 {
+    let round = || {
+        targets.iter().for_each(|t| t.channel.tell(CALLS));
+        targets.iter().for_each(|t| assert_eq!(t.result(), CALLS));
+    };
+    round();
+    let before = ALLOCATIONS.load(SeqCst);
+    round();
+    ALLOCATIONS.load(SeqCst) - before
+}
+
+#[test]
+fn receiving_into_a_notification_and_answering_allocates_nothing() {
+    alone(|| {
+        let (target, listener) = Target::repeats();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut notification = listener.receive().unwrap();
+                loop {
+                    echo(&mut notification);
+                    if let Err(error) = listener.receive_into(&mut notification, None) {
+                        assert_eq!(error.status(), Status::Closed);
+                        return;
+                    }
+                }
+            });
+            assert_eq!(allocations(std::slice::from_ref(&target)), 0);
+            target.end();
+        });
+    });
+}
+
+fn a_supervisor_allocates_nothing(max_workers: usize, targets: usize) {
+    alone(|| {
+        let options = SupervisorOptions {
+            max_workers,
+            ..SupervisorOptions::default()
+        };
+        let supervisor = supervisor(options, echo);
+        let targets: Vec<_> = (0..targets)
+            .map(|_| {
+                let (target, listener) = Target::repeats();
+                supervisor.add_listener(listener, 0).unwrap();
+                target
+            })
+            .collect();
+        supervisor.start().unwrap();
+        // A worker that is added while the machine is busy allocates when it begins; it is a
+        // matter of the first calls, and of the machine.
+        let least = (0..3).map(|_| allocations(&targets)).min();
+        assert_eq!(least, Some(0));
+    });
+}
+
+#[test]
+fn a_supervisor_of_one_worker_allocates_nothing() {
+    a_supervisor_allocates_nothing(1, 1);
+}
+
+#[test]
+fn a_supervisor_of_many_listeners_allocates_nothing() {
+    a_supervisor_allocates_nothing(1, 3);
+}
+
+#[test]
+fn a_supervisor_of_many_workers_allocates_nothing() {
+    a_supervisor_allocates_nothing(4, 3);
+}

@@ -1,0 +1,284 @@
+//! What works, and what is said, where the kernel is older.
+//!
+//! This kernel is made to act old: the test runs under a filter that refuses what is newer with
+//! the error number an old kernel gives. A filter sees the arguments of a call and not the memory
+//! they point to, so what is asked for inside a structure (a continued call, the flags of a
+//! descriptor to install) cannot be refused this way.
+
+mod support;
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::sync::Mutex;
+use std::thread;
+use std::time::Duration;
+use support::*;
+use unotify::*;
+
+/// Refuses a system call with `errno` where an argument has these bits.
+fn refuse(name: &str, arg: u32, mask: u64, value: u64, errno: i32) -> ScmpFilterContext {
+    let mut filter = ScmpFilterContext::new(ScmpAction::Allow).unwrap();
+    filter
+        .add_rule_conditional(
+            ScmpAction::Errno(errno),
+            ScmpSyscall::from_name(name).unwrap(),
+            &[ScmpArgCompare::new(
+                arg,
+                ScmpCompareOp::MaskedEqual(mask),
+                value,
+            )],
+        )
+        .unwrap();
+    filter
+}
+
+/// Runs a test alone under a filter, which the kernel holds to from before its program starts.
+fn under(filter: ScmpFilterContext, test: impl FnOnce()) {
+    let filter = Mutex::new(filter);
+    let load = move || {
+        filter
+            .lock()
+            .unwrap()
+            .load()
+            .map_err(|error| io::Error::other(error.to_string()))
+    };
+    alone_after(load, test);
+}
+
+/// A kernel that does not know a flag of `SECCOMP_SET_MODE_FILTER`.
+fn without_filter_flag(flag: libc::c_ulong, test: impl FnOnce()) {
+    under(refuse("seccomp", 1, flag, flag, libc::EINVAL), test);
+}
+
+/// A kernel whose listeners do not know an ioctl.
+fn without_ioctl(request: libc::Ioctl, errno: i32, test: impl FnOnce()) {
+    under(refuse("ioctl", 1, 0xffff_ffff, request, errno), test);
+}
+
+fn supervises() {
+    let (target, listener) = Target::serves();
+    target.make_call(1);
+    listener.receive().unwrap().reply_value(2).unwrap();
+    assert_eq!(target.result(), 2);
+    target.end();
+    assert_eq!(status(listener.receive()), Status::Closed);
+}
+
+const SET_FLAGS: libc::Ioctl = 0x4008_2104;
+
+#[test]
+fn without_wait_killable_a_filter_is_loaded() {
+    without_filter_flag(libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, || {
+        assert!(!features().contains(Features::WAIT_KILLABLE));
+        assert!(features().contains(Features::NOTIFY));
+        supervises();
+    });
+}
+
+#[test]
+fn without_wait_killable_a_program_is_spawned() {
+    without_filter_flag(libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, || {
+        let child = Spawn::new(&notifying(&["getppid"]), "true")
+            .spawn()
+            .unwrap();
+        assert!(child.wait().unwrap().success());
+    });
+}
+
+#[test]
+fn without_wait_killable_a_signal_interrupts_the_call() {
+    extern "C" fn nothing(_: libc::c_int) {}
+    without_filter_flag(libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, || {
+        let (target, listener) = Target::start(|channel| {
+            // SAFETY: the handler does nothing, and is installed without SA_RESTART.
+            unsafe {
+                let mut action: libc::sigaction = std::mem::zeroed();
+                action.sa_sigaction = nothing as *const () as usize;
+                libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut());
+            }
+            channel.tell(call(CALL, [0; 3]));
+        });
+        let mut notification = listener.receive().unwrap();
+        target.process.signal(libc::SIGUSR1);
+        assert_eq!(target.result(), -i64::from(libc::EINTR));
+        assert_eq!(status(notification.reply_value(1)), Status::Gone);
+    });
+}
+
+#[test]
+fn without_synchronous_wake_up_targets_are_supervised() {
+    without_ioctl(SET_FLAGS, libc::EINVAL, supervises);
+}
+
+#[test]
+fn without_synchronous_wake_up_asking_for_it_says_so() {
+    without_ioctl(SET_FLAGS, libc::EINVAL, || {
+        let (_target, listener) = Target::serves();
+        for on in [true, false] {
+            let error = listener.set_sync_wake_up(on).unwrap_err();
+            assert_eq!(error.status(), Status::Unsupported);
+            assert_eq!(error.errno(), libc::ENOSYS);
+            assert!(error.to_string().contains("6.6"), "{error}");
+        }
+    });
+}
+
+#[test]
+fn without_synchronous_wake_up_a_supervisor_runs() {
+    without_ioctl(SET_FLAGS, libc::EINVAL, runs_a_supervisor);
+}
+
+fn runs_a_supervisor() {
+    let supervisor = supervisor(SupervisorOptions::default(), echo);
+    let (target, listener) = Target::serves();
+    supervisor.add_listener(listener, 0).unwrap();
+    thread::scope(|scope| {
+        let run = scope.spawn(|| supervisor.run());
+        for i in 0..10 {
+            target.make_call(i);
+            assert_eq!(target.result(), i);
+        }
+        target.end();
+        run.join().unwrap().unwrap();
+    });
+}
+
+#[test]
+fn without_tsync_with_a_listener_loading_says_so() {
+    without_filter_flag(libc::SECCOMP_FILTER_FLAG_TSYNC_ESRCH, || {
+        assert!(!features().contains(Features::TSYNC_WITH_LISTENER));
+        let loaded = notifying(&["getppid"]).load_listener(LoadFlags::TSYNC);
+        let error = loaded.unwrap_err();
+        assert_eq!(error.status(), Status::Unsupported, "{error}");
+        assert!(error.to_string().contains("5.7"), "{error}");
+        supervises();
+    });
+}
+
+#[test]
+fn without_listeners_loading_says_so() {
+    without_filter_flag(libc::SECCOMP_FILTER_FLAG_NEW_LISTENER, || {
+        assert_eq!(features(), Features::empty());
+        let loaded = notifying(&["getppid"]).load_listener(LoadFlags::empty());
+        let error = loaded.unwrap_err();
+        assert_eq!(error.status(), Status::Unsupported, "{error}");
+        assert!(error.to_string().contains("5.0"), "{error}");
+    });
+}
+
+#[test]
+fn without_listeners_spawning_says_so() {
+    without_filter_flag(libc::SECCOMP_FILTER_FLAG_NEW_LISTENER, || {
+        let filter = notifying(&["getppid"]);
+        let error = Spawn::new(&filter, "true").spawn().unwrap_err();
+        assert_eq!(error.status(), Status::Unsupported, "{error}");
+    });
+}
+
+/// Runs a test of a target alone, from where on the kernel does not tell the sizes of its
+/// structures. The target comes first: without them libseccomp makes no filter that notifies.
+fn without_structure_sizes(errno: i32, test: impl FnOnce(Target, Listener)) {
+    alone(|| {
+        let (target, listener) = Target::serves();
+        let operation = u64::from(libc::SECCOMP_GET_NOTIF_SIZES);
+        refuse("seccomp", 0, u64::MAX, operation, errno)
+            .load()
+            .unwrap();
+        test(target, listener);
+    });
+}
+
+fn receiving_says_that_there_are_no_notifications(_target: Target, listener: Listener) {
+    let error = listener.receive().unwrap_err();
+    assert_eq!(error.status(), Status::Unsupported, "{error}");
+    assert!(error.to_string().contains("5.0"), "{error}");
+}
+
+#[test]
+fn without_structure_sizes_receiving_says_so() {
+    let test = receiving_says_that_there_are_no_notifications;
+    without_structure_sizes(libc::EINVAL, test);
+}
+
+#[test]
+fn without_structure_sizes_in_a_sandbox_receiving_says_so() {
+    let test = receiving_says_that_there_are_no_notifications;
+    without_structure_sizes(libc::ENOSYS, test);
+}
+
+#[test]
+fn without_structure_sizes_a_supervisor_ends_with_an_error() {
+    without_structure_sizes(libc::EINVAL, |target, listener| {
+        let supervisor = supervisor(SupervisorOptions::default(), echo);
+        target.make_call(1);
+        supervisor.add_listener(listener, 0).unwrap();
+        assert_eq!(status(supervisor.run()), Status::Unsupported);
+        drop(supervisor);
+        assert_eq!(target.result(), -i64::from(libc::ENOSYS));
+    });
+}
+
+#[test]
+fn without_pidfd_getfd_taking_a_listener_from_a_process_says_so() {
+    let name = "pidfd_getfd";
+    let filter = refuse(name, 0, 0, 0, libc::ENOSYS);
+    under(filter, || {
+        let (target, listener) = Target::serves();
+        let taken = Listener::from_pid(target.process.pid, listener.as_raw_fd());
+        let error = taken.unwrap_err();
+        assert_eq!(error.status(), Status::Unsupported, "{error}");
+        assert_eq!(error.errno(), libc::ENOSYS);
+    });
+}
+
+#[test]
+fn without_pidfd_open_taking_a_listener_from_a_process_says_so() {
+    under(refuse("pidfd_open", 0, 0, 0, libc::ENOSYS), || {
+        let taken = Listener::from_pid(std::process::id() as i32, 0);
+        assert_eq!(status(taken), Status::Unsupported);
+    });
+}
+
+#[test]
+fn a_supervisor_on_a_kernel_that_looks_old_ends_with_the_last_target() {
+    alone_after(look_old, runs_a_supervisor);
+}
+
+/// Stops a run over and over. A wake-up that is lost makes it hang.
+fn stops_supervisors() {
+    for max_workers in [1, 4] {
+        let options = SupervisorOptions {
+            max_workers,
+            ..SupervisorOptions::default()
+        };
+        let supervisor = supervisor(options, echo);
+        let (target, listener) = Target::serves();
+        supervisor.add_listener(listener, 0).unwrap();
+        for i in 0..200 {
+            supervisor.start().unwrap();
+            thread::sleep(Duration::from_micros(i % 20 * 50));
+            supervisor.stop();
+            assert_eq!(status(supervisor.join()), Status::Stopped);
+        }
+        supervisor.start().unwrap();
+        target.make_call(3);
+        assert_eq!(target.result(), 3);
+    }
+}
+
+#[test]
+fn a_supervisor_on_a_kernel_that_looks_old_is_stopped() {
+    alone_after(look_old, stops_supervisors);
+}
+
+#[test]
+fn a_supervisor_without_signals_of_its_own_is_stopped() {
+    extern "C" fn nothing(_: libc::c_int) {}
+    alone(|| {
+        for signal in libc::SIGRTMIN()..=libc::SIGRTMAX() {
+            // SAFETY: the handler does nothing.
+            unsafe { libc::signal(signal, nothing as *const () as libc::sighandler_t) };
+        }
+        stops_supervisors();
+    });
+}

@@ -1,0 +1,162 @@
+//! A supervisor driven by somebody else's event loop.
+
+use crate::support::*;
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::{Duration, Instant};
+use unotify::*;
+
+/// Whether the supervisor's descriptor becomes readable within so many milliseconds.
+fn readable(supervisor: &Supervisor, limit: i32) -> bool {
+    let mut poll = libc::pollfd {
+        fd: supervisor.as_fd().as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: one entry, which is ours.
+    unsafe { libc::poll(&mut poll, 1, limit) == 1 }
+}
+
+/// Dispatches whenever there is something until the last listener closes; how much was handled.
+fn drive(supervisor: &Supervisor) -> usize {
+    let mut handled = 0;
+    loop {
+        assert!(readable(supervisor, 10_000));
+        match supervisor.dispatch() {
+            Ok(n) => handled += n,
+            Err(error) => {
+                assert_eq!(error.status(), Status::Closed, "{error}");
+                return handled;
+            }
+        }
+    }
+}
+
+#[test]
+fn the_descriptor_is_readable_when_there_is_something_to_do() {
+    watched(|| {
+        let supervisor = supervisor(SupervisorOptions::default(), echo);
+        let (target, listener) = Target::serves();
+        supervisor.add_listener(listener, 0).unwrap();
+        for i in 0..10 {
+            assert!(!readable(&supervisor, 0));
+            target.make_call(i);
+            assert!(readable(&supervisor, 10_000));
+            assert_eq!(supervisor.dispatch().unwrap(), 1);
+            assert_eq!(target.result(), i);
+        }
+    });
+}
+
+#[test]
+fn dispatching_with_nothing_to_do_does_not_wait() {
+    watched(|| {
+        let supervisor = supervisor(SupervisorOptions::default(), echo);
+        let (_target, listener) = Target::serves();
+        supervisor.add_listener(listener, 0).unwrap();
+        let begun = Instant::now();
+        for _ in 0..10 {
+            assert_eq!(supervisor.dispatch().unwrap(), 0);
+        }
+        assert!(begun.elapsed() < Duration::from_secs(1));
+    });
+}
+
+#[test]
+fn an_event_loop_serves_several_targets_to_their_end() {
+    watched(|| {
+        let supervisor = supervisor(SupervisorOptions::default(), echo);
+        let targets: Vec<_> = (0..4)
+            .map(|_| {
+                let (target, listener) = Target::start(|_| {
+                    for i in 0..100 {
+                        assert_eq!(call(CALL, [i, 0, 0]), i as i64);
+                    }
+                });
+                supervisor.add_listener(listener, 0).unwrap();
+                target
+            })
+            .collect();
+        assert_eq!(drive(&supervisor), 400);
+        targets.into_iter().for_each(Target::end);
+    });
+}
+
+#[test]
+fn targets_that_die_do_not_make_dispatching_wait() {
+    watched(|| {
+        let options = SupervisorOptions {
+            keep_running: true,
+            ..SupervisorOptions::default()
+        };
+        let supervisor = supervisor(options, echo);
+        let (lives, listener) = Target::serves();
+        supervisor.add_listener(listener, 0).unwrap();
+        let mut slowest = Duration::ZERO;
+        for i in 0..200 {
+            let (mut dies, listener) = Target::calls_once(0);
+            dies.until_waiting();
+            supervisor.add_listener(listener, 0).unwrap();
+            dies.process.signal(libc::SIGKILL);
+            if i % 2 == 0 {
+                dies.process.wait();
+            }
+            let begun = Instant::now();
+            supervisor.dispatch().unwrap();
+            slowest = slowest.max(begun.elapsed());
+        }
+        assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+        lives.make_call(1);
+        while !lives.channel.said_something() {
+            supervisor.dispatch().unwrap();
+        }
+        assert_eq!(lives.result(), 1);
+    });
+}
+
+#[test]
+fn stopping_is_told_once() {
+    watched(|| {
+        let supervisor = supervisor(SupervisorOptions::default(), echo);
+        let (target, listener) = Target::serves();
+        supervisor.add_listener(listener, 0).unwrap();
+        supervisor.stop();
+        assert!(readable(&supervisor, 0));
+        assert_eq!(status(supervisor.dispatch()), Status::Stopped);
+        assert!(!readable(&supervisor, 0));
+        target.make_call(5);
+        assert!(readable(&supervisor, 10_000));
+        assert_eq!(supervisor.dispatch().unwrap(), 1);
+        assert_eq!(target.result(), 5);
+    });
+}
+
+#[test]
+fn a_stop_from_another_thread_wakes_the_event_loop() {
+    watched(|| {
+        let supervisor = supervisor(SupervisorOptions::default(), echo);
+        let (_target, listener) = Target::serves();
+        supervisor.add_listener(listener, 0).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(MOMENT);
+                supervisor.stop();
+            });
+            assert!(readable(&supervisor, 10_000));
+            assert_eq!(status(supervisor.dispatch()), Status::Stopped);
+        });
+    });
+}
+
+#[test]
+fn a_flood_does_not_keep_dispatching_from_returning() {
+    watched(|| {
+        let supervisor = supervisor(SupervisorOptions::default(), echo);
+        let (target, listener) = Target::repeats();
+        supervisor.add_listener(listener, 0).unwrap();
+        target.channel.tell(1 << 40);
+        assert!(readable(&supervisor, 10_000));
+        for _ in 0..10 {
+            assert!(supervisor.dispatch().unwrap() <= 64);
+        }
+    });
+}

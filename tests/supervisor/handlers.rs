@@ -1,0 +1,356 @@
+//! Which handler is called, and what becomes of the target whatever it does.
+
+use crate::support::*;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use unotify::*;
+
+const ENOSYS: i64 = -(libc::ENOSYS as i64);
+
+/// A target that makes these calls and tells what each returned.
+fn calling(filter: &[&str], calls: &'static [libc::c_long]) -> (Target, Listener) {
+    Target::under(&notifying(filter), LoadFlags::empty(), move |channel| {
+        for &nr in calls {
+            channel.tell(call(nr, [7, 0, 0]));
+        }
+    })
+}
+
+/// A handler that returns this value.
+fn value(value: i64) -> impl Fn(&mut Notification) -> Verdict + Send + Sync + 'static {
+    move |notification| {
+        let _ = notification.reply_value(value);
+        Verdict::Handled
+    }
+}
+
+/// Runs until the target has ended.
+fn run_to_the_end(supervisor: &Supervisor, listener: Listener) {
+    supervisor.add_listener(listener, 0).unwrap();
+    supervisor.run().unwrap();
+}
+
+/// What one call returns under this handler, and a second one which the supervisor still answers.
+fn under_handler<F>(handler: F) -> (i64, i64)
+where
+    F: Fn(&mut Notification) -> Verdict + Send + Sync + 'static,
+{
+    let supervisor = supervisor(SupervisorOptions::default(), handler);
+    supervisor
+        .on("getuid", HandlerFlags::empty(), value(99))
+        .unwrap();
+    let (target, listener) = calling(&["getppid", "getuid"], &[CALL, libc::SYS_getuid]);
+    run_to_the_end(&supervisor, listener);
+    (target.result(), target.result())
+}
+
+#[test]
+fn each_call_goes_to_its_handler() {
+    watched(|| {
+        let supervisor = supervisor(SupervisorOptions::default(), value(1));
+        supervisor
+            .on("getuid", HandlerFlags::empty(), value(2))
+            .unwrap();
+        let calls = &[libc::SYS_getuid, CALL, libc::SYS_getuid];
+        let (target, listener) = calling(&["getppid", "getuid"], calls);
+        run_to_the_end(&supervisor, listener);
+        assert_eq!(
+            [target.result(), target.result(), target.result()],
+            [2, 1, 2]
+        );
+    });
+}
+
+#[test]
+fn the_last_handler_set_counts() {
+    watched(|| {
+        let supervisor = supervisor(SupervisorOptions::default(), value(1));
+        supervisor
+            .on("getppid", HandlerFlags::empty(), value(2))
+            .unwrap();
+        let (target, listener) = Target::calls_once(0);
+        run_to_the_end(&supervisor, listener);
+        assert_eq!(target.result(), 2);
+    });
+}
+
+#[test]
+fn the_default_handler_gets_calls_without_a_handler() {
+    watched(|| {
+        let supervisor = supervisor(SupervisorOptions::default(), value(1));
+        supervisor
+            .on_default(HandlerFlags::empty(), value(3))
+            .unwrap();
+        let (target, listener) = calling(&["getppid", "getgid"], &[libc::SYS_getgid, CALL]);
+        run_to_the_end(&supervisor, listener);
+        assert_eq!((target.result(), target.result()), (3, 1));
+    });
+}
+
+#[test]
+fn the_default_handler_gets_what_a_handler_does_not_want() {
+    watched(|| {
+        let supervisor = supervisor(SupervisorOptions::default(), |_| Verdict::NotHandled);
+        supervisor
+            .on_default(HandlerFlags::empty(), value(3))
+            .unwrap();
+        let (target, listener) = Target::calls_once(0);
+        run_to_the_end(&supervisor, listener);
+        assert_eq!(target.result(), 3);
+    });
+}
+
+#[test]
+fn a_handler_that_answered_and_does_not_want_it_has_answered() {
+    watched(|| {
+        let supervisor = supervisor(SupervisorOptions::default(), |n| {
+            n.reply_value(1).unwrap();
+            Verdict::NotHandled
+        });
+        supervisor
+            .on_default(HandlerFlags::empty(), |_| panic!("not for me"))
+            .unwrap();
+        let (target, listener) = Target::calls_once(0);
+        run_to_the_end(&supervisor, listener);
+        assert_eq!(target.result(), 1);
+        assert_eq!(supervisor.stats().panics, 0);
+    });
+}
+
+#[test]
+fn what_no_handler_wants_gets_enosys() {
+    watched(|| {
+        assert_eq!(under_handler(|_| Verdict::NotHandled), (ENOSYS, 99));
+    });
+}
+
+#[test]
+fn a_call_without_a_handler_gets_enosys() {
+    watched(|| {
+        let supervisor = Supervisor::new(SupervisorOptions::default()).unwrap();
+        let (target, listener) = Target::calls_once(0);
+        run_to_the_end(&supervisor, listener);
+        assert_eq!(target.result(), ENOSYS);
+    });
+}
+
+#[test]
+fn what_no_handler_wants_gets_the_error_chosen() {
+    watched(|| {
+        let options = SupervisorOptions {
+            fallback_errno: libc::EPERM,
+            ..SupervisorOptions::default()
+        };
+        let supervisor = Supervisor::new(options).unwrap();
+        let (target, listener) = Target::calls_once(0);
+        run_to_the_end(&supervisor, listener);
+        assert_eq!(target.result(), -i64::from(libc::EPERM));
+    });
+}
+
+#[test]
+fn a_handler_that_returns_without_answering_leaves_the_fallback_error() {
+    watched(|| {
+        assert_eq!(under_handler(|_| Verdict::Handled), (ENOSYS, 99));
+    });
+}
+
+#[test]
+fn a_handler_that_panics_leaves_the_fallback_error() {
+    alone(|| {
+        std::panic::set_hook(Box::new(|_| ()));
+        assert_eq!(under_handler(|_| panic!("on purpose")), (ENOSYS, 99));
+    });
+}
+
+#[test]
+fn a_handler_that_panics_after_its_answer_has_answered() {
+    alone(|| {
+        std::panic::set_hook(Box::new(|_| ()));
+        let answered = under_handler(|n| {
+            n.reply_value(5).unwrap();
+            panic!("on purpose")
+        });
+        assert_eq!(answered, (5, 99));
+    });
+}
+
+#[test]
+fn a_handler_whose_panic_panics_again_leaves_the_fallback_error() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("again");
+        }
+    }
+    alone(|| {
+        std::panic::set_hook(Box::new(|_| ()));
+        let answered = under_handler(|_| std::panic::panic_any(Bomb));
+        assert_eq!(answered, (ENOSYS, 99));
+    });
+}
+
+#[test]
+fn a_handler_that_answers_twice_has_answered_once() {
+    watched(|| {
+        let answered = under_handler(|n| {
+            n.reply_value(5).unwrap();
+            assert_eq!(status(n.reply_value(6)), Status::Answered);
+            assert_eq!(status(n.reply_error(7)), Status::Answered);
+            Verdict::Handled
+        });
+        assert_eq!(answered, (5, 99));
+    });
+}
+
+#[test]
+fn a_notification_taken_away_is_answered_later_by_another_thread() {
+    watched(|| {
+        let (keep, kept) = channel();
+        let supervisor = supervisor(SupervisorOptions::default(), move |n| {
+            keep.send(n.take().unwrap()).unwrap();
+            Verdict::Handled
+        });
+        supervisor
+            .on("getuid", HandlerFlags::empty(), value(99))
+            .unwrap();
+        let (target, listener) = Target::under(
+            &notifying(&["getppid", "getuid"]),
+            LoadFlags::empty(),
+            |c| {
+                let waits = thread::spawn(|| call(CALL, [0; 3]));
+                c.hear();
+                c.tell(call(libc::SYS_getuid, [0; 3]));
+                c.tell(waits.join().unwrap());
+            },
+        );
+        thread::scope(|scope| {
+            let run = scope.spawn(|| run_to_the_end(&supervisor, listener));
+            let mut notification: Notification = kept.recv().unwrap();
+            assert_eq!(supervisor.stats().deferred_outstanding, 1);
+            target.channel.tell(0);
+            assert_eq!(target.result(), 99);
+            notification.reply_value(5).unwrap();
+            assert_eq!(target.result(), 5);
+            run.join().unwrap();
+            drop(notification);
+        });
+        assert_eq!(supervisor.stats().deferred, 1);
+        assert_eq!(supervisor.stats().deferred_outstanding, 0);
+    });
+}
+
+#[test]
+fn a_notification_taken_away_and_dropped_gets_the_fallback_error() {
+    watched(|| {
+        let answered = under_handler(|n| {
+            drop(n.take().unwrap());
+            Verdict::Handled
+        });
+        assert_eq!(answered, (ENOSYS, 99));
+    });
+}
+
+#[test]
+fn a_notification_taken_away_outlives_the_supervisor() {
+    watched(|| {
+        let (keep, kept) = channel();
+        let supervisor = supervisor(SupervisorOptions::default(), move |n| {
+            keep.send(n.take().unwrap()).unwrap();
+            Verdict::Handled
+        });
+        let (target, listener) = Target::calls_once(0);
+        supervisor.add_listener(listener, 0).unwrap();
+        supervisor.start().unwrap();
+        let mut notification: Notification = kept.recv().unwrap();
+        drop(supervisor);
+        notification.reply_value(5).unwrap();
+        assert_eq!(target.result(), 5);
+    });
+}
+
+#[test]
+fn a_notification_shows_the_tag_of_its_listener() {
+    watched(|| {
+        let supervisor = supervisor(SupervisorOptions::default(), |n| {
+            let tag = n.tag() as i64;
+            n.reply_value(tag).unwrap();
+            Verdict::Handled
+        });
+        let (one, of_one) = Target::calls_once(0);
+        let (two, of_two) = Target::calls_once(0);
+        supervisor.add_listener(of_one, 11).unwrap();
+        supervisor.add_listener(of_two, 22).unwrap();
+        supervisor.run().unwrap();
+        assert_eq!((one.result(), two.result()), (11, 22));
+    });
+}
+
+#[test]
+fn a_target_killed_while_its_handler_runs_leaves_the_supervisor_running() {
+    watched(|| {
+        let (mut dies, of_dying) = Target::calls_once(0);
+        let (lives, of_living) = Target::serves();
+        let pid = dies.process.pid;
+        let seen = Arc::new(Mutex::new(None));
+        let see = Arc::clone(&seen);
+        let supervisor = supervisor(SupervisorOptions::default(), move |n| {
+            if n.request().pid == pid as u32 {
+                // SAFETY: integers only. It is waited for below, so it is a zombie at most.
+                unsafe { libc::kill(pid, libc::SIGKILL) };
+                soon(|| n_is_gone(pid));
+                *see.lock().unwrap() = Some(status(n.reply_value(1)));
+                return Verdict::Handled;
+            }
+            echo(n)
+        });
+        supervisor.add_listener(of_dying, 0).unwrap();
+        supervisor.add_listener(of_living, 0).unwrap();
+        supervisor.start().unwrap();
+        assert_eq!(dies.process.wait(), -libc::SIGKILL);
+        lives.make_call(3);
+        assert_eq!(lives.result(), 3);
+        lives.end();
+        supervisor.join().unwrap();
+        assert_eq!(*seen.lock().unwrap(), Some(Status::Gone));
+        assert_eq!(supervisor.stats().gone, 1);
+    });
+
+    fn n_is_gone(pid: i32) -> bool {
+        std::fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| {
+            stat.rsplit(')').next().unwrap().starts_with(" Z")
+        })
+    }
+}
+
+#[test]
+fn an_unknown_system_call_is_refused_by_name() {
+    watched(|| {
+        let supervisor = Supervisor::new(SupervisorOptions::default()).unwrap();
+        let error = supervisor
+            .on("opennat", HandlerFlags::empty(), value(0))
+            .unwrap_err();
+        assert_eq!(error.status(), Status::UnknownSyscall);
+        assert!(error.to_string().contains("opennat"), "{error}");
+    });
+}
+
+#[test]
+fn handlers_cannot_be_set_while_the_supervisor_runs() {
+    watched(|| {
+        let supervisor = supervisor(SupervisorOptions::default(), echo);
+        let (target, listener) = Target::serves();
+        supervisor.add_listener(listener, 0).unwrap();
+        supervisor.start().unwrap();
+        let set = supervisor.on("getuid", HandlerFlags::empty(), value(0));
+        assert_eq!(status(set), Status::InvalidArgument);
+        let set = supervisor.on_default(HandlerFlags::empty(), value(0));
+        assert_eq!(status(set), Status::InvalidArgument);
+        target.end();
+        supervisor.join().unwrap();
+        supervisor
+            .on("getuid", HandlerFlags::empty(), value(0))
+            .unwrap();
+    });
+}

@@ -1,0 +1,11 @@
+//! Supervisors: handlers, loops, workers, stopping, statistics.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod event_loop;
+mod handlers;
+mod listeners;
+mod stats;
+mod stop;
+mod workers;
