@@ -1477,7 +1477,8 @@ int unotify_supervisor_fd(const unotify_supervisor *supervisor);
 
 /**
  * Handles what is there, at most some dozens of notifications, without blocking. Handlers run on
- * this thread.
+ * this thread. Nobody else may receive from its listeners: whoever takes a notification away
+ * between the look and the `RECV` leaves that waiting for the next one.
  *
  * Errors: `UNOTIFY_ERR_STOPPED` once after `unotify_supervisor_stop`; `UNOTIFY_ERR_CLOSED` when
  * the last listener has closed; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already.

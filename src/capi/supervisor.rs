@@ -386,7 +386,8 @@ pub unsafe extern "C" fn unotify_supervisor_fd(supervisor: *const unotify_superv
 }
 
 /// Handles what is there, at most some dozens of notifications, without blocking. Handlers run on
-/// this thread.
+/// this thread. Nobody else may receive from its listeners: whoever takes a notification away
+/// between the look and the `RECV` leaves that waiting for the next one.
 ///
 /// Errors: `UNOTIFY_ERR_STOPPED` once after `unotify_supervisor_stop`; `UNOTIFY_ERR_CLOSED` when
 /// the last listener has closed; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already.

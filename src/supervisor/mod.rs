@@ -489,7 +489,8 @@ impl Supervisor {
 
     /// Handles what is there, at most some dozens of notifications, without blocking: for event
     /// loops that watch [`AsFd`] of the supervisor for readability. Handlers run on this thread.
-    /// Returns how many it handled.
+    /// Returns how many it handled. Nobody else may receive from its listeners: whoever takes a
+    /// notification away between the look and the `RECV` leaves that waiting for the next one.
     ///
     /// # Errors
     /// [`Status::Stopped`] once after [`stop`](Supervisor::stop); [`Status::Closed`] when the last
