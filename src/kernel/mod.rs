@@ -16,6 +16,7 @@ pub(crate) mod pidfd;
 pub(crate) mod process;
 pub(crate) mod seccomp;
 pub(crate) mod socket;
+mod syscall;
 pub(crate) mod version;
 
 /// An error number as the kernel returned it, positive.

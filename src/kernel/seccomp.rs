@@ -1,5 +1,6 @@
 //! `seccomp(2)` and the listener's ioctls.
 
+use super::syscall::syscall;
 use super::{check, fd, retry, Errno, Result};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
@@ -148,13 +149,20 @@ impl RequestBuffer {
 ///
 /// # Safety
 /// `argument` is what this ioctl takes, and lives across the call.
+#[inline(always)]
 unsafe fn ioctl<T>(
     listener: BorrowedFd<'_>,
     request: libc::Ioctl,
     argument: *const T,
 ) -> Result<libc::c_long> {
+    let fd = listener.as_raw_fd() as usize;
     // SAFETY: the caller's promise.
-    check(unsafe { libc::ioctl(listener.as_raw_fd(), request, argument) }.into())
+    unsafe {
+        syscall(
+            libc::SYS_ioctl,
+            [fd, request as usize, argument as usize, 0, 0, 0],
+        )
+    }
 }
 
 /// `SECCOMP_IOCTL_NOTIF_RECV` into a zeroed buffer: waits for the next notification. Does not
