@@ -35,8 +35,12 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// Switches synchronous wake-up if it is not so already.
+    #[inline]
     pub(crate) fn switch_sync_wake_up(&self, on: bool) {
-        if self.sync_wake_up.swap(on, Ordering::Relaxed) != on {
+        // Looked at first: it seldom changes, and a look is cheaper.
+        if self.sync_wake_up.load(Ordering::Relaxed) != on
+            && self.sync_wake_up.swap(on, Ordering::Relaxed) != on
+        {
             // Older than 6.6: only speed is lost.
             let _ = seccomp::set_sync_wake_up(self.fd(), on);
         }

@@ -200,6 +200,7 @@ impl Notification {
     }
 
     /// One `RECV` into it, which must not hold a pending notification.
+    #[inline]
     pub(crate) fn fill(&mut self) -> kernel::Result<()> {
         debug_assert_ne!(self.state, State::Pending);
         self.buffer.zero();
@@ -212,8 +213,10 @@ impl Notification {
 
     /// [`Notification::fill`], which [`interrupt::interrupt`] ends with `EINTR`. `give_up` is
     /// asked when the buffer is ready, and receiving given up (`EINTR`) if it says so.
+    #[inline]
     pub(crate) fn fill_interruptibly(
         &mut self,
+        receiver: &interrupt::Receiver,
         give_up: impl FnOnce() -> bool,
     ) -> kernel::Result<()> {
         debug_assert_ne!(self.state, State::Pending);
@@ -221,7 +224,7 @@ impl Notification {
         self.state = State::Empty;
         let listener = self.listener.as_ref().ok_or(Errno(libc::EBADF))?;
         let id = self.buffer.id_ptr();
-        interrupt::receiving(id, || {
+        receiver.receive(id, || {
             if give_up() {
                 return Err(Errno(libc::EINTR));
             }
@@ -316,12 +319,18 @@ impl Notification {
     pub(crate) fn pending_on(&self) -> Result<BorrowedFd<'_>> {
         match (self.state, &self.listener) {
             (State::Pending, Some(listener)) => Ok(listener.fd()),
-            (State::Answered(_), _) => Err(Error::plain(Status::Answered)),
-            (State::Gone, _) => Err(Error::plain(Status::Gone)),
-            _ => Err(Error::new(
-                Status::InvalidArgument,
-                "the handle holds no notification",
-            )),
+            _ => Err(self.not_pending()),
+        }
+    }
+
+    #[cold]
+    fn not_pending(&self) -> Error {
+        match self.state {
+            State::Answered(_) => Error::plain(Status::Answered),
+            State::Gone => Error::plain(Status::Gone),
+            State::Empty | State::Pending => {
+                Error::new(Status::InvalidArgument, "the handle holds no notification")
+            }
         }
     }
 
@@ -338,30 +347,39 @@ impl Notification {
 
     #[inline]
     pub(crate) fn send(&mut self, how: Reply, val: i64, error: i32, flags: u32) -> Result<()> {
-        let listener = self.pending_on()?;
+        let (State::Pending, Some(listener)) = (self.state, &self.listener) else {
+            return Err(self.not_pending());
+        };
         let response = Response {
             id: self.request().id,
             val,
             error,
             flags,
         };
-        match seccomp::send(listener, response) {
+        match seccomp::send(listener.fd(), response) {
             Ok(()) => {
                 self.state = State::Answered(how);
                 Ok(())
             }
-            Err(Errno(libc::ENOENT)) => Err(self.gone()),
+            Err(errno) => Err(self.send_failed(errno, how, flags)),
+        }
+    }
+
+    #[cold]
+    fn send_failed(&mut self, errno: Errno, how: Reply, flags: u32) -> Error {
+        match errno.0 {
+            libc::ENOENT => self.gone(),
             // Somebody answered it who holds another copy of the listener's descriptor.
-            Err(Errno(libc::EINPROGRESS)) => {
+            libc::EINPROGRESS => {
                 self.state = State::Answered(how);
-                Err(Error::plain(Status::Answered))
+                Error::plain(Status::Answered)
             }
-            Err(errno @ Errno(libc::EINVAL)) if flags != 0 => Err(Error::with_errno(
+            libc::EINVAL if flags != 0 => Error::with_errno(
                 Status::Unsupported,
                 errno,
                 "continuing a system call takes Linux 5.5",
-            )),
-            Err(errno) => Err(Error::system(errno, "answer the notification")),
+            ),
+            _ => Error::system(errno, "answer the notification"),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Waiting for many descriptors, and the counter that wakes such a wait.
 
+use super::syscall::syscall;
 use super::{check, fd, retry, Errno, Result};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -46,19 +47,21 @@ impl Epoll {
     pub(crate) fn wait(&self, block: bool, out: &mut Vec<Event>) -> Result<()> {
         out.clear();
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; BATCH];
-        let timeout = if block { -1 } else { 0 };
-        // SAFETY: there is room for `BATCH` events.
-        let got = check(
-            unsafe {
-                libc::epoll_wait(
-                    self.0.as_raw_fd(),
-                    events.as_mut_ptr(),
-                    BATCH as i32,
-                    timeout,
-                )
-            }
-            .into(),
-        );
+        let timeout: isize = if block { -1 } else { 0 };
+        // SAFETY: there is room for `BATCH` events; no set of signals is given.
+        let got = unsafe {
+            syscall(
+                libc::SYS_epoll_pwait,
+                [
+                    self.0.as_raw_fd() as usize,
+                    events.as_mut_ptr() as usize,
+                    BATCH,
+                    timeout as usize,
+                    0,
+                    0,
+                ],
+            )
+        };
         match got {
             Ok(n) => out.extend(events[..n as usize].iter().map(|e| Event {
                 key: e.u64,

@@ -7,12 +7,14 @@
 //! on 6.11 and later only). The handler leaves a buffer alone that the kernel has filled.
 
 use super::{Errno, Result};
-use std::cell::Cell;
+use std::marker::PhantomData;
+use std::ptr;
+use std::sync::atomic::{compiler_fence, AtomicPtr, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::OnceLock;
 
 thread_local! {
     /// First word of the buffer this thread receives into: the notification's id.
-    static RECEIVING: Cell<*mut u64> = const { Cell::new(std::ptr::null_mut()) };
+    static RECEIVING: AtomicPtr<u64> = const { AtomicPtr::new(ptr::null_mut()) };
 }
 
 /// What the handler writes. The kernel draws the first id of a listener at random, so no id is
@@ -20,9 +22,9 @@ thread_local! {
 const POISON: u64 = 1;
 
 extern "C" fn handler(_signal: libc::c_int) {
-    let id = RECEIVING.with(Cell::get);
+    let id = RECEIVING.with(|r| r.load(Relaxed));
     if !id.is_null() {
-        // SAFETY: `receiving` keeps the buffer alive while the pointer stands, and this runs on
+        // SAFETY: `Receiver::receive` keeps the buffer alive while the pointer stands, and this runs on
         // its thread, so nobody else touches the word meanwhile.
         unsafe {
             if id.read_volatile() == 0 {
@@ -49,8 +51,7 @@ fn is_default(signal: libc::c_int) -> bool {
     // SAFETY: zero is a value of `sigaction`; the call writes it.
     unsafe {
         let mut now: libc::sigaction = std::mem::zeroed();
-        libc::sigaction(signal, std::ptr::null(), &mut now) == 0
-            && now.sa_sigaction == libc::SIG_DFL
+        libc::sigaction(signal, ptr::null(), &mut now) == 0 && now.sa_sigaction == libc::SIG_DFL
     }
 }
 
@@ -61,52 +62,80 @@ fn install(signal: libc::c_int) -> bool {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = handler as extern "C" fn(libc::c_int) as usize;
         action.sa_flags = libc::SA_ONSTACK;
-        libc::sigaction(signal, &action, std::ptr::null_mut()) == 0
+        libc::sigaction(signal, &action, ptr::null_mut()) == 0
     }
 }
 
-/// Lets the signal through to the calling thread until it is dropped.
+/// The calling thread, made ready to be got out of a receive: the signal comes through to it until
+/// this is dropped.
 #[derive(Debug)]
-pub(crate) struct Unblocked(libc::sigset_t);
+pub(crate) struct Receiver {
+    /// The thread's own `RECEIVING`: looking it up takes longer than all else here.
+    receiving: *const AtomicPtr<u64>,
+    /// The signals that were blocked before; `None` where there is no signal to use.
+    before: Option<libc::sigset_t>,
+    /// It stays on its thread, whose variable and signals these are.
+    _not_send: PhantomData<*const ()>,
+}
 
-impl Unblocked {
-    pub(crate) fn new(signal: libc::c_int) -> Self {
-        // SAFETY: plain sets of bits, written by the calls.
-        unsafe {
-            let mut set: libc::sigset_t = std::mem::zeroed();
-            let mut before: libc::sigset_t = std::mem::zeroed();
-            libc::sigemptyset(&mut set);
-            libc::sigaddset(&mut set, signal);
-            libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, &mut before);
+impl Receiver {
+    pub(crate) fn new() -> Self {
+        Receiver {
             // The handler must not be the first to touch the thread's variable: in a library that
             // was loaded late the first touch allocates.
-            RECEIVING.with(|r| r.set(std::ptr::null_mut()));
-            Unblocked(before)
+            receiving: RECEIVING.with(ptr::from_ref),
+            before: signal().map(unblock),
+            _not_send: PhantomData,
+        }
+    }
+
+    /// Whether [`interrupt`] has a signal to send.
+    pub(crate) fn can_be_interrupted(&self) -> bool {
+        self.before.is_some()
+    }
+
+    /// Runs a receiving call that [`interrupt`] ends: with `EINTR`, also where the signal came
+    /// before the kernel was entered. `id` is the first word of the zeroed buffer it receives
+    /// into.
+    #[inline]
+    pub(crate) fn receive(&self, id: *mut u64, call: impl FnOnce() -> Result<()>) -> Result<()> {
+        // SAFETY: the variable of this thread, which `self` does not leave, and which lives as
+        // long as the thread: it has no destructor.
+        let receiving = unsafe { &*self.receiving };
+        receiving.store(id, Relaxed);
+        compiler_fence(SeqCst);
+        let result = call();
+        compiler_fence(SeqCst);
+        receiving.store(ptr::null_mut(), Relaxed);
+        match result {
+            // SAFETY: the caller's buffer.
+            Err(Errno(libc::EINVAL)) if unsafe { id.read_volatile() } == POISON => {
+                Err(Errno(libc::EINTR))
+            }
+            other => other,
         }
     }
 }
 
-impl Drop for Unblocked {
+impl Drop for Receiver {
     fn drop(&mut self) {
-        // SAFETY: the set that `new` was given.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.0, std::ptr::null_mut()) };
+        if let Some(before) = &self.before {
+            // SAFETY: the set that `unblock` was given.
+            unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before, ptr::null_mut()) };
+        }
     }
 }
 
-/// Runs a receiving call that [`interrupt`] ends: with `EINTR`, also where the signal came before
-/// the kernel was entered. `id` is the first word of the zeroed buffer it receives into.
-pub(crate) fn receiving(id: *mut u64, call: impl FnOnce() -> Result<()>) -> Result<()> {
-    RECEIVING.with(|r| r.set(id));
-    std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::SeqCst);
-    let result = call();
-    std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::SeqCst);
-    RECEIVING.with(|r| r.set(std::ptr::null_mut()));
-    match result {
-        // SAFETY: the caller's buffer.
-        Err(Errno(libc::EINVAL)) if unsafe { id.read_volatile() } == POISON => {
-            Err(Errno(libc::EINTR))
-        }
-        other => other,
+/// Lets the signal through to the calling thread; what was blocked before.
+fn unblock(signal: libc::c_int) -> libc::sigset_t {
+    // SAFETY: plain sets of bits, written by the calls.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        let mut before: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        libc::sigaddset(&mut set, signal);
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, &mut before);
+        before
     }
 }
 
@@ -128,6 +157,6 @@ pub(crate) fn block_all_signals() {
     unsafe {
         let mut all: libc::sigset_t = std::mem::zeroed();
         libc::sigfillset(&mut all);
-        libc::pthread_sigmask(libc::SIG_SETMASK, &all, std::ptr::null_mut());
+        libc::pthread_sigmask(libc::SIG_SETMASK, &all, ptr::null_mut());
     }
 }

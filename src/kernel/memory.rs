@@ -1,5 +1,6 @@
 //! Another process's memory: `process_vm_readv(2)` and the memory file in `/proc`.
 
+use super::syscall::syscall;
 use super::{check, retry, Errno, Result};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -93,8 +94,20 @@ pub(crate) fn read(tid: libc::pid_t, addr: u64, into: &mut [MaybeUninit<u8>]) ->
         iov_len: into.len(),
     };
     // SAFETY: the kernel writes into `into` and no further; `remote` is an address elsewhere.
-    retry(|| check(unsafe { libc::process_vm_readv(tid, &local, 1, &remote, 1, 0) as _ }))
-        .map(|count| count as usize)
+    retry(|| unsafe {
+        syscall(
+            libc::SYS_process_vm_readv,
+            [
+                tid as usize,
+                &raw const local as usize,
+                1,
+                &raw const remote as usize,
+                1,
+                0,
+            ],
+        )
+    })
+    .map(|count| count as usize)
 }
 
 /// Reads from a memory file (`/proc/PID/mem`). The count falls short where that memory ends; 0

@@ -19,13 +19,22 @@ pub(super) struct Entry {
 }
 
 /// The set, and the epoll instance that watches it: every listener, and a descriptor to wake up.
+///
+/// A watched listener costs each of its notifications two calls into epoll. So one that a worker
+/// blocks on, as it is the only one, is not watched while it does.
 #[derive(Debug)]
 pub(super) struct Listeners {
     epoll: Epoll,
     wake: WakeFd,
-    by_key: Mutex<HashMap<u64, Arc<Shared>>>,
+    set: Mutex<Set>,
     count: AtomicUsize,
     next_key: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Set {
+    by_key: HashMap<u64, Arc<Shared>>,
+    unwatched: Option<u64>,
 }
 
 impl Listeners {
@@ -38,56 +47,88 @@ impl Listeners {
         Ok(Listeners {
             epoll,
             wake,
-            by_key: Mutex::default(),
+            set: Mutex::default(),
             count: AtomicUsize::new(0),
             next_key: AtomicU64::new(WAKE + 1),
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<Shared>>> {
-        self.by_key.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Set> {
+        self.set.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn add(&self, listener: &Listener) -> Result<()> {
         let key = self.next_key.fetch_add(1, SeqCst);
-        let mut by_key = self.lock();
-        self.epoll
-            .add(listener.as_fd(), key)
-            .map_err(|e| Error::system(e, "watch the listener"))?;
-        by_key.insert(key, Arc::clone(listener.shared()));
-        self.changed(&by_key);
+        let mut set = self.lock();
+        self.rewatch(&mut set)?;
+        self.watch(key, listener.as_fd())?;
+        set.by_key.insert(key, Arc::clone(listener.shared()));
+        self.changed(&set);
         Ok(())
     }
 
     pub(super) fn remove(&self, key: u64) {
-        let mut by_key = self.lock();
-        if let Some(gone) = by_key.remove(&key) {
-            // It can only fail if the descriptor was closed behind our back.
-            let _ = self.epoll.remove(gone.fd());
+        let mut set = self.lock();
+        if let Some(gone) = set.by_key.remove(&key) {
+            if set
+                .unwatched
+                .take_if(|unwatched| *unwatched == key)
+                .is_none()
+            {
+                // It can only fail if the descriptor was closed behind our back.
+                let _ = self.epoll.remove(gone.fd());
+            }
         }
-        self.changed(&by_key);
+        self.changed(&set);
     }
 
-    fn changed(&self, by_key: &HashMap<u64, Arc<Shared>>) {
-        self.count.store(by_key.len(), SeqCst);
+    fn changed(&self, set: &Set) {
+        self.count.store(set.by_key.len(), SeqCst);
+    }
+
+    fn watch(&self, key: u64, fd: BorrowedFd<'_>) -> Result<()> {
+        self.epoll
+            .add(fd, key)
+            .map_err(|e| Error::system(e, "watch the listener"))
+    }
+
+    fn rewatch(&self, set: &mut Set) -> Result<()> {
+        if let Some(key) = set.unwatched {
+            self.watch(key, set.by_key[&key].fd())?;
+            set.unwatched = None;
+        }
+        Ok(())
+    }
+
+    /// Watches them all again. A listener that the kernel has no more room for is given up.
+    pub(super) fn watch_all(&self) -> Result<()> {
+        let mut set = self.lock();
+        let watched = self.rewatch(&mut set);
+        if let (Err(_), Some(key)) = (&watched, set.unwatched.take()) {
+            set.by_key.remove(&key);
+            self.changed(&set);
+        }
+        watched
     }
 
     pub(super) fn get(&self, key: u64) -> Option<Entry> {
-        let shared = self.lock().get(&key).map(Arc::clone)?;
+        let shared = self.lock().by_key.get(&key).map(Arc::clone)?;
         Some(Entry { key, shared })
     }
 
-    /// The only one, if there is just one.
+    /// The only one, if there is just one; it is not watched from here on, until there are more or
+    /// [`Listeners::watch_all`].
     pub(super) fn only(&self) -> Option<Entry> {
-        let by_key = self.lock();
-        let mut all = by_key.iter();
-        match (all.next(), all.next()) {
-            (Some((&key, shared)), None) => Some(Entry {
-                key,
-                shared: Arc::clone(shared),
-            }),
-            _ => None,
+        let mut set = self.lock();
+        let mut all = set.by_key.iter();
+        let (Some((&key, shared)), None) = (all.next(), all.next()) else {
+            return None;
+        };
+        let shared = Arc::clone(shared);
+        if set.unwatched.is_none() && self.epoll.remove(shared.fd()).is_ok() {
+            set.unwatched = Some(key);
         }
+        Some(Entry { key, shared })
     }
 
     pub(super) fn all(&self) -> Vec<Entry> {
@@ -95,7 +136,7 @@ impl Listeners {
             key,
             shared: Arc::clone(shared),
         };
-        self.lock().iter().map(entry).collect()
+        self.lock().by_key.iter().map(entry).collect()
     }
 
     pub(super) fn len(&self) -> usize {

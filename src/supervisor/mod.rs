@@ -1,31 +1,29 @@
 //! Loops over listeners: handlers by system call, workers, stopping, statistics.
 
+mod core;
 mod listeners;
+mod mode;
 mod pool;
 mod stats;
 mod table;
-mod wake_up;
 mod watch;
 mod worker;
 
+use self::core::Core;
 use crate::error::{Error, Result, Status};
 use crate::kernel::{interrupt, Errno};
 use crate::listener::Listener;
-use crate::notification::{check_errnum, Deferrals, Notification};
-use listeners::Listeners;
-use pool::Pool;
-use stats::Counters;
+use crate::notification::{check_errnum, Notification};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use table::Table;
-use watch::Watch;
-use worker::{Slot, Worker};
+use worker::Worker;
 
+pub use mode::WakeUp;
 pub use stats::Stats;
 pub use table::{HandlerFlags, Verdict};
-pub use wake_up::WakeUp;
 
 /// The most workers that can be asked for.
 const MAX_WORKERS: usize = 1024;
@@ -83,219 +81,8 @@ pub struct Supervisor {
     background: Mutex<Option<JoinHandle<Result<()>>>>,
 }
 
-/// What the workers share.
-#[derive(Debug)]
-struct Core {
-    me: Weak<Core>,
-    options: SupervisorOptions,
-    table: Mutex<Arc<Table>>,
-    listeners: Listeners,
-    pool: Pool,
-    watch: Watch,
-    slots: Box<[Slot]>,
-    free_slots: Mutex<Vec<usize>>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
-    counters: Counters,
-    workers: AtomicU64,
-    workers_max: AtomicU64,
-    deferrals: Arc<Deferrals>,
-    wake_up: Mutex<wake_up::Choice>,
-    running: AtomicBool,
-    stopping: AtomicBool,
-    /// Counts what a receiving worker has to look up from for: stops, ends, and changes of the
-    /// set of listeners.
-    news: AtomicU64,
-    /// [`End`] of the present run as a number, 0 while it goes on.
-    ended: AtomicU32,
-    error: Mutex<Option<Error>>,
-}
-
-/// Why a run is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    Stopped = 1,
-    Finished = 2,
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Core {
-    fn table(&self) -> Arc<Table> {
-        Arc::clone(&lock(&self.table))
-    }
-
-    /// Whether the run is over, and why. Asked by everybody all the time.
-    fn end(&self) -> Option<End> {
-        match self.ended.load(SeqCst) {
-            0 if self.stopping.load(SeqCst) => Some(End::Stopped),
-            0 => None,
-            1 => Some(End::Stopped),
-            _ => Some(End::Finished),
-        }
-    }
-
-    /// Ends the run and wakes everybody up to see it.
-    fn finish(&self, end: End) {
-        // The first reason stands.
-        let _ = self.ended.compare_exchange(0, end as u32, SeqCst, SeqCst);
-        self.wake_everybody();
-    }
-
-    /// Async-signal-safe.
-    fn wake_everybody(&self) {
-        self.news.fetch_add(1, SeqCst);
-        self.listeners.wake();
-        for slot in &self.slots {
-            slot.interrupt();
-        }
-        self.pool.call_all();
-        self.watch.wake();
-    }
-
-    /// Keeps the first error of a run for its end.
-    fn remember(&self, error: Error) {
-        lock(&self.error).get_or_insert(error);
-    }
-
-    /// Somebody is to take the lead: a sleeper, or a new thread while there may be more. If there
-    /// may not, the next worker that is done takes it.
-    fn call_worker(&self) {
-        if self.pool.call_one() {
-            return;
-        }
-        // Not in the condition: the lock would be held while the thread is started.
-        let free = lock(&self.free_slots).pop();
-        if let Some(slot) = free {
-            self.add_thread(slot);
-        }
-    }
-
-    /// A new worker thread. If the system has none, the workers there are have to do.
-    fn add_thread(&self, slot: usize) {
-        let Some(core) = self.me.upgrade() else {
-            return;
-        };
-        let body = move || {
-            interrupt::block_all_signals();
-            core.enter();
-            Worker::new(&core, &core.slots[slot]).work(true);
-            core.leave();
-            lock(&core.free_slots).push(slot);
-        };
-        let mut threads = lock(&self.threads);
-        threads.retain(|t| !t.is_finished());
-        match thread::Builder::new()
-            .name("unotify-worker".into())
-            .spawn(body)
-        {
-            Ok(thread) => threads.push(thread),
-            Err(_) => lock(&self.free_slots).push(slot),
-        }
-    }
-
-    fn enter(&self) {
-        let now = self.workers.fetch_add(1, SeqCst) + 1;
-        self.workers_max.fetch_max(now, SeqCst);
-    }
-
-    fn leave(&self) {
-        self.workers.fetch_sub(1, SeqCst);
-    }
-
-    /// One run, on the calling thread and as many others as it takes.
-    fn run(&self) -> Result<()> {
-        let watcher = self.start_watcher();
-        // No other worker is there yet, so there is a free slot.
-        let free = lock(&self.free_slots).pop();
-        if let Some(slot) = free {
-            self.enter();
-            Worker::new(self, &self.slots[slot]).work(false);
-            self.leave();
-            lock(&self.free_slots).push(slot);
-        }
-        self.join_threads();
-        if let Some(watcher) = watcher {
-            let _ = watcher.join();
-        }
-        let end = self.end();
-        if end == Some(End::Stopped) && self.options.drain_on_stop {
-            self.drain();
-        }
-        self.close_run(end)
-    }
-
-    /// Makes ready for another run, and says how this one ended.
-    fn close_run(&self, end: Option<End>) -> Result<()> {
-        if end == Some(End::Stopped) {
-            self.stopping.store(false, SeqCst);
-        }
-        self.listeners.calm();
-        self.ended.store(0, SeqCst);
-        // A stop that came after the run had ended is for the next one.
-        if self.stopping.load(SeqCst) {
-            self.listeners.wake();
-        }
-        let error = lock(&self.error).take();
-        self.running.store(false, SeqCst);
-        match (error, end) {
-            (Some(error), _) => Err(error),
-            (None, Some(End::Stopped)) => Err(Error::plain(Status::Stopped)),
-            (None, _) => Ok(()),
-        }
-    }
-
-    fn start_watcher(&self) -> Option<JoinHandle<()>> {
-        let core = self.me.upgrade().filter(|c| c.options.max_workers > 1)?;
-        let body = move || {
-            interrupt::block_all_signals();
-            core.watch.run(&core);
-        };
-        // Without it, handlers that are not known to block hold up the others: slower, not wrong.
-        thread::Builder::new()
-            .name("unotify-watch".into())
-            .spawn(body)
-            .ok()
-    }
-
-    /// Waits for the workers that have been started. They may start others until they see the end.
-    fn join_threads(&self) {
-        loop {
-            let next = lock(&self.threads).pop();
-            let Some(thread) = next else {
-                return;
-            };
-            // A worker's panic was caught in its handler; there is nothing to pass on.
-            let _ = thread.join();
-        }
-    }
-
-    /// Gives everything that is pending the fallback error.
-    fn drain(&self) {
-        for entry in self.listeners.all() {
-            let Ok(mut notification) = Notification::vacant() else {
-                return;
-            };
-            notification.rebind(&entry.shared);
-            while entry.shared.readable() && notification.fill().is_ok() {
-                self.counters.received();
-                notification.settle();
-                self.counters.settled(notification.state());
-            }
-        }
-    }
-
-    /// Marks the supervisor as running, which it may be once at a time.
-    fn begin_run(&self) -> Result<()> {
-        if self.running.swap(true, SeqCst) {
-            return Err(Error::new(
-                Status::InvalidArgument,
-                "the supervisor is running already",
-            ));
-        }
-        Ok(())
-    }
 }
 
 impl Supervisor {
@@ -315,30 +102,8 @@ impl Supervisor {
                 ),
             ));
         }
-        let listeners = Listeners::new()?;
-        let core = Arc::new_cyclic(|me| Core {
-            me: Weak::clone(me),
-            options,
-            table: Mutex::default(),
-            listeners,
-            pool: Pool::default(),
-            watch: Watch::default(),
-            slots: (0..options.max_workers).map(|_| Slot::default()).collect(),
-            free_slots: Mutex::new((0..options.max_workers).collect()),
-            threads: Mutex::default(),
-            counters: Counters::default(),
-            workers: AtomicU64::new(0),
-            workers_max: AtomicU64::new(0),
-            deferrals: Arc::default(),
-            wake_up: Mutex::default(),
-            running: AtomicBool::new(false),
-            stopping: AtomicBool::new(false),
-            news: AtomicU64::new(0),
-            ended: AtomicU32::new(0),
-            error: Mutex::default(),
-        });
         Ok(Supervisor {
-            core,
+            core: Core::new(options)?,
             background: Mutex::default(),
         })
     }
@@ -350,17 +115,12 @@ impl Supervisor {
     /// [`Status::System`] when the kernel has no room to watch it; the listener is closed then.
     pub fn add_listener(&self, listener: Listener, tag: usize) -> Result<()> {
         listener.set_tag(tag);
-        if self.core.options.wake_up == WakeUp::Async {
-            // An older kernel knows nothing else.
-            let _ = listener.set_sync_wake_up(false);
-        }
+        let shared = listener.shared();
+        shared.switch_sync_wake_up(self.core.sync.load(SeqCst));
         listener.set_fallback_error(self.core.options.fallback_errno)?;
         self.core.listeners.add(&listener)?;
-        self.core.news.fetch_add(1, SeqCst);
         // Whoever blocks in RECV on what was the only listener has to wait for both.
-        for slot in &self.core.slots {
-            slot.interrupt();
-        }
+        self.core.tell_news();
         Ok(())
     }
 
@@ -409,7 +169,7 @@ impl Supervisor {
 
     fn change_table(&self, change: impl FnOnce(&mut Table) -> Result<()>) -> Result<()> {
         let mut table = lock(&self.core.table);
-        if self.core.running.load(SeqCst) {
+        if self.core.is_running() {
             return Err(Error::new(
                 Status::InvalidArgument,
                 "handlers cannot be set while the supervisor runs",
@@ -454,7 +214,7 @@ impl Supervisor {
                 Ok(())
             }
             Err(error) => {
-                self.core.running.store(false, SeqCst);
+                self.core.cancel_run();
                 let errno = Errno(error.raw_os_error().unwrap_or(libc::EAGAIN));
                 Err(Error::system(errno, "start a thread"))
             }
@@ -483,8 +243,7 @@ impl Supervisor {
     /// From any thread, from a handler, and from a signal handler: it allocates nothing, takes no
     /// lock and calls async-signal-safe functions only.
     pub fn stop(&self) {
-        self.core.stopping.store(true, SeqCst);
-        self.core.wake_everybody();
+        self.core.stop();
     }
 
     /// Handles what is there, at most some dozens of notifications, without blocking: for event
@@ -498,17 +257,14 @@ impl Supervisor {
     pub fn dispatch(&self) -> Result<usize> {
         self.core.begin_run()?;
         let mut handled = 0;
-        let mut worker = Worker::new(&self.core, &self.core.slots[0]);
-        while self.core.end().is_none() && handled < DISPATCH_AT_MOST {
-            worker.keep_up();
-            if !worker.receive_from_many(false) {
-                break;
+        match Worker::new(&self.core, &self.core.slots[0]) {
+            Ok(mut worker) => {
+                while self.core.end().is_none() && handled < DISPATCH_AT_MOST && worker.dispatch() {
+                    handled += 1;
+                }
             }
-            worker.look_up();
-            worker.handle();
-            handled += 1;
+            Err(error) => self.core.remember(error),
         }
-        drop(worker);
         self.core.close_run(self.core.end())?;
         if self.core.listeners.len() == 0 && !self.core.options.keep_running {
             if handled == 0 {
@@ -523,13 +279,7 @@ impl Supervisor {
     /// What it has done so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        Stats {
-            deferred_outstanding: self.core.deferrals.outstanding(),
-            listeners: self.core.listeners.len() as u64,
-            workers: self.core.workers.load(SeqCst),
-            workers_max: self.core.workers_max.load(SeqCst),
-            ..self.core.counters.snapshot()
-        }
+        self.core.stats()
     }
 }
 

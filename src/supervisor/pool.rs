@@ -1,105 +1,173 @@
-//! Who receives. One worker at a time is the *leader* and receives; the others handle what they
-//! received, or sleep. Nobody is woken who does not become the leader.
+//! Who receives. A worker that does is a *leader*; the others handle what they received, or
+//! sleep. Nobody is woken who does not become a leader.
 //!
-//! A leader whose handler is fast stays the leader, so that many workers cost no more than one.
-//! Before a handler known to be slow it gives the lead away; while a handler turns out to be slow
-//! the [watcher](super::watch) takes the lead from it.
+//! There is one lead, and more while that was measured to be faster (see [mode](super::mode)). A
+//! leader whose handler is fast stays one, so that many workers cost no more than one. Before a
+//! handler known to be slow it gives its lead away; while a handler turns out to be slow the
+//! [watcher](super::watch) takes the lead from it.
 
 use crate::kernel::futex;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::time::Duration;
 
 /// How long a worker sleeps before it ends its thread.
 const RETIRE_AFTER: Duration = Duration::from_secs(5);
 
-/// The lead: a word that is 0 while it is vacant. Else its upper half is the number of the claim,
-/// and its lower half counts the leader's steps: odd while a handler runs, even in between. So no
-/// two handlers show the same word, and the lead can be taken from a leader in just one of them.
+/// A lead, in a cache line of its own: its holder writes to it for every notification.
 #[derive(Debug, Default)]
+#[repr(align(64))]
+struct Lead {
+    /// 0 while it is vacant. Else the upper half is the number of the claim, and the lower half
+    /// counts the leader's steps: odd while a handler runs, even in between. So no two handlers
+    /// show the same word, and the lead can be taken from a leader in just one of them.
+    word: AtomicU64,
+    /// How many notifications were received under it. Only its holder writes this.
+    received: AtomicU64,
+}
+
+#[derive(Debug)]
 pub(super) struct Pool {
-    lead: AtomicU64,
+    leads: Box<[Lead]>,
+    /// How many of the leads are in use.
+    wanted: AtomicUsize,
     claims: AtomicU64,
     /// Sleepers wait for this word to change.
     calls: AtomicU32,
     asleep: AtomicU32,
 }
 
-/// The lead, as its holder last set it.
+/// A lead, as its holder last set it.
 #[derive(Debug)]
-pub(super) struct Claim(u64);
+pub(super) struct Claim {
+    lead: usize,
+    word: u64,
+}
 
 impl Claim {
     /// The word one step on; the steps wrap around within their half.
     fn step(&self) -> u64 {
-        self.0 & !u64::from(u32::MAX) | u64::from((self.0 as u32).wrapping_add(1))
+        self.word & !u64::from(u32::MAX) | u64::from((self.word as u32).wrapping_add(1))
     }
 }
 
-/// What the leader was seen at.
+/// What a leader was seen at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Glance(u64);
+pub(super) struct Glance {
+    lead: usize,
+    word: u64,
+}
 
 impl Glance {
     /// Whether a handler was running.
     pub(super) fn in_handler(self) -> bool {
-        self.0 % 2 == 1
+        self.word % 2 == 1
     }
 }
 
 /// Why a sleeper woke up.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Woken {
-    /// Perhaps the lead is vacant.
+    /// Perhaps a lead is vacant.
     Called,
     /// Nobody needed it for long.
     Retire,
 }
 
 impl Pool {
-    /// Takes the lead if it is vacant.
-    pub(super) fn claim(&self) -> Option<Claim> {
-        if self.lead.load(SeqCst) != 0 {
-            return None;
+    /// A pool in which at most `most` workers receive at the same time, and one at first.
+    pub(super) fn new(most: usize) -> Self {
+        Pool {
+            leads: (0..most).map(|_| Lead::default()).collect(),
+            wanted: AtomicUsize::new(1),
+            claims: AtomicU64::new(0),
+            calls: AtomicU32::new(0),
+            asleep: AtomicU32::new(0),
         }
-        let number = self.claims.fetch_add(1, SeqCst) + 1;
-        let claim = number << 32;
-        self.lead
-            .compare_exchange(0, claim, SeqCst, SeqCst)
-            .is_ok()
-            .then_some(Claim(claim))
+    }
+
+    fn wanted(&self) -> &[Lead] {
+        &self.leads[..self.wanted.load(SeqCst)]
+    }
+
+    fn has_vacancy(&self) -> bool {
+        self.wanted().iter().any(|l| l.word.load(SeqCst) == 0)
+    }
+
+    /// Says how many are to receive, and returns how many were. The caller calls more, or sees to
+    /// it that those too many look up.
+    pub(super) fn want(&self, leaders: usize) -> usize {
+        self.wanted.swap(leaders.clamp(1, self.leads.len()), SeqCst)
+    }
+
+    /// Whether the lead is one of those wanted.
+    pub(super) fn is_wanted(&self, claim: &Claim) -> bool {
+        claim.lead < self.wanted.load(SeqCst)
+    }
+
+    /// Takes a lead if one is vacant.
+    pub(super) fn claim(&self) -> Option<Claim> {
+        for (lead, place) in self.wanted().iter().enumerate() {
+            if place.word.load(SeqCst) != 0 {
+                continue;
+            }
+            let word = (self.claims.fetch_add(1, SeqCst) + 1) << 32;
+            let taken = place.word.compare_exchange(0, word, SeqCst, SeqCst);
+            if taken.is_ok() {
+                return Some(Claim { lead, word });
+            }
+        }
+        None
+    }
+
+    /// The leader has received a notification.
+    #[inline]
+    pub(super) fn count(&self, claim: &Claim) {
+        let received = &self.leads[claim.lead].received;
+        received.store(received.load(Relaxed) + 1, Relaxed);
+    }
+
+    /// How many notifications all leaders have received.
+    pub(super) fn received(&self) -> u64 {
+        self.leads.iter().map(|l| l.received.load(Relaxed)).sum()
     }
 
     /// The leader begins a handler; the lead can be taken from it from here on.
+    #[inline]
     pub(super) fn begin(&self, claim: &mut Claim) {
-        claim.0 = claim.step();
-        self.lead.store(claim.0, SeqCst);
+        claim.word = claim.step();
+        self.leads[claim.lead].word.store(claim.word, SeqCst);
     }
 
     /// The handler is over; whether the lead is still ours.
+    #[inline]
     pub(super) fn end(&self, claim: &mut Claim) -> bool {
         let next = claim.step();
-        let ours = self
-            .lead
-            .compare_exchange(claim.0, next, SeqCst, SeqCst)
+        let ours = self.leads[claim.lead]
+            .word
+            .compare_exchange(claim.word, next, SeqCst, SeqCst)
             .is_ok();
-        claim.0 = next;
+        claim.word = next;
         ours
     }
 
-    /// Gives the lead away. The caller calls somebody.
-    pub(super) fn vacate(&self) {
-        self.lead.store(0, SeqCst);
+    /// Gives a lead away. The caller calls somebody.
+    pub(super) fn vacate(&self, claim: &Claim) {
+        self.leads[claim.lead].word.store(0, SeqCst);
     }
 
-    /// What the leader is at.
-    pub(super) fn glance(&self) -> Glance {
-        Glance(self.lead.load(SeqCst))
+    /// What the leaders are at.
+    pub(super) fn glances(&self) -> impl Iterator<Item = Glance> + '_ {
+        self.leads.iter().enumerate().map(|(lead, place)| Glance {
+            lead,
+            word: place.word.load(SeqCst),
+        })
     }
 
     /// Takes the lead from a leader that is still in this handler. The caller calls somebody.
     pub(super) fn depose(&self, handling: Glance) -> bool {
-        self.lead
-            .compare_exchange(handling.0, 0, SeqCst, SeqCst)
+        self.leads[handling.lead]
+            .word
+            .compare_exchange(handling.word, 0, SeqCst, SeqCst)
             .is_ok()
     }
 
@@ -119,21 +187,57 @@ impl Pool {
         futex::wake(&self.calls, i32::MAX);
     }
 
-    /// Sleeps until called, unless the lead is vacant or `over` says that there is nothing to
-    /// wait for.
+    /// Sleeps until called, unless a lead is vacant or `over` says that there is nothing to wait
+    /// for.
     pub(super) fn sleep(&self, may_retire: bool, over: impl Fn() -> bool) -> Woken {
         let calls = self.calls.load(SeqCst);
         self.asleep.fetch_add(1, SeqCst);
-        // Looked at after being counted: whoever vacates the lead looks at the count afterwards.
-        if self.lead.load(SeqCst) != 0 && !over() {
+        // Looked at after being counted: whoever vacates a lead looks at the count afterwards.
+        if !self.has_vacancy() && !over() {
             futex::wait(&self.calls, calls, may_retire.then_some(RETIRE_AFTER));
         }
         self.asleep.fetch_sub(1, SeqCst);
-        // Likewise: a call that still counted on us left the lead vacant.
-        if may_retire && self.calls.load(SeqCst) == calls && self.lead.load(SeqCst) != 0 {
+        // Likewise: a call that still counted on us left a lead vacant.
+        if may_retire && self.calls.load(SeqCst) == calls && !self.has_vacancy() {
             Woken::Retire
         } else {
             Woken::Called
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_lead_as_are_wanted() {
+        let pool = Pool::new(2);
+        let first = pool.claim().unwrap();
+        assert!(pool.claim().is_none());
+        assert_eq!(pool.want(9), 1);
+        let second = pool.claim().unwrap();
+        assert!(pool.claim().is_none());
+        assert!(pool.is_wanted(&first) && pool.is_wanted(&second));
+        pool.want(1);
+        assert!(pool.is_wanted(&first) && !pool.is_wanted(&second));
+        pool.vacate(&second);
+        assert!(pool.claim().is_none());
+    }
+
+    #[test]
+    fn a_leader_is_deposed_in_the_handler_it_was_seen_in_and_no_other() {
+        let pool = Pool::new(1);
+        let mut claim = pool.claim().unwrap();
+        pool.begin(&mut claim);
+        let seen = pool.glances().next().unwrap();
+        assert!(seen.in_handler());
+        assert!(pool.end(&mut claim));
+        assert!(!pool.depose(seen));
+        pool.begin(&mut claim);
+        assert!(!pool.depose(seen));
+        assert!(pool.depose(pool.glances().next().unwrap()));
+        assert!(!pool.end(&mut claim));
+        assert!(pool.claim().is_some());
     }
 }

@@ -1,7 +1,7 @@
 //! What a supervisor has done so far.
 
 use crate::notification::{Reply, State};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// What a supervisor has done since it was made. A snapshot; the numbers are read one by one.
@@ -39,6 +39,7 @@ pub struct Stats {
     pub slowest_handler: Duration,
 }
 
+/// What one worker has done. Only that worker writes, so counting takes no lock of the processor's.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     received: AtomicU64,
@@ -53,18 +54,22 @@ pub(super) struct Counters {
     slowest_ns: AtomicU64,
 }
 
+fn increment(counter: &AtomicU64) {
+    counter.store(counter.load(Relaxed) + 1, Relaxed);
+}
+
 impl Counters {
     pub(super) fn received(&self) {
-        self.received.fetch_add(1, Ordering::Relaxed);
+        increment(&self.received);
     }
 
     pub(super) fn panicked(&self) {
-        self.panics.fetch_add(1, Ordering::Relaxed);
+        increment(&self.panics);
     }
 
     /// Counts how a notification left the handler's hands.
     pub(super) fn settled(&self, how: State) {
-        let counter = match how {
+        increment(match how {
             State::Answered(Reply::Value) => &self.values,
             State::Answered(Reply::Error) => &self.errors,
             State::Answered(Reply::Continue) => &self.continued,
@@ -73,31 +78,31 @@ impl Counters {
             State::Gone => &self.gone,
             State::Empty => &self.deferred,
             State::Pending => return,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
+        });
     }
 
     pub(super) fn took(&self, time: Duration) {
         let ns = time.as_nanos() as u64;
-        if ns > self.slowest_ns.load(Ordering::Relaxed) {
-            self.slowest_ns.fetch_max(ns, Ordering::Relaxed);
+        if ns > self.slowest_ns.load(Relaxed) {
+            self.slowest_ns.store(ns, Relaxed);
         }
     }
 
-    pub(super) fn snapshot(&self) -> Stats {
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Stats {
-            received: get(&self.received),
-            values: get(&self.values),
-            errors: get(&self.errors),
-            continued: get(&self.continued),
-            fds: get(&self.fds),
-            fallbacks: get(&self.fallbacks),
-            gone: get(&self.gone),
-            deferred: get(&self.deferred),
-            panics: get(&self.panics),
-            slowest_handler: Duration::from_nanos(get(&self.slowest_ns)),
-            ..Stats::default()
+    pub(super) fn add_to(&self, stats: &mut Stats) {
+        for (sum, counter) in [
+            (&mut stats.received, &self.received),
+            (&mut stats.values, &self.values),
+            (&mut stats.errors, &self.errors),
+            (&mut stats.continued, &self.continued),
+            (&mut stats.fds, &self.fds),
+            (&mut stats.fallbacks, &self.fallbacks),
+            (&mut stats.gone, &self.gone),
+            (&mut stats.deferred, &self.deferred),
+            (&mut stats.panics, &self.panics),
+        ] {
+            *sum += counter.load(Relaxed);
         }
+        let slowest = Duration::from_nanos(self.slowest_ns.load(Relaxed));
+        stats.slowest_handler = stats.slowest_handler.max(slowest);
     }
 }

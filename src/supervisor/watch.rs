@@ -1,7 +1,7 @@
 //! Sees handlers that are stuck, and gives their lead to another worker.
 //!
-//! A thread of its own, for supervisors with several workers. It looks twice in a millisecond or
-//! two at the handler that the leader is in; if that is the same one, it deposes the leader. When
+//! A thread of its own, for supervisors with several workers. It looks every few milliseconds at
+//! the handlers that the leaders are in; one that it sees twice it deposes the leader for. When
 //! nothing happens for some looks it sleeps until a leader nudges it, which costs the leader one
 //! load of a word while it is awake.
 
@@ -10,8 +10,12 @@ use crate::kernel::futex;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::Duration;
 
-/// Between two looks.
-const LOOK_EVERY: Duration = Duration::from_millis(1);
+/// Between two looks, when handlers have been stuck lately and when not.
+const LOOK_SOON: Duration = Duration::from_millis(1);
+const LOOK_LATER: Duration = Duration::from_millis(4);
+
+/// So many looks without a stuck handler, and it takes more time.
+const CALM: u32 = 16;
 
 /// So many looks without a handler, and it goes to sleep.
 const PATIENCE: u32 = 16;
@@ -25,6 +29,7 @@ pub(super) struct Watch(AtomicU32);
 
 impl Watch {
     /// Says that a handler is about to run.
+    #[inline]
     pub(super) fn nudge(&self) {
         if self.0.load(SeqCst) == ASLEEP {
             self.wake();
@@ -40,25 +45,30 @@ impl Watch {
     /// The watcher's thread.
     pub(super) fn run(&self, core: &Core) {
         let nap = AtomicU32::new(0);
-        let mut last = core.pool.glance();
+        let mut seen: Vec<_> = core.pool.glances().collect();
         let mut quiet = 0;
+        let mut calm = 0;
         while core.end().is_none() {
-            futex::wait(&nap, 0, Some(LOOK_EVERY));
-            let now = core.pool.glance();
-            if now != last {
-                last = now;
-                quiet = 0;
-            } else if now.in_handler() {
-                if core.pool.depose(now) {
-                    core.call_worker();
+            let look = if calm < CALM { LOOK_SOON } else { LOOK_LATER };
+            futex::wait(&nap, 0, Some(look));
+            quiet += 1;
+            calm += 1;
+            for (now, last) in core.pool.glances().zip(&mut seen) {
+                if now != *last {
+                    *last = now;
+                    quiet = 0;
+                } else if now.in_handler() {
+                    quiet = 0;
+                    calm = 0;
+                    if core.pool.depose(now) {
+                        core.call_worker();
+                    }
                 }
-            } else {
-                quiet += 1;
             }
             if quiet >= PATIENCE {
                 self.0.store(ASLEEP, SeqCst);
                 // A leader that began in between did not see us asleep.
-                if core.pool.glance() == last && core.end().is_none() {
+                if core.pool.glances().eq(seen.iter().copied()) && core.end().is_none() {
                     futex::wait(&self.0, ASLEEP, None);
                 }
                 self.0.store(AWAKE, SeqCst);

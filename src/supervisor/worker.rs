@@ -1,24 +1,30 @@
 //! The loop: receive, find the handler, call it, settle.
 
+use super::core::{Core, End};
 use super::listeners::{Entry, WAKE};
+use super::mode::Round;
 use super::pool::{Claim, Woken};
+use super::stats::Counters;
 use super::table::{Handler, Table, Verdict};
-use super::wake_up::{self, WakeUp};
-use super::{lock, Core, End};
-use crate::error::Status;
+use crate::error::{Result, Status};
 use crate::kernel::epoll::Event;
-use crate::kernel::{interrupt, version};
+use crate::kernel::{interrupt, version, Errno};
 use crate::notification::{Notification, State};
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::Release, Ordering::SeqCst};
+use std::sync::atomic::{
+    AtomicBool, AtomicI32, Ordering::Relaxed, Ordering::Release, Ordering::SeqCst,
+};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Where a worker can be found by whoever wants to interrupt it.
+/// What others may know of a worker.
 #[derive(Debug, Default)]
+#[repr(align(64))]
 pub(super) struct Slot {
     thread: AtomicI32,
     receiving: AtomicBool,
+    /// What the workers in this slot have done.
+    pub(super) counters: Counters,
 }
 
 impl Slot {
@@ -39,60 +45,104 @@ pub(super) struct Worker<'a> {
     call: (u32, i32),
     handler: Option<Arc<Handler>>,
     /// Received into again and again.
-    notification: Option<Box<Notification>>,
-    /// Reports of `epoll_wait` not looked at yet.
-    events: Vec<Event>,
+    notification: Box<Notification>,
+    /// The listener received from last.
+    entry: Option<Entry>,
+    /// Whether to block on that one in `RECV`: it is the only one, and a thread can be got out of
+    /// there.
+    only: bool,
     /// The [`Core::news`] that `only` was true at.
     news: u64,
-    /// The listener to block on in `RECV`: the only one, if a thread can be got out of there.
-    only: Option<Entry>,
-    round: wake_up::Round,
-    _unblocked: Option<interrupt::Unblocked>,
+    /// Reports of `epoll_wait` not looked at yet.
+    events: Vec<Event>,
+    round: Round,
+    /// For a thread that blocks.
+    receiver: Option<interrupt::Receiver>,
+}
+
+/// Why a leader stops waiting.
+enum Received {
+    Notification,
+    /// There is nothing more to lead.
+    Nothing(End),
+    /// There are to be fewer leaders.
+    NotWanted,
 }
 
 impl<'a> Worker<'a> {
-    pub(super) fn new(core: &'a Core, slot: &'a Slot) -> Self {
-        slot.thread.store(interrupt::thread_id(), SeqCst);
-        Worker {
+    pub(super) fn new(core: &'a Core, slot: &'a Slot) -> Result<Self> {
+        Ok(Worker {
             core,
             slot,
             table: core.table(),
             call: (0, 0),
             handler: None,
-            notification: None,
-            events: Vec::new(),
+            notification: Box::new(Notification::vacant()?),
+            entry: None,
+            only: false,
             news: u64::MAX,
-            only: None,
-            round: wake_up::Round::new(),
-            _unblocked: interrupt::signal().map(interrupt::Unblocked::new),
-        }
+            events: Vec::new(),
+            round: Round::new(),
+            receiver: None,
+        })
+    }
+
+    /// Lets others get the calling thread out of a receive, for as long as it works.
+    pub(super) fn interruptible(mut self) -> Self {
+        self.slot.thread.store(interrupt::thread_id(), SeqCst);
+        self.receiver = Some(interrupt::Receiver::new());
+        self
     }
 
     /// Works until the run is over, or for a thread that may retire until it is not needed.
-    pub(super) fn work(&mut self, may_retire: bool) {
-        let pool = &self.core.pool;
-        while self.core.end().is_none() {
-            if let Some(claim) = pool.claim() {
+    pub(super) fn work(mut self, may_retire: bool) {
+        let core = self.core;
+        while core.end().is_none() {
+            if let Some(claim) = core.pool.claim() {
                 if let Some(end) = self.lead(claim) {
-                    self.core.finish(end);
+                    core.finish(end);
                 }
-            } else if pool.sleep(may_retire, || self.core.end().is_some()) == Woken::Retire {
+            } else if core.pool.sleep(may_retire, || core.end().is_some()) == Woken::Retire {
                 return;
             }
         }
+    }
+
+    /// Handles one notification, if there is one.
+    pub(super) fn dispatch(&mut self) -> bool {
+        if !self.receive_from_many(false) {
+            return false;
+        }
+        self.look_up();
+        self.handle();
+        true
     }
 
     /// Receives for as long as it leads; says so when there is nothing more to lead.
     fn lead(&mut self, mut claim: Claim) -> Option<End> {
         let core = self.core;
         let alone = core.options.max_workers == 1;
+        let has_choice = core.has_choice();
         // Those who led meanwhile may have received what was reported before, and a RECV for that
         // would wait while the other listeners have something.
         self.events.clear();
         loop {
-            if let Some(end) = self.receive() {
-                core.pool.vacate();
-                return Some(end);
+            match self.receive(&claim) {
+                Received::Notification => {}
+                Received::Nothing(end) => {
+                    core.pool.vacate(&claim);
+                    return Some(end);
+                }
+                Received::NotWanted => {
+                    core.pool.vacate(&claim);
+                    return None;
+                }
+            }
+            if has_choice {
+                core.pool.count(&claim);
+                if let Some(seen) = self.round.count(self.notification.request().pid) {
+                    core.choose_mode(seen, self.only);
+                }
             }
             self.look_up();
             if alone {
@@ -100,7 +150,7 @@ impl<'a> Worker<'a> {
                 continue;
             }
             if self.handler.as_ref().is_some_and(|h| h.blocks()) {
-                core.pool.vacate();
+                core.pool.vacate(&claim);
                 core.call_worker();
                 self.handle();
                 return None;
@@ -114,62 +164,73 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Waits for the next notification. `None` when there is one.
-    fn receive(&mut self) -> Option<End> {
+    /// Waits for the next notification.
+    #[inline]
+    fn receive(&mut self, claim: &Claim) -> Received {
         loop {
             if self.core.news.load(SeqCst) != self.news {
                 if let Some(end) = self.catch_up() {
-                    return Some(end);
+                    return Received::Nothing(end);
+                }
+                if !self.core.pool.is_wanted(claim) {
+                    return Received::NotWanted;
                 }
             }
-            let received = match self.only.take() {
-                Some(only) => {
-                    let received = self.receive_from(&only);
-                    self.only = Some(only);
-                    received
-                }
-                None => self.receive_from_many(true),
+            let received = if self.only {
+                self.receive_from_entry()
+            } else {
+                self.receive_from_many(true)
             };
             if received {
-                return None;
+                return Received::Notification;
             }
         }
     }
 
     /// Looks up what has changed since it last did.
+    #[cold]
     fn catch_up(&mut self) -> Option<End> {
         let core = self.core;
         // Read first: what changes from here on is news again.
         self.news = core.news.load(SeqCst);
         self.events.clear();
-        self.only = core.listeners.only().filter(|_| can_block_in_recv());
+        let interruptible = self
+            .receiver
+            .as_ref()
+            .is_some_and(|r| r.can_be_interrupted());
+        let can_block = interruptible && version::recv_ends_with_last_target();
+        self.entry = can_block.then(|| core.listeners.only()).flatten();
+        self.only = self.entry.is_some();
+        if !self.only {
+            // Two that wait for many could both go for the same one, and one would wait for it
+            // alone.
+            core.pool.want(1);
+        }
         if let Some(end) = core.end() {
             return Some(end);
         }
         (core.listeners.len() == 0 && !core.options.keep_running).then_some(End::Finished)
     }
 
-    /// Takes note of what has changed, for whoever asks for the end and the listeners himself:
-    /// receiving is given up when there is news.
-    pub(super) fn keep_up(&mut self) {
-        self.news = self.core.news.load(SeqCst);
-    }
-
     /// A listener has nothing more to give.
     fn remove(&self, key: u64) {
         self.core.listeners.remove(key);
-        self.core.news.fetch_add(1, SeqCst);
+        self.core.tell_news();
     }
 
     /// Receives from whoever has something; whether it did.
-    pub(super) fn receive_from_many(&mut self, block: bool) -> bool {
-        if self.events.is_empty() {
-            let epoll = self.core.listeners.epoll();
-            if epoll.wait(block, &mut self.events).is_err() {
-                // Only a broken descriptor does that, and then nothing can be received.
-                self.core.finish(End::Stopped);
-                return false;
-            }
+    fn receive_from_many(&mut self, block: bool) -> bool {
+        let core = self.core;
+        if self.events.is_empty()
+            && core
+                .listeners
+                .epoll()
+                .wait(block, &mut self.events)
+                .is_err()
+        {
+            // Only a broken descriptor does that, and then nothing can be received.
+            core.finish(End::Stopped);
+            return false;
         }
         while let Some(event) = self.events.pop() {
             if event.key == WAKE {
@@ -179,70 +240,67 @@ impl<'a> Worker<'a> {
                 self.remove(event.key);
                 continue;
             }
-            if let Some(entry) = self.core.listeners.get(event.key) {
-                if self.receive_from(&entry) {
-                    return true;
-                }
+            if self.entry.as_ref().is_none_or(|e| e.key != event.key) {
+                self.entry = core.listeners.get(event.key);
+            }
+            if self.receive_from_entry() {
+                return true;
             }
         }
         false
     }
 
     /// One `RECV`, which is interrupted when there is news.
-    fn receive_from(&mut self, entry: &Entry) -> bool {
+    #[inline]
+    fn receive_from_entry(&mut self) -> bool {
         let core = self.core;
-        let notification = match &mut self.notification {
-            Some(notification) => notification,
-            none => match Notification::vacant() {
-                Ok(new) => none.insert(Box::new(new)),
-                Err(error) => {
-                    core.remember(error);
-                    self.remove(entry.key);
-                    return false;
-                }
-            },
+        let Some(entry) = &self.entry else {
+            return false;
         };
-        notification.rebind(&entry.shared);
-        notification.account_to(&core.deferrals);
-        let news = self.news;
-        self.slot.receiving.store(true, SeqCst);
-        let result = notification.fill_interruptibly(|| core.news.load(SeqCst) != news);
-        self.slot.receiving.store(false, Release);
-        let target = notification.request().pid;
+        self.notification.rebind(&entry.shared);
+        self.notification.account_to(&core.deferrals);
+        let result = match &self.receiver {
+            Some(receiver) => {
+                let news = self.news;
+                self.slot.receiving.store(true, SeqCst);
+                let has_news = || core.news.load(SeqCst) != news;
+                let result = self.notification.fill_interruptibly(receiver, has_news);
+                self.slot.receiving.store(false, Release);
+                result
+            }
+            None => self.notification.fill(),
+        };
         match result {
             Ok(()) => {
-                core.counters.received();
-                if core.options.wake_up == WakeUp::Auto {
-                    self.choose_wake_up(entry, target);
-                }
+                self.slot.counters.received();
+                entry.shared.switch_sync_wake_up(core.sync.load(Relaxed));
                 true
             }
             Err(errno) => {
-                if let Some(error) = entry.shared.explain_recv(errno) {
-                    if error.status() != Status::Closed {
-                        core.remember(error);
-                    }
-                    self.remove(entry.key);
-                }
+                self.received_nothing(errno);
                 false
             }
         }
     }
 
-    /// Counts a notification towards the choice of the wake-up mode.
-    fn choose_wake_up(&mut self, entry: &Entry, target: u32) {
-        if let Some((took, several)) = self.round.count(target) {
-            let sync = lock(&self.core.wake_up).round(took, several);
-            entry.shared.switch_sync_wake_up(sync);
+    #[cold]
+    fn received_nothing(&mut self, errno: Errno) {
+        let Some(entry) = &self.entry else {
+            return;
+        };
+        let Some(error) = entry.shared.explain_recv(errno) else {
+            return;
+        };
+        if error.status() != Status::Closed {
+            self.core.remember(error);
         }
+        self.remove(entry.key);
+        self.entry = None;
     }
 
     /// Finds the handler for what was received.
     pub(super) fn look_up(&mut self) {
-        let Some(notification) = &self.notification else {
-            return;
-        };
-        let request = notification.request();
+        let request = self.notification.request();
         let call = (request.arch, request.syscall);
         if self.call != call {
             self.call = call;
@@ -252,10 +310,8 @@ impl<'a> Worker<'a> {
 
     /// Calls the handler and sees to it that the target was answered.
     pub(super) fn handle(&mut self) {
-        let Some(notification) = &mut self.notification else {
-            return;
-        };
-        let counters = &self.core.counters;
+        let notification = &mut self.notification;
+        let counters = &self.slot.counters;
         if let Some(handler) = &self.handler {
             let begun = handler.is_timed().then(Instant::now);
             let verdict = call(handler, notification, counters);
@@ -279,11 +335,7 @@ impl<'a> Worker<'a> {
 }
 
 /// Calls one handler. One that panics has not handled anything.
-fn call(
-    handler: &Handler,
-    notification: &mut Box<Notification>,
-    counters: &super::stats::Counters,
-) -> Verdict {
+fn call(handler: &Handler, notification: &mut Box<Notification>, counters: &Counters) -> Verdict {
     match catch_unwind(AssertUnwindSafe(|| handler.call(notification))) {
         Ok(verdict) => verdict,
         Err(payload) => {
@@ -293,10 +345,4 @@ fn call(
             Verdict::Handled
         }
     }
-}
-
-/// Whether a thread in `RECV` comes out again by itself when the last target exits, and by our
-/// signal when it is to stop. Otherwise it waits in `epoll_wait` first.
-fn can_block_in_recv() -> bool {
-    version::recv_ends_with_last_target() && interrupt::signal().is_some()
 }
