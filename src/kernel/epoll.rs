@@ -26,16 +26,29 @@ impl Epoll {
 
     /// Watches `fd` for readability (and for hanging up, which is always reported).
     pub(crate) fn add(&self, fd: BorrowedFd<'_>, key: u64) -> Result<()> {
-        self.control(libc::EPOLL_CTL_ADD, fd, key)
+        self.control(libc::EPOLL_CTL_ADD, fd, libc::EPOLLIN, key)
+    }
+
+    /// [`Epoll::add`] for a descriptor that several instances watch: just one of those that are
+    /// waited on is woken.
+    pub(crate) fn add_exclusive(&self, fd: BorrowedFd<'_>, key: u64) -> Result<()> {
+        let events = libc::EPOLLIN | libc::EPOLLEXCLUSIVE;
+        self.control(libc::EPOLL_CTL_ADD, fd, events, key)
+    }
+
+    /// [`Epoll::add`] that reports each time that `fd` becomes readable anew, and that once.
+    pub(crate) fn add_edge(&self, fd: BorrowedFd<'_>, key: u64) -> Result<()> {
+        let events = libc::EPOLLIN | libc::EPOLLET;
+        self.control(libc::EPOLL_CTL_ADD, fd, events, key)
     }
 
     pub(crate) fn remove(&self, fd: BorrowedFd<'_>) -> Result<()> {
-        self.control(libc::EPOLL_CTL_DEL, fd, 0)
+        self.control(libc::EPOLL_CTL_DEL, fd, 0, 0)
     }
 
-    fn control(&self, op: i32, fd: BorrowedFd<'_>, key: u64) -> Result<()> {
+    fn control(&self, op: i32, fd: BorrowedFd<'_>, events: i32, key: u64) -> Result<()> {
         let mut event = libc::epoll_event {
-            events: libc::EPOLLIN as u32,
+            events: events as u32,
             u64: key,
         };
         // SAFETY: the call reads one event.

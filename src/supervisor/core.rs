@@ -122,6 +122,7 @@ impl Core {
     /// Lets those who receive look up: what blocks in RECV comes out. Async-signal-safe.
     pub(super) fn tell_news(&self) {
         self.news.fetch_add(1, SeqCst);
+        self.listeners.tell_news();
         for slot in &self.slots {
             slot.interrupt();
         }
@@ -190,7 +191,7 @@ impl Core {
         self.sync.store(sync, SeqCst);
         let now = if only { receivers } else { 1 };
         let before = self.pool.want(now);
-        if now < before {
+        if now != before {
             self.tell_news();
         }
         for _ in before..now {

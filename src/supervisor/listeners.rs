@@ -26,6 +26,8 @@ pub(super) struct Entry {
 pub(super) struct Listeners {
     epoll: Epoll,
     wake: WakeFd,
+    /// Becomes readable anew for those who share the only listener whenever there is news.
+    news: WakeFd,
     set: Mutex<Set>,
     count: AtomicUsize,
     next_key: AtomicU64,
@@ -40,13 +42,15 @@ struct Set {
 impl Listeners {
     pub(super) fn new() -> Result<Self> {
         let epoll = Epoll::new().map_err(|e| Error::system(e, "make an epoll descriptor"))?;
-        let wake = WakeFd::new().map_err(|e| Error::system(e, "make an event descriptor"))?;
+        let event_fd = || WakeFd::new().map_err(|e| Error::system(e, "make an event descriptor"));
+        let wake = event_fd()?;
         epoll
             .add(wake.as_fd(), WAKE)
             .map_err(|e| Error::system(e, "watch the event descriptor"))?;
         Ok(Listeners {
             epoll,
             wake,
+            news: event_fd()?,
             set: Mutex::default(),
             count: AtomicUsize::new(0),
             next_key: AtomicU64::new(WAKE + 1),
@@ -131,6 +135,15 @@ impl Listeners {
         Some(Entry { key, shared })
     }
 
+    /// For one of several who wait for a listener: an epoll instance of its own, so that each
+    /// notification wakes just one of them.
+    pub(super) fn share(&self, entry: &Entry) -> crate::kernel::Result<Epoll> {
+        let epoll = Epoll::new()?;
+        epoll.add_edge(self.news.as_fd(), WAKE)?;
+        epoll.add_exclusive(entry.shared.fd(), entry.key)?;
+        Ok(epoll)
+    }
+
     pub(super) fn all(&self) -> Vec<Entry> {
         let entry = |(&key, shared): (&u64, &Arc<Shared>)| Entry {
             key,
@@ -150,6 +163,12 @@ impl Listeners {
     /// Ends every wait on the epoll descriptor, until [`Listeners::calm`]. Async-signal-safe.
     pub(super) fn wake(&self) {
         self.wake.wake();
+    }
+
+    /// Ends the waits on [`Listeners::share`] that are under way or about to begin.
+    /// Async-signal-safe.
+    pub(super) fn tell_news(&self) {
+        self.news.wake();
     }
 
     pub(super) fn calm(&self) {

@@ -99,6 +99,11 @@ impl Pool {
         self.wanted.swap(leaders.clamp(1, self.leads.len()), SeqCst)
     }
 
+    /// Whether several are to receive.
+    pub(super) fn wants_several(&self) -> bool {
+        self.wanted.load(SeqCst) > 1
+    }
+
     /// Whether the lead is one of those wanted.
     pub(super) fn is_wanted(&self, claim: &Claim) -> bool {
         claim.lead < self.wanted.load(SeqCst)

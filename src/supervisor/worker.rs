@@ -7,7 +7,7 @@ use super::pool::{Claim, Woken};
 use super::stats::Counters;
 use super::table::{Handler, Table, Verdict};
 use crate::error::{Result, Status};
-use crate::kernel::epoll::Event;
+use crate::kernel::epoll::{Epoll, Event};
 use crate::kernel::{interrupt, version, Errno};
 use crate::notification::{Notification, State};
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -51,7 +51,9 @@ pub(super) struct Worker<'a> {
     /// Whether to block on that one in `RECV`: it is the only one, and a thread can be got out of
     /// there.
     only: bool,
-    /// The [`Core::news`] that `only` was true at.
+    /// What to wait on for that one if several workers receive from it.
+    share: Option<Epoll>,
+    /// The [`Core::news`] that this was true at.
     news: u64,
     /// Reports of `epoll_wait` not looked at yet.
     events: Vec<Event>,
@@ -80,6 +82,7 @@ impl<'a> Worker<'a> {
             notification: Box::new(Notification::vacant()?),
             entry: None,
             only: false,
+            share: None,
             news: u64::MAX,
             events: Vec::new(),
             round: Round::new(),
@@ -176,10 +179,10 @@ impl<'a> Worker<'a> {
                     return Received::NotWanted;
                 }
             }
-            let received = if self.only {
-                self.receive_from_entry()
-            } else {
-                self.receive_from_many(true)
+            let received = match (self.only, &self.share) {
+                (true, None) => self.receive_from_entry(),
+                (true, Some(_)) => self.receive_from_share(),
+                (false, _) => self.receive_from_many(true),
             };
             if received {
                 return Received::Notification;
@@ -206,6 +209,10 @@ impl<'a> Worker<'a> {
             // alone.
             core.pool.want(1);
         }
+        // Without an own epoll instance they all block in RECV, and are all woken each time.
+        let several = core.pool.wants_several();
+        let only = self.entry.as_ref().filter(|_| several);
+        self.share = only.and_then(|entry| core.listeners.share(entry).ok());
         if let Some(end) = core.end() {
             return Some(end);
         }
@@ -246,6 +253,24 @@ impl<'a> Worker<'a> {
             if self.receive_from_entry() {
                 return true;
             }
+        }
+        false
+    }
+
+    /// Receives from the only listener, for which others wait too.
+    fn receive_from_share(&mut self) -> bool {
+        let (Some(share), Some(entry)) = (&self.share, &self.entry) else {
+            return false;
+        };
+        // What fails here fails in RECV too, which says why.
+        let failed = share.wait(true, &mut self.events).is_err();
+        let of_it = self.events.iter().find(|e| e.key == entry.key).copied();
+        self.events.clear();
+        match of_it {
+            Some(event) if !event.readable => self.remove(event.key),
+            None if !failed => {}
+            // If another one was faster, the next notification is for this one.
+            _ => return self.receive_from_entry(),
         }
         false
     }
