@@ -53,15 +53,20 @@ pub(super) fn modes(wake_up: WakeUp, most_receivers: usize) -> Vec<Mode> {
 const ROUND: u32 = 32;
 
 /// Notifications that a mode is left alone for after it was switched to, and that it is measured
-/// for then.
-const SETTLE: u64 = 32;
-const MEASURE: u64 = 64;
+/// for then: some milliseconds, for the scheduler takes as long to lay everybody out anew.
+const SETTLE: u64 = 256;
+const MEASURE: u64 = 256;
+
+/// Notifications after which a mode may be given up early.
+const ENOUGH: u64 = 64;
 
 /// How often each mode is tried before one is chosen. Odd, for the median.
 const PASSES: usize = 3;
 
-/// A mode that was slower than the best by this is not tried a second time.
+/// A mode that is slower than the best by this is not tried a second time, and not to the end if
+/// that shows in its measurement; a mode that is slower by the second is given up while it settles.
 const HOPELESS: f64 = 1.5;
+const DISASTROUS: f64 = 3.0;
 
 /// Another mode is chosen if it takes at most so much of the time of the present one.
 const BETTER: f64 = 0.95;
@@ -69,7 +74,7 @@ const BETTER: f64 = 0.95;
 /// Notifications before the modes are tried: for the first time, and again; the latter is doubled
 /// each time that the choice was confirmed.
 const HOLD_FIRST: u64 = 256;
-const HOLD: u64 = 16 * 1024;
+const HOLD: u64 = 64 * 1024;
 const HOLD_AT_MOST: u64 = 1024 * 1024;
 
 /// Notifications that come slower than this are not what limits the targets, and their rate says
@@ -171,8 +176,9 @@ impl Choice {
             self.measure_from(now, received);
             return self.arms[0].mode;
         }
+        let is_worse = |by: f64| count >= ENOUGH && took > self.best_so_far() * by;
         match self.trial {
-            None if count < self.left => return self.arms[self.chosen].mode,
+            None if count < self.left => return self.present(),
             None => {
                 self.arms.iter_mut().for_each(|arm| arm.took.clear());
                 self.trial = Some(Trial {
@@ -181,18 +187,16 @@ impl Choice {
                     settled: false,
                 });
             }
-            Some(trial) if !trial.settled => {
+            Some(trial) if !trial.settled && !is_worse(DISASTROUS) => {
                 if count < SETTLE {
-                    return self.arms[trial.arm].mode;
+                    return self.present();
                 }
                 self.trial = Some(Trial {
                     settled: true,
                     ..trial
                 });
             }
-            Some(_) if count < MEASURE && took < self.best_so_far() * HOPELESS => {
-                return self.present()
-            }
+            Some(_) if count < MEASURE && !is_worse(HOPELESS) => return self.present(),
             Some(trial) => {
                 self.arms[trial.arm].took.push(took);
                 self.trial = self.next(trial);
@@ -365,7 +369,7 @@ mod tests {
         for (receivers, sync) in [(1, true), (1, false), (2, true), (2, false)] {
             let fast = Mode { receivers, sync };
             let mut machine = Machine::new(2);
-            let shares = machine.live(20_000, SEVERAL, |m| if m == fast { 4.0 } else { 5.0 });
+            let shares = machine.live(40_000, SEVERAL, |m| if m == fast { 4.0 } else { 5.0 });
             assert!(shares.of(receivers, sync) > 0.97, "{fast:?}");
         }
     }
