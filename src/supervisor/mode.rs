@@ -60,22 +60,27 @@ const MEASURE: u64 = 256;
 /// Notifications after which a mode may be given up early.
 const ENOUGH: u64 = 64;
 
-/// How often each mode is tried before one is chosen. Odd, for the median.
-const PASSES: usize = 3;
+/// How often each mode is tried, at the most, before one is chosen, and how many of the latest tries
+/// count: machines are noisy, and it takes some to see through that.
+const PASSES: usize = 5;
+const REMEMBERED: usize = 15;
 
-/// A mode that is slower than the best by this is not tried a second time, and not to the end if
-/// that shows in its measurement; a mode that is slower by the second is given up while it settles.
+/// A mode that is slower than the present one by this is given up while it is measured, and by the
+/// second while it settles.
 const HOPELESS: f64 = 1.5;
 const DISASTROUS: f64 = 3.0;
+
+/// The more often a mode was tried, the less it may be slower to be tried again: down to this.
+const WORTHWHILE: f64 = 1.1;
 
 /// Another mode is chosen if it takes at most so much of the time of the present one.
 const BETTER: f64 = 0.95;
 
 /// Notifications before the modes are tried: for the first time, and again; the latter is doubled
 /// each time that the choice was confirmed.
-const HOLD_FIRST: u64 = 256;
-const HOLD: u64 = 64 * 1024;
-const HOLD_AT_MOST: u64 = 1024 * 1024;
+const HOLD_FIRST: u64 = 512;
+const HOLD: u64 = 16 * 1024;
+const HOLD_AT_MOST: u64 = 256 * 1024;
 
 /// Notifications that come slower than this are not what limits the targets, and their rate says
 /// nothing about the mode.
@@ -105,7 +110,8 @@ pub(super) struct Choice {
     alone: u32,
 }
 
-/// A mode, and how long a notification took in it, in seconds, each time that it was tried.
+/// A mode, and how long a notification took in it the last times that it was tried: as a share of
+/// what it took in the present mode, tried just before.
 #[derive(Debug)]
 struct Arm {
     mode: Mode,
@@ -113,25 +119,36 @@ struct Arm {
 }
 
 impl Arm {
+    fn tried(&mut self, took: f64) {
+        if self.took.len() == REMEMBERED {
+            self.took.remove(0);
+        }
+        self.took.push(took);
+    }
+
     fn median(&self) -> f64 {
         let mut took = self.took.clone();
         took.sort_by(f64::total_cmp);
         took.get(took.len() / 2).copied().unwrap_or(f64::INFINITY)
     }
 
-    fn is_hopeless(&self, best: f64) -> bool {
-        self.took
-            .first()
-            .is_some_and(|&took| took > best * HOPELESS)
+    fn is_hopeless(&self) -> bool {
+        let patience = (HOPELESS - 1.0) / self.took.len() as f64;
+        let is_news = self.took.last().is_some_and(|&took| took < 1.0);
+        !is_news && self.median() > (1.0 + patience).max(WORTHWHILE)
     }
 }
 
 /// Where the trying is.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Trial {
+    /// The arms that are still tried, the chosen one first, and which of them is on.
+    arms: Vec<usize>,
+    at: usize,
     pass: usize,
-    arm: usize,
     settled: bool,
+    /// What a notification took in the chosen mode in this pass, in seconds.
+    base: f64,
 }
 
 impl Choice {
@@ -176,32 +193,20 @@ impl Choice {
             self.measure_from(now, received);
             return self.arms[0].mode;
         }
-        let is_worse = |by: f64| count >= ENOUGH && took > self.best_so_far() * by;
-        match self.trial {
+        match &mut self.trial {
             None if count < self.left => return self.present(),
-            None => {
-                self.arms.iter_mut().for_each(|arm| arm.took.clear());
-                self.trial = Some(Trial {
-                    pass: 0,
-                    arm: 0,
-                    settled: false,
-                });
-            }
-            Some(trial) if !trial.settled && !is_worse(DISASTROUS) => {
-                if count < SETTLE {
-                    return self.present();
-                }
-                self.trial = Some(Trial {
-                    settled: true,
-                    ..trial
-                });
-            }
-            Some(_) if count < MEASURE && !is_worse(HOPELESS) => return self.present(),
+            None => self.begin_trial(),
             Some(trial) => {
-                self.arms[trial.arm].took.push(took);
-                self.trial = self.next(trial);
-                if self.trial.is_none() {
-                    self.choose();
+                let is_worse = |by: f64| count >= ENOUGH && took > trial.base * by;
+                if !trial.settled && !is_worse(DISASTROUS) {
+                    trial.settled = count >= SETTLE;
+                    if !trial.settled {
+                        return self.present();
+                    }
+                } else if count < MEASURE && !is_worse(HOPELESS) {
+                    return self.present();
+                } else {
+                    self.tried(took);
                 }
             }
         }
@@ -221,35 +226,55 @@ impl Choice {
     }
 
     fn present(&self) -> Mode {
-        self.arms[self.trial.map_or(self.chosen, |t| t.arm)].mode
+        let arm = self.trial.as_ref().map_or(self.chosen, |t| t.arms[t.at]);
+        self.arms[arm].mode
     }
 
-    fn best_so_far(&self) -> f64 {
-        let all = self.arms.iter().flat_map(|arm| &arm.took);
-        all.copied().fold(f64::INFINITY, f64::min)
-    }
-
-    /// The next mode to be tried.
-    fn next(&self, trial: Trial) -> Option<Trial> {
-        let best = self.best_so_far();
-        let rest = (trial.arm + 1..self.arms.len()).map(|arm| (trial.pass, arm));
-        let passes = (trial.pass + 1..PASSES)
-            .flat_map(|pass| (0..self.arms.len()).map(move |arm| (pass, arm)));
-        let (pass, arm) = rest
-            .chain(passes)
-            .find(|&(_, arm)| !self.arms[arm].is_hopeless(best))?;
-        Some(Trial {
-            pass,
-            arm,
+    fn begin_trial(&mut self) {
+        let others = (0..self.arms.len()).filter(|&arm| arm != self.chosen);
+        self.trial = Some(Trial {
+            arms: std::iter::once(self.chosen).chain(others).collect(),
+            at: 0,
+            pass: 0,
             settled: false,
-        })
+            base: f64::INFINITY,
+        });
+    }
+
+    /// A notification took so long in the mode that is on.
+    fn tried(&mut self, took: f64) {
+        let Some(trial) = &mut self.trial else {
+            return;
+        };
+        if trial.at == 0 {
+            trial.base = took;
+        }
+        self.arms[trial.arms[trial.at]].tried(took / trial.base);
+        trial.settled = false;
+        trial.at += 1;
+        if trial.at < trial.arms.len() {
+            return;
+        }
+        trial.at = 0;
+        trial.base = f64::INFINITY;
+        trial.pass += 1;
+        let arms = &self.arms;
+        trial.arms.retain(|&arm| !arms[arm].is_hopeless());
+        if trial.pass == PASSES || trial.arms.len() == 1 {
+            self.choose();
+        }
     }
 
     fn choose(&mut self) {
+        self.trial = None;
         let of = |arm: usize| self.arms[arm].median();
         let best = (0..self.arms.len()).min_by(|&a, &b| of(a).total_cmp(&of(b)));
-        match best.filter(|&best| of(best) < of(self.chosen) * BETTER) {
+        match best.filter(|&best| of(best) < BETTER) {
             Some(best) => {
+                let unit = of(best);
+                for took in self.arms.iter_mut().flat_map(|arm| &mut arm.took) {
+                    *took /= unit;
+                }
                 self.chosen = best;
                 self.hold = HOLD;
             }
