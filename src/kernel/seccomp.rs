@@ -237,21 +237,16 @@ pub(crate) fn addfd(
 
 /// `SECCOMP_IOCTL_NOTIF_SET_FLAGS` (Linux 6.6): whether waking the other side up hands over the
 /// processor. `EINVAL` on a kernel without it.
+#[inline(never)] // memory checkers take the flags for a pointer: one place to tell them of
 pub(crate) fn set_sync_wake_up(listener: BorrowedFd<'_>, on: bool) -> Result<()> {
     let flags = if on {
         SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP
     } else {
         0
     };
+    let fd = listener.as_raw_fd();
     // SAFETY: the ioctl takes its argument by value.
-    unsafe {
-        ioctl(
-            listener,
-            libc::SECCOMP_IOCTL_NOTIF_SET_FLAGS,
-            std::ptr::without_provenance::<u64>(flags),
-        )
-    }
-    .map(drop)
+    check(unsafe { libc::ioctl(fd, libc::SECCOMP_IOCTL_NOTIF_SET_FLAGS, flags) }.into()).map(drop)
 }
 
 /// `SECCOMP_SET_MODE_FILTER`: installs `program` on the calling thread. With
