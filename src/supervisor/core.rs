@@ -207,6 +207,8 @@ impl Core {
     /// One run, on the calling thread and as many others as it takes.
     pub(super) fn run(&self) -> Result<()> {
         let watcher = self.start_watcher();
+        // The others are called when the first one has seen that they are of use.
+        self.pool.want(1);
         // No other worker is there yet, so there is a free slot.
         let free = lock(&self.free_slots).pop();
         if let Some(slot) = free {

@@ -62,6 +62,9 @@ pub(super) struct Worker<'a> {
     receiver: Option<interrupt::Receiver>,
 }
 
+/// The [`Core::news`] of a worker that has yet to catch up.
+const NEVER: u64 = u64::MAX;
+
 /// Why a leader stops waiting.
 enum Received {
     Notification,
@@ -83,7 +86,7 @@ impl<'a> Worker<'a> {
             entry: None,
             only: false,
             share: None,
-            news: u64::MAX,
+            news: NEVER,
             events: Vec::new(),
             round: Round::new(),
             receiver: None,
@@ -104,6 +107,10 @@ impl<'a> Worker<'a> {
             if let Some(claim) = core.pool.claim() {
                 if let Some(end) = self.lead(claim) {
                     core.finish(end);
+                }
+                // It need not cost those who go on receiving.
+                if self.share.take().is_some() {
+                    self.news = NEVER;
                 }
             } else if core.pool.sleep(may_retire, || core.end().is_some()) == Woken::Retire {
                 return;

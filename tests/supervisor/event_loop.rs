@@ -48,6 +48,27 @@ fn the_descriptor_is_readable_when_there_is_something_to_do() {
 }
 
 #[test]
+fn the_descriptor_tells_of_a_listener_that_a_run_had_to_itself() {
+    watched(|| {
+        let supervisor = supervisor(SupervisorOptions::default(), echo);
+        let (target, listener) = Target::serves();
+        supervisor.add_listener(listener, 0).unwrap();
+        for i in 0..3 {
+            supervisor.start().unwrap();
+            target.make_call(i);
+            assert_eq!(target.result(), i);
+            supervisor.stop();
+            assert_eq!(status(supervisor.join()), Status::Stopped);
+
+            target.make_call(i + 100);
+            assert!(readable(&supervisor, 10_000));
+            assert_eq!(supervisor.dispatch().unwrap(), 1);
+            assert_eq!(target.result(), i + 100);
+        }
+    });
+}
+
+#[test]
 fn dispatching_with_nothing_to_do_does_not_wait() {
     watched(|| {
         let supervisor = supervisor(SupervisorOptions::default(), echo);

@@ -6,6 +6,7 @@ mod support;
 mod event_loop;
 mod handlers;
 mod listeners;
+mod modes;
 mod stats;
 mod stop;
 mod workers;

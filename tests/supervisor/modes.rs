@@ -1,0 +1,113 @@
+//! Several targets of one listener: whatever way of receiving is tried, nothing is lost, and the
+//! supervisor can be stopped and given more to do.
+
+use crate::support::*;
+use std::thread;
+use std::time::{Duration, Instant};
+use unotify::*;
+
+/// How many processes call at the same time: enough to try every way of receiving.
+const CROWD: usize = 4;
+
+fn options(max_workers: usize) -> SupervisorOptions {
+    SupervisorOptions {
+        max_workers,
+        ..SupervisorOptions::default()
+    }
+}
+
+/// A target of several processes that make so many calls each, all at the same time, and check
+/// that each returns its argument.
+fn crowd(calls: u64) -> (Target, Listener) {
+    Target::start(move |_| {
+        let repeat = || {
+            (0..calls).for_each(|arg| assert_eq!(call(CALL, [arg, 0, 0]), arg as i64));
+            0
+        };
+        let mut processes: Vec<_> = (0..CROWD).map(|_| Process::fork(repeat)).collect();
+        processes.iter_mut().for_each(|p| assert_eq!(p.wait(), 0));
+    })
+}
+
+#[test]
+fn every_call_of_a_crowd_is_answered_while_the_mode_changes() {
+    for max_workers in [1, 2, 8] {
+        watched(|| {
+            let supervisor = supervisor(options(max_workers), echo);
+            let (target, listener) = crowd(10_000);
+            supervisor.add_listener(listener, 0).unwrap();
+            supervisor.run().unwrap();
+            target.end();
+            let stats = supervisor.stats();
+            assert_eq!(stats.values, 10_000 * CROWD as u64);
+            assert_eq!(stats.received, stats.values);
+            let processors = thread::available_parallelism().unwrap().get();
+            if max_workers.min(processors) > 1 {
+                assert!(stats.workers_max > 1, "a second receiver was not tried");
+            }
+        });
+    }
+}
+
+#[test]
+fn a_crowds_supervisor_is_stopped_and_started_at_any_moment() {
+    watched(|| {
+        let supervisor = supervisor(options(4), echo);
+        let (target, listener) = crowd(5_000);
+        supervisor.add_listener(listener, 0).unwrap();
+        let mut late = 0;
+        let mut stops = 0;
+        loop {
+            supervisor.start().unwrap();
+            thread::sleep(Duration::from_micros(200 + stops % 20 * 500));
+            let begun = Instant::now();
+            supervisor.stop();
+            let ended = supervisor.join();
+            late += u32::from(begun.elapsed() > Duration::from_millis(50));
+            stops += 1;
+            match ended {
+                Ok(()) => break, // the last target ended before the stop
+                Err(error) => assert_eq!(error.status(), Status::Stopped),
+            }
+            if supervisor.stats().listeners == 0 {
+                break;
+            }
+        }
+        target.end();
+        assert_eq!(supervisor.stats().values, 5_000 * CROWD as u64);
+        assert!(late <= 1, "{late} of {stops} stops were late");
+    });
+}
+
+#[test]
+fn listeners_come_while_a_crowd_is_served() {
+    watched(|| {
+        let supervisor = supervisor(options(2), echo);
+        let (target, listener) = crowd(10_000);
+        supervisor.add_listener(listener, 0).unwrap();
+        supervisor.start().unwrap();
+        for i in 0..20 {
+            let (other, listener) = Target::serves();
+            supervisor.add_listener(listener, 0).unwrap();
+            other.make_call(i);
+            assert_eq!(other.result(), i);
+            other.end();
+        }
+        target.end();
+        supervisor.join().unwrap();
+        assert_eq!(supervisor.stats().values, 20 + 10_000 * CROWD as u64);
+    });
+}
+
+#[test]
+fn a_crowd_that_is_killed_ends_the_run() {
+    watched(|| {
+        let supervisor = supervisor(options(2), echo);
+        let (mut target, listener) = crowd(u64::MAX);
+        supervisor.add_listener(listener, 0).unwrap();
+        supervisor.start().unwrap();
+        soon(|| supervisor.stats().values > 5_000);
+        target.process.kill(); // and with it its children
+        supervisor.join().unwrap();
+    });
+}
