@@ -36,10 +36,12 @@ class Plan:
     rounds: int
     seldom: int  # the grid and the real work take part in every `seldom`-th round
     milliseconds: int
+    grid_milliseconds: int  # longer: what libunotify chooses, it chooses by measuring
+    grid_warm_up: int  # calls, of all targets together, before the measurement
 
 
-FULL = Plan(rounds=21, seldom=3, milliseconds=300)
-QUICK = Plan(rounds=3, seldom=3, milliseconds=100)
+FULL = Plan(rounds=21, seldom=3, milliseconds=300, grid_milliseconds=500, grid_warm_up=20_000)
+QUICK = Plan(rounds=3, seldom=3, milliseconds=100, grid_milliseconds=100, grid_warm_up=4_000)
 
 
 def naive_settings(workers: int) -> list[tuple[str, str]]:
@@ -73,6 +75,7 @@ def all_cases(programs: Programs, plan: Plan, scratch: Path) -> list[Case]:
     wrapped("unsupervised", "target", target()[1:])
     for wake_up in WAKE_UPS:
         supervised(f"loop/{wake_up}", "baseline", f"herd -s {int(wake_up == 'on')}", target())
+    supervised("loop/in-place", "baseline", "herd -s 1 -i", target())
     supervised("receive", "receive", "", target())
     for workers in (1, 4, 8, 16):
         supervised(f"supervisor/{workers}", "supervise", f"-w {workers}", target())
@@ -113,7 +116,9 @@ def all_cases(programs: Programs, plan: Plan, scratch: Path) -> list[Case]:
     for processes in TARGETS:
         for workers in WORKERS:
             point = f"{processes}x{workers}"
-            command = target(processes)
+            warm_up = plan.grid_warm_up // processes
+            options = f"-n {processes} -t {plan.grid_milliseconds} -w {warm_up}"
+            command = [path["target"], *options.split()]
             supervised(f"grid/unotify/{point}", "supervise", f"-w {workers}", command,
                        every=seldom)  # fmt: skip
             for kind, wake_up in naive_settings(workers):

@@ -30,7 +30,8 @@ pub const UNOTIFY_SUPERVISOR_KEEP_RUNNING: u32 = 1;
 /// When stopped, what is pending on the listeners gets the fallback error.
 pub const UNOTIFY_SUPERVISOR_DRAIN_ON_STOP: u32 = 2;
 
-/// Synchronous wake-up is switched on and off by what is faster at the moment.
+/// Synchronous wake-up is switched on and off by what is measured to be faster at the moment: on
+/// for one target, and with `unotify_supervisor_dispatch`.
 pub const UNOTIFY_WAKE_UP_AUTO: u32 = 0;
 /// Waking the other side up hands over the processor: best for one target (Linux 6.6).
 pub const UNOTIFY_WAKE_UP_SYNC: u32 = 1;
@@ -58,7 +59,9 @@ pub struct unotify_supervisor(Supervisor);
 pub struct unotify_supervisor_opts {
     /// `sizeof(unotify_supervisor_opts)`.
     pub size: usize,
-    /// How many handlers may run at the same time, at most 1024. 0 is 1: they never overlap.
+    /// How many handlers may run at the same time, at most 1024. 0 is 1: they never overlap. With
+    /// more, several threads also receive at the same time, while several targets of an only
+    /// listener call at once and that is measured to be faster.
     pub max_workers: u32,
     /// The error number, positive, for notifications that nobody answers. 0 is `ENOSYS`.
     pub fallback_errno: i32,

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 /// How the listeners of a supervisor wake their targets up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum WakeUp {
-    /// Switched on and off by what is faster at the moment.
+    /// Switched on and off by what is measured to be faster at the moment: on for one target, and
+    /// with [`dispatch`](crate::Supervisor::dispatch).
     #[default]
     Auto,
     /// Always synchronous: best for one target (Linux 6.6; the kernel's default on an older one).
