@@ -180,7 +180,8 @@
 #define UNOTIFY_SUPERVISOR_DRAIN_ON_STOP 2
 
 /**
- * Synchronous wake-up is switched on and off by what is faster at the moment.
+ * Synchronous wake-up is switched on and off by what is measured to be faster at the moment: on
+ * for one target, and with `unotify_supervisor_dispatch`.
  */
 #define UNOTIFY_WAKE_UP_AUTO 0
 
@@ -489,7 +490,9 @@ typedef struct {
      */
     size_t size;
     /**
-     * How many handlers may run at the same time, at most 1024. 0 is 1: they never overlap.
+     * How many handlers may run at the same time, at most 1024. 0 is 1: they never overlap. With
+     * more, several threads also receive at the same time, while several targets of an only
+     * listener call at once and that is measured to be faster.
      */
     uint32_t max_workers;
     /**
@@ -512,8 +515,9 @@ typedef struct {
  * registered with.
  *
  * The notification is lent for the call: freeing it before `UNOTIFY_DEFERRED` was returned only
- * answers it. An unanswered one gets the fallback error. The handler must not throw an exception
- * or jump out: that ends the program.
+ * answers it. An unanswered one gets the fallback error, and so does that of a handler in C++ that
+ * lets an exception out, which is caught and counted on x86_64 (elsewhere it ends the program).
+ * The handler must not jump out or end its thread.
  */
 typedef int32_t (*unotify_handler)(unotify_notification *notification, void *data);
 
@@ -562,7 +566,7 @@ typedef struct {
      */
     uint64_t deferred_outstanding;
     /**
-     * Handlers that panicked (in Rust).
+     * Handlers that threw an exception (in C++) or panicked (in Rust).
      */
     uint64_t panics;
     /**

@@ -28,8 +28,9 @@ fn root() -> &'static Path {
 fn chapters() -> Vec<PathBuf> {
     let folder = std::fs::read_dir(root().join("src/capi")).expect("src/capi");
     let mut files: Vec<_> = folder.map(|e| e.expect("an entry").path()).collect();
-    // It only names the others, and cbindgen would follow it to all of them a second time.
-    files.retain(|path| !path.ends_with("mod.rs"));
+    // One only names the others, and cbindgen would follow it to all of them a second time; what the
+    // other declares is its own.
+    files.retain(|path| !path.ends_with("mod.rs") && !path.ends_with("throw.rs"));
     files.sort_by_key(|path| {
         let name = path.file_stem().unwrap_or_default().to_os_string();
         let place = CHAPTERS.iter().position(|c| name == *c);

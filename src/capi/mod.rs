@@ -18,3 +18,4 @@ mod target_descriptors;
 mod target_identity;
 mod target_memory;
 mod target_open;
+mod throw;

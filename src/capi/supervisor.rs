@@ -6,12 +6,14 @@ use super::boundary::{
 };
 use super::listener::unotify_listener;
 use super::notification::unotify_notification;
+use super::throw;
 use crate::error::Result;
 use crate::kernel::Errno;
 use crate::notification::{Notification, Tenure};
 use crate::supervisor::{HandlerFlags, Supervisor, SupervisorOptions, Verdict, WakeUp};
 use std::ffi::{c_char, c_int, c_void};
 use std::os::fd::{AsFd, AsRawFd};
+use std::panic::resume_unwind;
 
 /// The handler answered, or leaves the answer to the fallback error.
 #[allow(dead_code)] // it is what every other number means
@@ -43,8 +45,9 @@ pub const UNOTIFY_WAKE_UP_ASYNC: u32 = 2;
 /// registered with.
 ///
 /// The notification is lent for the call: freeing it before `UNOTIFY_DEFERRED` was returned only
-/// answers it. An unanswered one gets the fallback error. The handler must not throw an exception
-/// or jump out: that ends the program.
+/// answers it. An unanswered one gets the fallback error, and so does that of a handler in C++ that
+/// lets an exception out, which is caught and counted on x86_64 (elsewhere it ends the program).
+/// The handler must not jump out or end its thread.
 pub type unotify_handler =
     Option<unsafe extern "C" fn(notification: *mut unotify_notification, data: *mut c_void) -> i32>;
 
@@ -146,7 +149,7 @@ pub struct unotify_stats {
     pub deferred: u64,
     /// Of these, not freed so far.
     pub deferred_outstanding: u64,
-    /// Handlers that panicked (in Rust).
+    /// Handlers that threw an exception (in C++) or panicked (in Rust).
     pub panics: u64,
     /// Listeners served now.
     pub listeners: u64,
@@ -207,7 +210,7 @@ pub unsafe extern "C" fn unotify_supervisor_add_listener(
 /// A C function and its data, which the caller has promised to keep usable from any thread.
 #[derive(Clone, Copy)]
 struct Callback {
-    function: unsafe extern "C" fn(*mut unotify_notification, *mut c_void) -> i32,
+    function: throw::Function,
     data: *mut c_void,
 }
 
@@ -216,6 +219,9 @@ unsafe impl Send for Callback {}
 // SAFETY: likewise, and with several workers on several at once.
 unsafe impl Sync for Callback {}
 
+/// What an exception becomes in Rust. Without content, so that it takes no memory.
+struct Threw;
+
 impl Callback {
     /// Shows the worker's notification to C; if the handler defers it, C keeps it and the worker
     /// gets another one.
@@ -223,7 +229,11 @@ impl Callback {
         slot.lend();
         let handle: *mut unotify_notification = (&raw mut **slot).cast();
         // SAFETY: the handler's promise; the handle is live, and a `Notification` in memory.
-        let verdict = unsafe { (self.function)(handle, self.data) };
+        let Some(verdict) = (unsafe { throw::call(self.function, handle, self.data) }) else {
+            slot.take_back();
+            // To the supervisor it is a handler that panicked. This prints nothing.
+            resume_unwind(Box::new(Threw));
+        };
         if verdict == UNOTIFY_DEFERRED && give_away(slot) {
             return Verdict::Handled;
         }

@@ -26,7 +26,7 @@ pub struct Stats {
     pub deferred: u64,
     /// Of these, not dropped so far.
     pub deferred_outstanding: u64,
-    /// Handlers that panicked.
+    /// Handlers that panicked, or in C++ threw an exception.
     pub panics: u64,
     /// Listeners served now.
     pub listeners: u64,

@@ -1,0 +1,168 @@
+//! Calls a handler that may throw.
+//!
+//! Rust catches nobody's exceptions but its own: one that a handler in C++ lets out would end the
+//! program when it reaches the first frame of Rust. So on x86_64 a handler is called by a few
+//! instructions that stand between, and their personality routine, which the unwinder asks what
+//! to do with an exception (Itanium C++ ABI), has every one end there. Elsewhere it does end the
+//! program.
+
+use super::notification::unotify_notification;
+use std::ffi::c_void;
+
+pub(super) type Function = unsafe extern "C" fn(*mut unotify_notification, *mut c_void) -> i32;
+
+/// What the handler returns, `None` when it threw.
+///
+/// # Safety
+/// As the handler's documentation asks.
+pub(super) unsafe fn call(
+    handler: Function,
+    notification: *mut unotify_notification,
+    data: *mut c_void,
+) -> Option<i32> {
+    let mut threw = false;
+    // SAFETY: the caller's promise; `threw` lives across the call.
+    let verdict = unsafe { frame::call(handler, notification, data, &mut threw) };
+    (!threw).then_some(verdict)
+}
+
+#[cfg(not(all(target_arch = "x86_64", target_pointer_width = "64")))]
+mod frame {
+    use super::{c_void, unotify_notification, Function};
+
+    pub(super) unsafe fn call(
+        handler: Function,
+        notification: *mut unotify_notification,
+        data: *mut c_void,
+        _threw: &mut bool,
+    ) -> i32 {
+        // SAFETY: the caller's promise.
+        unsafe { handler(notification, data) }
+    }
+}
+
+#[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
+mod frame {
+    use super::{c_void, unotify_notification, Function};
+    use std::ffi::c_int;
+
+    #[allow(improper_ctypes)] // a handle, which is opaque on the other side
+    extern "C-unwind" {
+        #[link_name = "unotify__call_handler"]
+        pub(super) fn call(
+            handler: Function,
+            notification: *mut unotify_notification,
+            data: *mut c_void,
+            threw: &mut bool,
+        ) -> i32;
+    }
+
+    extern "C" {
+        /// Where the call goes on after an exception. Not a function: only its address is used.
+        #[link_name = "unotify__handler_threw"]
+        fn landing();
+
+        fn _Unwind_SetGR(context: *mut c_void, register: c_int, value: usize);
+        fn _Unwind_SetIP(context: *mut c_void, address: usize);
+        fn _Unwind_DeleteException(exception: *mut c_void);
+    }
+
+    // rbx keeps `threw`, and is what the unwinder finds it to be here at the landing.
+    std::arch::global_asm!(
+        ".pushsection .data.rel.ro, \"aw\", @progbits",
+        ".p2align 3",
+        "unotify__personality:",
+        ".quad {personality}",
+        ".popsection",
+        ".pushsection .text.unotify__call_handler, \"ax\", @progbits",
+        ".globl unotify__call_handler, unotify__handler_threw",
+        ".hidden unotify__call_handler, unotify__handler_threw",
+        ".weak __cxa_begin_catch, __cxa_end_catch",
+        ".type unotify__call_handler, @function",
+        "unotify__call_handler:",
+        ".cfi_startproc",
+        ".cfi_personality 0x9b, unotify__personality", // relative to here, and indirect
+        "push rbx",
+        ".cfi_def_cfa_offset 16",
+        ".cfi_offset 3, -16", // rbx
+        "mov rbx, rcx",
+        "mov rax, rdi",
+        "mov rdi, rsi",
+        "mov rsi, rdx",
+        "call rax",
+        "2:",
+        "pop rbx",
+        ".cfi_def_cfa_offset 8",
+        "ret",
+        "unotify__handler_threw:",
+        ".cfi_def_cfa_offset 16",
+        "mov byte ptr [rbx], 1",
+        "mov rdi, rax",
+        "mov rsi, qword ptr [rip + __cxa_begin_catch@GOTPCREL]",
+        "mov rdx, qword ptr [rip + __cxa_end_catch@GOTPCREL]",
+        "call {caught}",
+        "jmp 2b",
+        ".cfi_endproc",
+        ".size unotify__call_handler, . - unotify__call_handler",
+        ".popsection",
+        personality = sym personality,
+        caught = sym caught,
+    );
+
+    /// What the unwinder is at (`_UA_*`), and what it is told to do (`_URC_*`).
+    const SEARCH_PHASE: c_int = 1;
+    const FORCE_UNWIND: c_int = 8;
+    const HANDLER_FOUND: c_int = 6;
+    const INSTALL_CONTEXT: c_int = 7;
+    const CONTINUE_UNWIND: c_int = 8;
+
+    /// The register that the landing finds the exception in: rax, as DWARF numbers it.
+    const RAX: c_int = 0;
+
+    /// Ends every exception in the frame above, but not the end of the thread (`pthread_exit`),
+    /// which is unwinding too and must not be stopped.
+    unsafe extern "C" fn personality(
+        _version: c_int,
+        actions: c_int,
+        _class: u64,
+        exception: *mut c_void,
+        context: *mut c_void,
+    ) -> c_int {
+        if actions & FORCE_UNWIND != 0 {
+            return CONTINUE_UNWIND;
+        }
+        if actions & SEARCH_PHASE != 0 {
+            return HANDLER_FOUND;
+        }
+        // SAFETY: the context of the frame above, from the unwinder.
+        unsafe {
+            _Unwind_SetGR(context, RAX, exception as usize);
+            _Unwind_SetIP(context, landing as *const () as usize);
+        }
+        INSTALL_CONTEXT
+    }
+
+    /// "GNUCC++" and "CLNGC++": whose exceptions the C++ runtime wants to see caught. The last
+    /// byte is a version.
+    const CXX: [u64; 2] = [0x474e_5543_432b_2b00, 0x434c_4e47_432b_2b00];
+
+    /// Disposes of an exception, through the C++ runtime if it is of C++ and the program has one,
+    /// which keeps count of exceptions that are under way.
+    unsafe extern "C" fn caught(
+        exception: *mut c_void,
+        begin_catch: Option<unsafe extern "C" fn(*mut c_void) -> *mut c_void>,
+        end_catch: Option<unsafe extern "C" fn()>,
+    ) {
+        // SAFETY: the unwinder's exception begins with its class, and ends here.
+        unsafe {
+            let class = exception.cast::<u64>().read();
+            match (begin_catch, end_catch) {
+                (Some(begin), Some(end)) if CXX.contains(&(class & !0xff)) => {
+                    begin(exception);
+                    end();
+                }
+                _ => _Unwind_DeleteException(exception),
+            }
+        }
+    }
+}
