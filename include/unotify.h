@@ -1472,7 +1472,7 @@ unotify_status unotify_supervisor_join(const unotify_supervisor *supervisor);
 
 /**
  * A descriptor for an event loop, which remains the supervisor's; -1 for NULL. It polls readable
- * when `unotify_supervisor_dispatch` has something to do.
+ * when `unotify_supervisor_dispatch` has something to do, and now and then when not.
  *
  * Requires:
  * `supervisor` is NULL or a live handle.

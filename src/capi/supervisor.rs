@@ -386,7 +386,7 @@ pub unsafe extern "C" fn unotify_supervisor_join(
 }
 
 /// A descriptor for an event loop, which remains the supervisor's; -1 for NULL. It polls readable
-/// when `unotify_supervisor_dispatch` has something to do.
+/// when `unotify_supervisor_dispatch` has something to do, and now and then when not.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle.

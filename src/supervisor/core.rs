@@ -113,8 +113,8 @@ impl Core {
 
     /// Async-signal-safe.
     fn wake_everybody(&self) {
-        self.tell_news();
         self.listeners.wake();
+        self.tell_news();
         self.pool.call_all();
         self.watch.wake();
     }

@@ -285,7 +285,7 @@ impl Supervisor {
 }
 
 impl AsFd for Supervisor {
-    /// Readable when [`Supervisor::dispatch`] has something to do.
+    /// Readable when [`Supervisor::dispatch`] has something to do, and now and then when not.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.core.listeners.as_fd()
     }

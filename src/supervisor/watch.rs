@@ -10,12 +10,8 @@ use crate::kernel::futex;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::Duration;
 
-/// Between two looks, when handlers have been stuck lately and when not.
-const LOOK_SOON: Duration = Duration::from_millis(1);
-const LOOK_LATER: Duration = Duration::from_millis(4);
-
-/// So many looks without a stuck handler, and it takes more time.
-const CALM: u32 = 16;
+/// Between two looks. A fast handler that lost its processor to somebody else is back sooner.
+const LOOK_EVERY: Duration = Duration::from_millis(4);
 
 /// So many looks without a handler, and it goes to sleep.
 const PATIENCE: u32 = 16;
@@ -47,19 +43,15 @@ impl Watch {
         let nap = AtomicU32::new(0);
         let mut seen: Vec<_> = core.pool.glances().collect();
         let mut quiet = 0;
-        let mut calm = 0;
         while core.end().is_none() {
-            let look = if calm < CALM { LOOK_SOON } else { LOOK_LATER };
-            futex::wait(&nap, 0, Some(look));
+            futex::wait(&nap, 0, Some(LOOK_EVERY));
             quiet += 1;
-            calm += 1;
             for (now, last) in core.pool.glances().zip(&mut seen) {
                 if now != *last {
                     *last = now;
                     quiet = 0;
                 } else if now.in_handler() {
                     quiet = 0;
-                    calm = 0;
                     if core.pool.depose(now) {
                         core.call_worker();
                     }
