@@ -114,3 +114,28 @@ fn a_supervisor_of_many_listeners_allocates_nothing() {
 fn a_supervisor_of_many_workers_allocates_nothing() {
     a_supervisor_allocates_nothing(4, 3);
 }
+
+#[test]
+fn trying_the_modes_with_a_crowd_of_targets_allocates_nothing() {
+    alone(|| {
+        let supervisor = supervisor(SupervisorOptions::default(), echo);
+        let (target, listener) = Target::start(|channel| loop {
+            let times = channel.hear();
+            let repeat = || {
+                (0..times).for_each(|arg| assert_eq!(call(CALL, [arg as u64, 0, 0]), arg));
+                0
+            };
+            let mut crowd: Vec<_> = (0..4).map(|_| Process::fork(repeat)).collect();
+            crowd
+                .iter_mut()
+                .for_each(|process| assert_eq!(process.wait(), 0));
+            channel.tell(times);
+        });
+        supervisor.add_listener(listener, 0).unwrap();
+        supervisor.start().unwrap();
+        let targets = [target];
+        // 8,000 calls a time, of which the latter half is counted: the modes are tried in some.
+        let all: u64 = (0..6).map(|_| allocations(&targets)).sum();
+        assert_eq!(all, 0);
+    });
+}

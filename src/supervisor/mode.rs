@@ -6,8 +6,8 @@
 //! faster than waking another one. Several busy targets can keep the supervisor from ever
 //! sleeping, and then handing over may cost more than it saves, and a second receiver may help or
 //! be in the way. Which it is depends on the machine and on what else it does. So while several
-//! targets are seen all ways are tried now and then for some dozens of notifications each, several
-//! times over, and the one with the best median is kept for a while.
+//! targets are seen all ways are tried now and then for some milliseconds each, in turns with the
+//! present one, and the one with the best median of late is kept for a while.
 
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,8 @@ pub(super) struct Mode {
     pub(super) sync: bool,
 }
 
-/// The most workers that are tried as receivers: the kernel wakes them all for each notification.
+/// The most workers that are tried as receivers: what they do in the kernel is mostly under one
+/// lock.
 const MOST_RECEIVERS: usize = 4;
 
 /// The ways there are, the first of which is the one for a single target.
@@ -100,6 +101,7 @@ const ALONE: u32 = 4;
 pub(super) struct Choice {
     arms: Vec<Arm>,
     chosen: usize,
+    /// While the modes are tried. Nothing here allocates.
     trial: Option<Trial>,
     /// Notifications until the modes are tried again, and how many that will be next time.
     left: u64,
@@ -116,51 +118,67 @@ pub(super) struct Choice {
 #[derive(Debug)]
 struct Arm {
     mode: Mode,
-    took: Vec<f64>,
+    /// As a ring, of which the first `tries` are filled.
+    took: [f64; REMEMBERED],
+    tries: usize,
+    /// Whether it is worth another try in this trial.
+    is_tried: bool,
 }
 
 impl Arm {
-    fn tried(&mut self, took: f64) {
-        if self.took.len() == REMEMBERED {
-            self.took.remove(0);
+    fn new(mode: Mode) -> Self {
+        Arm {
+            mode,
+            took: [0.0; REMEMBERED],
+            tries: 0,
+            is_tried: false,
         }
-        self.took.push(took);
+    }
+
+    fn tried(&mut self, took: f64) {
+        self.took[self.tries % REMEMBERED] = took;
+        self.tries += 1;
+        let known = self.tries.min(REMEMBERED);
+        let patience = (HOPELESS - 1.0) / known as f64;
+        self.is_tried = took < 1.0 || self.median() <= (1.0 + patience).max(WORTHWHILE);
     }
 
     fn median(&self) -> f64 {
-        let mut took = self.took.clone();
-        took.sort_by(f64::total_cmp);
-        took.get(took.len() / 2).copied().unwrap_or(f64::INFINITY)
-    }
-
-    fn is_hopeless(&self) -> bool {
-        let patience = (HOPELESS - 1.0) / self.took.len() as f64;
-        let is_news = self.took.last().is_some_and(|&took| took < 1.0);
-        !is_news && self.median() > (1.0 + patience).max(WORTHWHILE)
+        let mut took = self.took;
+        let known = &mut took[..self.tries.min(REMEMBERED)];
+        known.sort_unstable_by(f64::total_cmp);
+        known.get(known.len() / 2).copied().unwrap_or(f64::INFINITY)
     }
 }
 
 /// Where the trying is.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Trial {
-    /// The arms that are still tried, the chosen one first, and which of them is on.
-    arms: Vec<usize>,
-    at: usize,
+    /// The arm that is on.
+    arm: usize,
     pass: usize,
     settled: bool,
     /// What a notification took in the chosen mode in this pass, in seconds.
     base: f64,
 }
 
+impl Trial {
+    /// A pass begins with the chosen arm.
+    fn pass(pass: usize, chosen: usize) -> Self {
+        Trial {
+            arm: chosen,
+            pass,
+            settled: false,
+            base: f64::INFINITY,
+        }
+    }
+}
+
 impl Choice {
     /// `modes` has at least one; the first is the one for a single target.
     pub(super) fn new(modes: Vec<Mode>) -> Self {
-        let arm = |mode| Arm {
-            mode,
-            took: Vec::with_capacity(PASSES),
-        };
         Choice {
-            arms: modes.into_iter().map(arm).collect(),
+            arms: modes.into_iter().map(Arm::new).collect(),
             chosen: 0,
             trial: None,
             left: HOLD_FIRST,
@@ -227,19 +245,13 @@ impl Choice {
     }
 
     fn present(&self) -> Mode {
-        let arm = self.trial.as_ref().map_or(self.chosen, |t| t.arms[t.at]);
+        let arm = self.trial.as_ref().map_or(self.chosen, |trial| trial.arm);
         self.arms[arm].mode
     }
 
     fn begin_trial(&mut self) {
-        let others = (0..self.arms.len()).filter(|&arm| arm != self.chosen);
-        self.trial = Some(Trial {
-            arms: std::iter::once(self.chosen).chain(others).collect(),
-            at: 0,
-            pass: 0,
-            settled: false,
-            base: f64::INFINITY,
-        });
+        self.arms.iter_mut().for_each(|arm| arm.is_tried = true);
+        self.trial = Some(Trial::pass(0, self.chosen));
     }
 
     /// A notification took so long in the mode that is on.
@@ -247,21 +259,22 @@ impl Choice {
         let Some(trial) = &mut self.trial else {
             return;
         };
-        if trial.at == 0 {
+        let chosen = self.chosen;
+        // The others follow the chosen one in their order.
+        let next = if trial.arm == chosen {
             trial.base = took;
-        }
-        self.arms[trial.arms[trial.at]].tried(took / trial.base);
+            0
+        } else {
+            trial.arm + 1
+        };
+        self.arms[trial.arm].tried(took / trial.base);
         trial.settled = false;
-        trial.at += 1;
-        if trial.at < trial.arms.len() {
-            return;
-        }
-        trial.at = 0;
-        trial.base = f64::INFINITY;
-        trial.pass += 1;
-        let arms = &self.arms;
-        trial.arms.retain(|&arm| !arms[arm].is_hopeless());
-        if trial.pass == PASSES || trial.arms.len() == 1 {
+        let worthwhile = |arm: &usize| *arm != chosen && self.arms[*arm].is_tried;
+        if let Some(arm) = (next..self.arms.len()).find(worthwhile) {
+            trial.arm = arm;
+        } else if trial.pass + 1 < PASSES && (0..self.arms.len()).any(|arm| worthwhile(&arm)) {
+            *trial = Trial::pass(trial.pass + 1, chosen);
+        } else {
             self.choose();
         }
     }
