@@ -58,8 +58,8 @@ the median of the ratios within each round.
 """
 
 IN_PLACE = """\
-libunotify is faster than the baseline because it makes its system calls in place. A call through the C
-library ends in a return, and on its way the kernel has filled the processor's return predictor with
+libunotify does more than the baseline and keeps up with it, as it makes its system calls in place. A call through
+the C library ends in a return, and on its way the kernel has filled the processor's return predictor with
 addresses of its own; on some processors that first return costs a tenth of a supervised call
 (`src/kernel/syscall.rs`). The loop with its calls in place is the least there can be: two instructions
 and what the kernel does.
