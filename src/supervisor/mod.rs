@@ -1,5 +1,6 @@
 //! Loops over listeners: handlers by system call, workers, stopping, statistics.
 
+mod backlog;
 mod core;
 mod listeners;
 mod mode;
@@ -19,7 +20,6 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use table::Table;
-use worker::Worker;
 
 pub use mode::WakeUp;
 pub use stats::Stats;
@@ -46,6 +46,12 @@ pub struct SupervisorOptions {
     pub keep_running: bool,
     /// Whether waking a target up hands over the processor. Chosen by measuring by default.
     pub wake_up: WakeUp,
+    /// A signal that is handled on the thread that called [`run`](Supervisor::run) while it waits
+    /// ends the run with [`Status::Interrupted`], whether its handler was installed with
+    /// `SA_RESTART` or not: for languages whose own signal handlers run when the call has returned.
+    /// It costs an `epoll_wait` for each notification. Off by default; without meaning for runs in
+    /// the background.
+    pub return_on_signal: bool,
     /// When stopped, give what is pending on the listeners the fallback error. Off by default:
     /// it stays pending, for the next run or another process.
     pub drain_on_stop: bool,
@@ -58,6 +64,7 @@ impl Default for SupervisorOptions {
             fallback_errno: crate::listener::DEFAULT_FALLBACK,
             keep_running: false,
             wake_up: WakeUp::Auto,
+            return_on_signal: false,
             drain_on_stop: false,
         }
     }
@@ -207,7 +214,7 @@ impl Supervisor {
         let core = Arc::clone(&self.core);
         let body = move || {
             interrupt::block_all_signals();
-            core.run()
+            core.run_in_background()
         };
         match thread::Builder::new().name("unotify".into()).spawn(body) {
             Ok(thread) => {
@@ -257,15 +264,7 @@ impl Supervisor {
     /// listener has closed; [`Status::InvalidArgument`] when it runs already.
     pub fn dispatch(&self) -> Result<usize> {
         self.core.begin_run()?;
-        let mut handled = 0;
-        match Worker::new(&self.core, &self.core.slots[0]) {
-            Ok(mut worker) => {
-                while self.core.end().is_none() && handled < DISPATCH_AT_MOST && worker.dispatch() {
-                    handled += 1;
-                }
-            }
-            Err(error) => self.core.remember(error),
-        }
+        let handled = self.core.dispatch(DISPATCH_AT_MOST);
         self.core.close_run(self.core.end())?;
         if self.core.listeners.len() == 0 && !self.core.options.keep_running {
             if handled == 0 {
@@ -298,5 +297,6 @@ impl Drop for Supervisor {
             self.stop();
             let _ = thread.join();
         }
+        self.core.abandon();
     }
 }

@@ -82,9 +82,11 @@ impl Handler {
     /// Learns how long it took. Two workers that learn at once lose one lesson, which does no harm.
     pub(super) fn learn(&self, took: Duration) {
         let took = took.as_nanos() as u64;
-        let average = self.average_ns.load(Ordering::Relaxed);
-        self.average_ns
-            .store(average - average / 8 + took / 8, Ordering::Relaxed);
+        let average = match self.average_ns.load(Ordering::Relaxed) {
+            0 => took,
+            average => average - average / 8 + took / 8,
+        };
+        self.average_ns.store(average, Ordering::Relaxed);
     }
 }
 
