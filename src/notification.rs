@@ -4,6 +4,7 @@ use crate::error::{Error, Result, Status};
 use crate::kernel::seccomp::{self, RequestBuffer, Response};
 use crate::kernel::{self, interrupt, Errno};
 use crate::listener::Shared;
+use crate::stall;
 use crate::supervisor::Stats;
 use crate::target::MemoryFile;
 use std::os::fd::BorrowedFd;
@@ -252,6 +253,12 @@ impl Notification {
                 account.settled(self.state);
             }
         }
+    }
+
+    /// Runs what the target can make last as long as it likes; see [`stall`].
+    #[inline]
+    pub(crate) fn watched<T>(&mut self, call: impl FnOnce(&mut Self) -> T) -> T {
+        stall::watched(self, call, Self::settle)
     }
 
     /// Makes it ready to be received into from `listener`: what it held is answered.
