@@ -15,6 +15,7 @@ pub(crate) mod memory;
 pub(crate) mod pidfd;
 pub(crate) mod process;
 pub(crate) mod seccomp;
+mod signals;
 pub(crate) mod socket;
 mod syscall;
 pub(crate) mod version;
