@@ -159,4 +159,5 @@ pub(crate) fn block_all_signals() {
         libc::sigfillset(&mut all);
         libc::pthread_sigmask(libc::SIG_SETMASK, &all, ptr::null_mut());
     }
+    super::signals::none_come();
 }
