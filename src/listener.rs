@@ -1,11 +1,12 @@
 //! The listener: the descriptor that notifications come from.
 
 use crate::error::{Error, Result, Status};
+use crate::kernel::fork::Process;
 use crate::kernel::{fd, pidfd, seccomp, socket, version, Errno};
 use crate::notification::Notification;
 use crate::turn::Turn;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,10 @@ pub(crate) const DEFAULT_FALLBACK: i32 = libc::ENOSYS;
 /// it; each notification goes to one of them. The descriptor stays open for as long as the
 /// listener or a notification received from it lives. When the last copy of the descriptor is
 /// closed, the kernel answers every pending and every later call of the targets with `ENOSYS`.
+///
+/// A copy of the process that `fork` has made may receive from a listener that it inherited, and
+/// gets notifications of its own then, which the parent does not get. It keeps the descriptor open
+/// until it drops the listener, ends or executes another program.
 #[derive(Debug)]
 pub struct Listener {
     shared: Arc<Shared>,
@@ -28,6 +33,8 @@ pub struct Listener {
 pub(crate) struct Shared {
     fd: OwnedFd,
     turn: Turn,
+    /// The number of the process that `turn` is kept in, and whether that is just taking it over.
+    turn_of: AtomicU64,
     fallback: AtomicI32,
     tag: AtomicUsize,
     sync_wake_up: AtomicBool,
@@ -58,6 +65,43 @@ impl Shared {
     /// What the supervisor's owner attached to the listener.
     pub(crate) fn tag(&self) -> usize {
         self.tag.load(Ordering::Relaxed)
+    }
+
+    /// Whose turn it is to receive. A copy of the process inherits it as it was, perhaps taken by a
+    /// thread that is not there, and so begins anew.
+    #[inline]
+    fn turn(&self) -> &Turn {
+        let process = Process::current().number();
+        if self.turn_of.load(Ordering::Acquire) != process {
+            self.take_turn_over(process);
+        }
+        &self.turn
+    }
+
+    #[cold]
+    fn take_turn_over(&self, process: u64) {
+        const AT_IT: u64 = 1 << 62;
+        loop {
+            let of = self.turn_of.load(Ordering::Acquire);
+            if of == process {
+                return;
+            }
+            if of == process | AT_IT {
+                // Another thread is, for a moment.
+                std::thread::yield_now();
+                continue;
+            }
+            let (from, to) = (of, process | AT_IT);
+            let (acquire, relaxed) = (Ordering::Acquire, Ordering::Relaxed);
+            if self
+                .turn_of
+                .compare_exchange(from, to, acquire, relaxed)
+                .is_ok()
+            {
+                self.turn.renew();
+                self.turn_of.store(process, Ordering::Release);
+            }
+        }
     }
 
     /// Whether a notification is pending.
@@ -96,6 +140,7 @@ impl Listener {
             shared: Arc::new(Shared {
                 fd,
                 turn: Turn::default(),
+                turn_of: AtomicU64::new(Process::current().number()),
                 fallback: AtomicI32::new(DEFAULT_FALLBACK),
                 tag: AtomicUsize::new(0),
                 sync_wake_up: AtomicBool::new(false),
@@ -211,7 +256,7 @@ impl Listener {
     ) -> Result<()> {
         let deadline = limit.and_then(|l| Instant::now().checked_add(l));
         notification.rebind(&self.shared);
-        let Some(_turn) = self.shared.turn.take(deadline) else {
+        let Some(_turn) = self.shared.turn().take(deadline) else {
             return Err(Error::plain(Status::Timeout));
         };
         let poll_first = deadline.is_some() || !version::recv_ends_with_last_target();

@@ -30,6 +30,11 @@ impl Turn {
         }
     }
 
+    /// Frees it in a copy of the process, where its holder, if it has one, does not exist.
+    pub(crate) fn renew(&self) {
+        self.0.store(FREE, Release);
+    }
+
     #[cold]
     fn wait(&self, deadline: Option<Instant>) -> Option<Taken<'_>> {
         // Whoever has waited takes it as wanted, for there may be others who wait.

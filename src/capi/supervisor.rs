@@ -201,7 +201,8 @@ pub unsafe extern "C" fn unotify_supervisor_add_listener(
     call(|| {
         // SAFETY: the caller's promise.
         let supervisor = &unsafe { shared(supervisor, "supervisor") }?.0;
-        // SAFETY: the caller's promise.
+        supervisor.check_process()?; // while the listener is still the caller's
+                                     // SAFETY: the caller's promise.
         let listener = unsafe { reclaim(listener) }.ok_or_else(|| invalid("`listener` is null"))?;
         supervisor.add_listener(listener.0, data as usize)
     })

@@ -8,6 +8,7 @@ pub(crate) mod epoll;
 pub(crate) mod fd;
 pub(crate) mod fd_table;
 pub(crate) mod file;
+pub(crate) mod fork;
 pub(crate) mod futex;
 pub(crate) mod handover;
 pub(crate) mod interrupt;
