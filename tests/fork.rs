@@ -112,10 +112,12 @@ fn a_copy_does_not_wait_for_a_receiving_thread_that_it_does_not_have() {
     });
 }
 
-/// A supervisor that was started, seen from a copy of its process.
+/// A supervisor that was started, seen from a copy of its process. It waits for two listeners, with
+/// epoll, as what it waits for there is shared with the copy.
 fn with_a_running_supervisor(max_workers: usize, in_the_copy: impl Fn(&mut Option<Supervisor>)) {
     alone(|| {
         let (target, listener) = Target::serves();
+        let (idle, of_idle) = Target::serves();
         let options = SupervisorOptions {
             max_workers,
             ..SupervisorOptions::default()
@@ -123,6 +125,7 @@ fn with_a_running_supervisor(max_workers: usize, in_the_copy: impl Fn(&mut Optio
         let mut supervisor = Some(supervisor(options, echo));
         let running = supervisor.as_ref().unwrap();
         running.add_listener(listener, 0).unwrap();
+        running.add_listener(of_idle, 0).unwrap();
         running.start().unwrap();
         target.make_call(1);
         assert_eq!(target.result(), 1);
@@ -134,6 +137,7 @@ fn with_a_running_supervisor(max_workers: usize, in_the_copy: impl Fn(&mut Optio
         target.make_call(2);
         assert_eq!(target.result(), 2);
         target.end();
+        idle.end();
         supervisor.unwrap().join().unwrap();
     });
 }
