@@ -8,6 +8,7 @@ use super::listener::unotify_listener;
 use super::notification::unotify_notification;
 use super::throw;
 use crate::error::Result;
+use crate::kernel::cancel::Uncancelled;
 use crate::kernel::Errno;
 use crate::notification::{Notification, Tenure};
 use crate::supervisor::{HandlerFlags, Supervisor, SupervisorOptions, Verdict, WakeUp};
@@ -366,6 +367,7 @@ pub unsafe extern "C" fn unotify_supervisor_stop(
         return call(|| Err(invalid("`supervisor` is null")));
     };
     let errno = Errno::last();
+    let _whole = Uncancelled::new();
     supervisor.0.stop();
     // A signal handler must leave it as it was.
     errno.set();

@@ -151,7 +151,8 @@ pub(crate) fn interrupt(thread: libc::pid_t, signal: libc::c_int) {
     unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, signal) };
 }
 
-/// Leaves the program's signals to the program's threads. For threads of the library's own.
+/// Leaves the program's signals to the program's threads, and does not let this one be cancelled. For
+/// threads of the library's own.
 pub(crate) fn block_all_signals() {
     // SAFETY: a plain set of bits, filled by the call.
     unsafe {
@@ -160,4 +161,5 @@ pub(crate) fn block_all_signals() {
         libc::pthread_sigmask(libc::SIG_SETMASK, &all, ptr::null_mut());
     }
     super::signals::none_come();
+    super::cancel::disable();
 }

@@ -4,6 +4,7 @@
 //! said by the rooms above. Every call that may be interrupted by a signal says whether it
 //! retries.
 
+pub(crate) mod cancel;
 pub(crate) mod epoll;
 pub(crate) mod fd;
 pub(crate) mod fd_table;
