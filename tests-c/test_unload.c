@@ -1,0 +1,82 @@
+/* Unloading the library: a signal that it has a handler for may still come. */
+
+#define _GNU_SOURCE
+#include "check.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <signal.h>
+
+/* The library is not linked, but loaded by these names. */
+static void *library;
+
+static void *function(const char *name)
+{
+    void *found = dlsym(library, name);
+
+    CHECK(found != NULL);
+    return found;
+}
+
+#define FUNCTION(name) __typeof__(name) *name##_ = (__typeof__(name) *)(uintptr_t)function(#name)
+
+/* Whether a signal has a handler, wherever that is. */
+static int is_handled(int signal)
+{
+    struct sigaction action;
+
+    return sigaction(signal, NULL, &action) == 0 && action.sa_handler != SIG_DFL
+        && action.sa_handler != SIG_IGN;
+}
+
+/* On a thread of its own: what a thread keeps of the library until it ends keeps the library too. */
+static void *run_and_stop(void *arg)
+{
+    unotify_supervisor_opts opts = { .size = sizeof opts };
+    unotify_supervisor *s;
+    FUNCTION(unotify_supervisor_new);
+    FUNCTION(unotify_supervisor_start);
+    FUNCTION(unotify_supervisor_stop);
+    FUNCTION(unotify_supervisor_join);
+    FUNCTION(unotify_supervisor_free);
+
+    opts.flags = UNOTIFY_SUPERVISOR_KEEP_RUNNING;
+    CHECK_INT(unotify_supervisor_new_(&opts, &s), UNOTIFY_OK);
+    CHECK_INT(unotify_supervisor_start_(s), UNOTIFY_OK);
+    usleep(50 * 1000);
+    CHECK_INT(unotify_supervisor_stop_(s), UNOTIFY_OK);
+    CHECK_INT(unotify_supervisor_join_(s), UNOTIFY_ERR_STOPPED);
+    unotify_supervisor_free_(s);
+    return NULL;
+}
+
+static void a_signal_after_unloading_is_handled(void)
+{
+    const char *path = getenv("UNOTIFY_TEST_LIBRARY");
+    pthread_t thread;
+    int handled = 0;
+
+    if (!path) {
+        printf("skipped: UNOTIFY_TEST_LIBRARY does not say where the library is\n");
+        return;
+    }
+    library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    CHECK(library != NULL);
+    CHECK(pthread_create(&thread, NULL, run_and_stop, NULL) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(dlclose(library) == 0);
+    for (int signal = 1; signal <= SIGRTMAX; signal++) {
+        if (is_handled(signal)) {
+            handled++;
+            CHECK(raise(signal) == 0);
+        }
+    }
+    CHECK(handled > 0);
+    /* It is still there. */
+    CHECK(dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD) == library);
+}
+
+int main(void)
+{
+    RUN(CASE(a_signal_after_unloading_is_handled));
+}
