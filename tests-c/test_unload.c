@@ -20,13 +20,14 @@ static void *function(const char *name)
 
 #define FUNCTION(name) __typeof__(name) *name##_ = (__typeof__(name) *)(uintptr_t)function(#name)
 
-/* Whether a signal has a handler, wherever that is. */
-static int is_handled(int signal)
+/* Where the handler of a signal is; NULL where there is none. */
+static void (*handler_of(int signal))(int)
 {
     struct sigaction action;
 
-    return sigaction(signal, NULL, &action) == 0 && action.sa_handler != SIG_DFL
-        && action.sa_handler != SIG_IGN;
+    if (sigaction(signal, NULL, &action) != 0 || action.sa_handler == SIG_IGN)
+        return SIG_DFL;
+    return action.sa_handler;
 }
 
 /* On a thread of its own: what a thread keeps of the library until it ends keeps the library too. */
@@ -54,19 +55,22 @@ static void a_signal_after_unloading_is_handled(void)
 {
     const char *path = getenv("UNOTIFY_TEST_LIBRARY");
     pthread_t thread;
+    void (*before[_NSIG])(int);
     int handled = 0;
 
     if (!path) {
         printf("skipped: UNOTIFY_TEST_LIBRARY does not say where the library is\n");
         return;
     }
+    for (int signal = 1; signal < _NSIG; signal++)
+        before[signal] = handler_of(signal);
     library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     CHECK(library != NULL);
     CHECK(pthread_create(&thread, NULL, run_and_stop, NULL) == 0);
     CHECK(pthread_join(thread, NULL) == 0);
     CHECK(dlclose(library) == 0);
-    for (int signal = 1; signal <= SIGRTMAX; signal++) {
-        if (is_handled(signal)) {
+    for (int signal = 1; signal < _NSIG; signal++) {
+        if (handler_of(signal) != before[signal]) {
             handled++;
             CHECK(raise(signal) == 0);
         }
