@@ -20,6 +20,30 @@
  * Threads. Listeners and supervisors may be shared between threads. A notification and a filter
  * belong to one thread at a time, and may be handed on. Freeing ends all sharing.
  *
+ * Fork. A copy of the process that fork() has made inherits copies of the handles, and none of the
+ * threads. There, freeing anything only frees it: no target is answered, no run stopped, nothing is
+ * waited for. unotify_supervisor_stop() does nothing, as from a signal handler that was inherited
+ * too; what runs a supervisor or adds to it fails with UNOTIFY_ERR_INVALID_ARGUMENT. What a copy asks
+ * for by name is done: a `_reply_` answers the target, and the parent's then fails with
+ * UNOTIFY_ERR_GONE; unotify_listener_receive() takes notifications that the parent does not get;
+ * unotify_child_kill() signals the parent's child, and unotify_child_wait() fails with ECHILD.
+ * Targets of a parent that is gone wait for as long as a copy has the listener's descriptor: until it
+ * frees the listener and its notifications, ends, or executes a program (it is close-on-exec); that of
+ * a supervisor that was running in the background only until one of the latter. A handler that forks
+ * must not return in the copy.
+ *
+ * Cancellation. No function here is a cancellation point: pthread_cancel() takes effect once the call
+ * has returned, which it does as if nothing had been asked for, so nothing is lost or left behind. For
+ * unotify_supervisor_run() that is when the run ends. The threads that the library starts cannot be
+ * cancelled. Not for threads that can be cancelled asynchronously.
+ *
+ * Memory. Where there is none left, the library ends the program (abort()), as programs in Rust do.
+ * Receiving into a handle that exists, looking at the request and answering it allocate nothing, and
+ * so go on.
+ *
+ * Unloading. dlclose() leaves the library in memory, as its signal handler stays. A plugin that
+ * libunotify.a is linked into is to be linked with `-z nodelete` for the same reason.
+ *
  * Options. A structure that begins with `size_t size` is filled with zeroes, then `size` is set to
  * its sizeof; NULL means the defaults, and so does every field that is zero.
  */
@@ -517,7 +541,10 @@ typedef struct {
  * The notification is lent for the call: freeing it before `UNOTIFY_DEFERRED` was returned only
  * answers it. An unanswered one gets the fallback error, and so does that of a handler in C++ that
  * lets an exception out, which is caught and counted on x86_64 (elsewhere it ends the program).
- * The handler must not jump out or end its thread.
+ * The handler must not jump out of the call (`longjmp`). **Nor may it end its thread**, by
+ * `pthread_exit` or by allowing itself to be cancelled (the library's calls run with cancellation
+ * disabled, handlers included): that ends the program. In a copy of the process that it forks it must
+ * not return.
  */
 typedef int32_t (*unotify_handler)(unotify_notification *notification, void *data);
 

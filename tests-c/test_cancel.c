@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 
 static int open_descriptors(void)
 {
@@ -231,6 +232,52 @@ static void a_pending_cancellation_waits_for_the_program(void)
     CHECK_INT(open_descriptors(), before);
 }
 
+static int32_t end_thread(unotify_notification *n, void *data)
+{
+    pthread_exit(NULL);
+}
+
+static void a_handler_that_ends_its_thread_ends_the_program(void)
+{
+    char said[256] = "";
+    size_t length = 0;
+    ssize_t got;
+    int status, ends[2];
+    pid_t program;
+
+    CHECK(pipe(ends) == 0);
+    program = fork();
+    CHECK(program >= 0);
+    if (program == 0) {
+        struct rlimit none = { 0, 0 };
+        unotify_listener *listener;
+        unotify_supervisor *s;
+        target t = target_start(&listener);
+
+        CHECK(setrlimit(RLIMIT_CORE, &none) == 0);
+        CHECK(dup2(ends[1], STDERR_FILENO) == STDERR_FILENO);
+        close(ends[1]);
+        OK(unotify_supervisor_new(NULL, &s));
+        OK(unotify_supervisor_on(s, "getppid", 0, end_thread, NULL));
+        OK(unotify_supervisor_add_listener(s, listener, NULL));
+        target_call(&t, 0, 0);
+        OK(unotify_supervisor_run(s));
+        _exit(0);
+    }
+    close(ends[1]);
+    do {
+        got = read(ends[0], said + length, sizeof said - 1 - length);
+        CHECK(got >= 0);
+        length += (size_t)got;
+    } while (got > 0);
+    close(ends[0]);
+    CHECK(waitpid(program, &status, 0) == program);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+#ifdef __x86_64__
+    CHECK(strstr(said, "a handler must not end its thread") != NULL);
+#endif
+}
+
 int main(void)
 {
     RUN(CASE(a_receive_without_limit_is_not_torn),
@@ -239,5 +286,6 @@ int main(void)
         CASE(a_run_is_not_torn),
         CASE(a_run_with_several_workers_is_not_torn),
         CASE(a_thread_of_the_librarys_own_cannot_be_cancelled),
-        CASE(a_pending_cancellation_waits_for_the_program));
+        CASE(a_pending_cancellation_waits_for_the_program),
+        CASE(a_handler_that_ends_its_thread_ends_the_program));
 }
