@@ -115,7 +115,7 @@ static void a_receive_with_a_limit_is_not_torn(void)
 
 static void a_receive_that_times_out_is_not_torn(void)
 {
-    job j = { .timeout_ms = 500 };
+    job j = { .timeout_ms = 1500 };
     target t = target_start(&j.listener);
 
     joined(cancelled(receive, &j));
