@@ -1033,7 +1033,8 @@ unotify_status unotify_notification_reply_continue(unotify_notification *notific
 
 /**
  * Frees a notification; NULL is nothing. If nobody has answered it, the target gets the fallback
- * error: `ENOSYS` unless another one was chosen. Never waits for the target.
+ * error: `ENOSYS` unless another one was chosen. Not in a copy of the process that received it, which
+ * `fork` has made: there it only frees. Never waits for the target.
  *
  * Requires:
  * `notification` is NULL or a live handle that is not used again (but by a handler's caller).
@@ -1487,7 +1488,8 @@ unotify_status unotify_supervisor_start(const unotify_supervisor *supervisor);
 
 /**
  * Ends the run at hand, or else the next one at once. Handlers that are at work finish; what was
- * received is answered. May be called from any thread, from a handler and from a signal handler.
+ * received is answered. May be called from any thread, from a handler and from a signal handler. In a
+ * copy of the process, which `fork` has made, it does nothing.
  *
  * Requires:
  * `supervisor` is NULL or a live handle.
@@ -1540,7 +1542,8 @@ unotify_status unotify_supervisor_stats(const unotify_supervisor *supervisor, un
 /**
  * Frees a supervisor; NULL is nothing. A run in the background is stopped first, and the handlers
  * at work are waited for; a run on another thread must have returned. Not from a handler. Its
- * listeners are freed with it. Deferred notifications remain usable.
+ * listeners are freed with it. Deferred notifications remain usable. In a copy of the process, which
+ * `fork` has made, it stops nothing and waits for nobody.
  *
  * Requires:
  * `supervisor` is NULL or a live handle that is not used again.

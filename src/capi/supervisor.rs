@@ -357,7 +357,8 @@ pub unsafe extern "C" fn unotify_supervisor_start(
 }
 
 /// Ends the run at hand, or else the next one at once. Handlers that are at work finish; what was
-/// received is answered. May be called from any thread, from a handler and from a signal handler.
+/// received is answered. May be called from any thread, from a handler and from a signal handler. In a
+/// copy of the process, which `fork` has made, it does nothing.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle.
@@ -480,7 +481,8 @@ pub unsafe extern "C" fn unotify_supervisor_stats(
 
 /// Frees a supervisor; NULL is nothing. A run in the background is stopped first, and the handlers
 /// at work are waited for; a run on another thread must have returned. Not from a handler. Its
-/// listeners are freed with it. Deferred notifications remain usable.
+/// listeners are freed with it. Deferred notifications remain usable. In a copy of the process, which
+/// `fork` has made, it stops nothing and waits for nobody.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle that is not used again.
