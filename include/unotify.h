@@ -168,6 +168,11 @@
 #define UNOTIFY_LOAD_KEEP_PRIVS 32
 
 /**
+ * A signal that is handled on the calling thread while it waits ends the receive.
+ */
+#define UNOTIFY_RECEIVE_RETURN_ON_SIGNAL 1
+
+/**
  * The child is killed (`SIGKILL`) when the calling process ends, however it ends. A thread of
  * the library's, asleep, stays in the process until the child has ended.
  */
@@ -202,6 +207,12 @@
  * When stopped, what is pending on the listeners gets the fallback error.
  */
 #define UNOTIFY_SUPERVISOR_DRAIN_ON_STOP 2
+
+/**
+ * A signal that is handled on the thread that called `unotify_supervisor_run`, while it waits, ends
+ * the run with `UNOTIFY_ERR_INTERRUPTED`, also if its handler was installed with `SA_RESTART`.
+ */
+#define UNOTIFY_SUPERVISOR_RETURN_ON_SIGNAL 4
 
 /**
  * Synchronous wake-up is switched on and off by what is measured to be faster at the moment: on
@@ -242,7 +253,7 @@ enum unotify_status
      */
     UNOTIFY_ERR_CLOSED = -2,
     /**
-     * The supervisor was told to stop.
+     * The supervisor was told to stop, or the listener is interrupted.
      */
     UNOTIFY_ERR_STOPPED = -3,
     /**
@@ -301,6 +312,10 @@ enum unotify_status
      * Code that ran under the library's control panicked.
      */
     UNOTIFY_ERR_PANIC = -17,
+    /**
+     * A signal was handled on the calling thread, and the caller asked to be told.
+     */
+    UNOTIFY_ERR_INTERRUPTED = -18,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -585,7 +600,8 @@ typedef struct {
      */
     uint64_t gone;
     /**
-     * Deferred by handlers.
+     * Deferred by handlers. What becomes of one is counted beside this when it is answered or
+     * freed.
      */
     uint64_t deferred;
     /**
@@ -601,7 +617,8 @@ typedef struct {
      */
     uint64_t listeners;
     /**
-     * Worker threads now, the one that runs included.
+     * Worker threads now, the one that runs included: at most `max_workers`, one that receives what
+     * they have no time for, and those that replace stuck ones.
      */
     uint64_t workers;
     /**
@@ -613,6 +630,10 @@ typedef struct {
      * one in sixteen later on, and all of one that is slow.
      */
     uint64_t slowest_handler_ns;
+    /**
+     * Of the workers now, those that are stuck in a call that their target makes last.
+     */
+    uint64_t workers_stuck;
 } unotify_stats;
 
 /**
@@ -905,7 +926,8 @@ int unotify_listener_release(unotify_listener *listener);
  * thread at a time waits in the kernel, the others queue for it.
  *
  * Errors: `UNOTIFY_ERR_TIMEOUT`; `UNOTIFY_ERR_CLOSED` when the last target has exited (kernels
- * before 5.9 do not tell); `UNOTIFY_ERR_INVALID_ARGUMENT`. On failure a handle that was given
+ * before 5.9 do not tell); `UNOTIFY_ERR_STOPPED` while `unotify_listener_interrupt` is on;
+ * `UNOTIFY_ERR_INVALID_ARGUMENT`. On failure a handle that was given
  * remains the caller's and holds nothing.
  *
  * Requires:
@@ -915,6 +937,38 @@ int unotify_listener_release(unotify_listener *listener);
 unotify_status unotify_listener_receive(const unotify_listener *listener,
                                         int timeout_ms,
                                         unotify_notification **notification);
+
+/**
+ * `unotify_listener_receive` with `flags`: 0, or `UNOTIFY_RECEIVE_RETURN_ON_SIGNAL`, by which a
+ * signal that is handled on this thread while it waits ends the call, also if its handler was
+ * installed with `SA_RESTART`. For languages whose own signal handlers run when the call has
+ * returned. It costs a `ppoll` for each notification, and a signal that is handled just before the
+ * wait begins does not end it.
+ *
+ * Errors: as `unotify_listener_receive`; `UNOTIFY_ERR_INTERRUPTED`.
+ *
+ * Requires:
+ * As `unotify_listener_receive`.
+ */
+unotify_status unotify_listener_receive_flags(const unotify_listener *listener,
+                                              int timeout_ms,
+                                              uint32_t flags,
+                                              unotify_notification **notification);
+
+/**
+ * Interrupts receiving (`on` not 0), or allows it again: receives on this listener that are under
+ * way on any thread, and later ones, end with `UNOTIFY_ERR_STOPPED` until it is switched off.
+ * Nothing is lost: what is pending stays so. A supervisor that serves the listener takes no notice.
+ *
+ * May be called from any thread and from a signal handler, as long as the listener is not freed
+ * meanwhile.
+ *
+ * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` for NULL.
+ *
+ * Requires:
+ * `listener` is NULL or a live handle.
+ */
+unotify_status unotify_listener_interrupt(const unotify_listener *listener, int on);
 
 /**
  * Switches synchronous wake-up on (`on` not 0) or off: with it the kernel runs the woken side at

@@ -20,7 +20,7 @@ pub enum Status {
     Gone = -1,
     /// The last target of the listener exited, or the other side hung up.
     Closed = -2,
-    /// The supervisor was told to stop.
+    /// The supervisor was told to stop, or the listener is interrupted.
     Stopped = -3,
     /// The time limit passed first.
     Timeout = -4,
@@ -50,11 +50,13 @@ pub enum Status {
     System = -16,
     /// Code that ran under the library's control panicked.
     Panic = -17,
+    /// A signal was handled on the calling thread, and the caller asked to be told.
+    Interrupted = -18,
 }
 
 impl Status {
     /// Every status, success first.
-    pub const ALL: [Status; 18] = [
+    pub const ALL: [Status; 19] = [
         Status::Ok,
         Status::Gone,
         Status::Closed,
@@ -73,6 +75,7 @@ impl Status {
         Status::NoMemory,
         Status::System,
         Status::Panic,
+        Status::Interrupted,
     ];
 
     /// Its name in the C ABI (NUL-terminated), its message (NUL-terminated), and the `errno`
@@ -90,11 +93,7 @@ impl Status {
                 "the last target exited, or the other side hung up\0",
                 libc::EPIPE,
             ),
-            Status::Stopped => (
-                "UNOTIFY_ERR_STOPPED\0",
-                "the supervisor was told to stop\0",
-                libc::ECANCELED,
-            ),
+            Status::Stopped => ("UNOTIFY_ERR_STOPPED\0", "told to stop\0", libc::ECANCELED),
             Status::Timeout => (
                 "UNOTIFY_ERR_TIMEOUT\0",
                 "the time limit passed\0",
@@ -160,6 +159,11 @@ impl Status {
                 "UNOTIFY_ERR_PANIC\0",
                 "code under the library's control panicked\0",
                 libc::ECANCELED,
+            ),
+            Status::Interrupted => (
+                "UNOTIFY_ERR_INTERRUPTED\0",
+                "a signal was handled on this thread\0",
+                libc::EINTR,
             ),
         }
     }
@@ -328,6 +332,6 @@ mod tests {
             assert_eq!(status.message_c().to_str(), Ok(status.message()));
         }
         assert_eq!(Status::from_raw(1), None);
-        assert_eq!(Status::from_raw(-18), None);
+        assert_eq!(Status::from_raw(-(Status::ALL.len() as i32)), None);
     }
 }

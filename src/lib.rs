@@ -16,13 +16,14 @@ mod notification;
 mod notify;
 mod scmp;
 mod spawn;
+mod stall;
 mod supervisor;
 mod target;
 mod turn;
 
 pub use error::{Error, Result, Status};
 pub use features::{features, Features};
-pub use listener::Listener;
+pub use listener::{Listener, ReceiveFlags};
 pub use load::LoadFlags;
 pub use notification::{Notification, Request};
 #[allow(deprecated)]

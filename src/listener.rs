@@ -2,9 +2,10 @@
 
 use crate::error::{Error, Result, Status};
 use crate::kernel::fork::Process;
-use crate::kernel::{fd, pidfd, seccomp, socket, version, Errno};
+use crate::kernel::{fd, interrupt, pidfd, seccomp, socket, version, Errno};
 use crate::notification::Notification;
-use crate::turn::Turn;
+use crate::turn::{Denied, Turn};
+use bitflags::bitflags;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::Arc;
@@ -12,6 +13,19 @@ use std::time::{Duration, Instant};
 
 /// The errno that an unanswered notification gets unless another one is chosen.
 pub(crate) const DEFAULT_FALLBACK: i32 = libc::ENOSYS;
+
+bitflags! {
+    /// How to receive.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+    pub struct ReceiveFlags: u32 {
+        /// A signal that is handled on the calling thread while it waits ends the call with
+        /// [`Status::Interrupted`], whether its handler was installed with `SA_RESTART` or not: for
+        /// languages whose own signal handlers run when the call has returned. It costs a `ppoll`
+        /// for each notification. A signal that is handled just before the wait begins does not
+        /// end it.
+        const RETURN_ON_SIGNAL = 1 << 0;
+    }
+}
 
 /// The supervising end of a filter that notifies.
 ///
@@ -35,6 +49,8 @@ pub(crate) struct Shared {
     turn: Turn,
     /// The number of the process that `turn` is kept in, and whether that is just taking it over.
     turn_of: AtomicU64,
+    /// Who has the turn.
+    mark: interrupt::Mark,
     fallback: AtomicI32,
     tag: AtomicUsize,
     sync_wake_up: AtomicBool,
@@ -55,6 +71,12 @@ impl Shared {
 
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+
+    /// Closes the listener, though the number stays taken: what is done with it from here on fails.
+    pub(crate) fn sever(&self) {
+        // Where there is no descriptor to be had for that, it stays open until its holder lets go.
+        let _ = fd::replace(self.fd());
     }
 
     /// The error number, positive, for a notification that nobody answers.
@@ -141,6 +163,7 @@ impl Listener {
                 fd,
                 turn: Turn::default(),
                 turn_of: AtomicU64::new(Process::current().number()),
+                mark: interrupt::Mark::default(),
                 fallback: AtomicI32::new(DEFAULT_FALLBACK),
                 tag: AtomicUsize::new(0),
                 sync_wake_up: AtomicBool::new(false),
@@ -246,37 +269,90 @@ impl Listener {
     /// `limit` of `None` waits without limit, zero only looks. When another process receives from
     /// the same listener, a call with a limit may outlast it.
     ///
+    /// So that [`Listener::interrupt`] can end it, the first call in a process reserves `SIGSTKFLT`
+    /// (unless the program handles it itself) and the first on a thread unblocks it there.
+    ///
     /// # Errors
     /// [`Status::Timeout`] when the limit passed; [`Status::Closed`] when the last target has
-    /// exited (told by kernels since 5.9); [`Status::System`] for anything else the kernel says.
+    /// exited (told by kernels since 5.9); [`Status::Stopped`] while the listener is
+    /// [interrupted](Listener::interrupt); [`Status::System`] for anything else the kernel says.
     pub fn receive_into(
         &self,
         notification: &mut Notification,
         limit: Option<Duration>,
     ) -> Result<()> {
+        self.receive_with(notification, limit, ReceiveFlags::empty())
+    }
+
+    /// [`Listener::receive_into`] with flags.
+    ///
+    /// # Errors
+    /// As there; [`Status::Interrupted`] with [`ReceiveFlags::RETURN_ON_SIGNAL`].
+    pub fn receive_with(
+        &self,
+        notification: &mut Notification,
+        limit: Option<Duration>,
+        flags: ReceiveFlags,
+    ) -> Result<()> {
         let deadline = limit.and_then(|l| Instant::now().checked_add(l));
+        let until_signal = flags.contains(ReceiveFlags::RETURN_ON_SIGNAL);
+        let shared = &*self.shared;
         notification.rebind(&self.shared);
-        let Some(_turn) = self.shared.turn().take(deadline) else {
-            return Err(Error::plain(Status::Timeout));
-        };
-        let poll_first = deadline.is_some() || !version::recv_ends_with_last_target();
+        let _turn = shared
+            .turn()
+            .take(deadline, until_signal)
+            .map_err(|denied| Error::plain(denied.into()))?;
+        let receiver = interrupt::Receiver::of_thread();
+        let poll_first = deadline.is_some()
+            || until_signal
+            || !version::recv_ends_with_last_target()
+            || !receiver.can_be_interrupted();
+        let barred = || shared.turn.is_barred();
         loop {
-            if poll_first {
-                match fd::poll(self.as_fd(), deadline) {
-                    Ok(None) => return Err(Error::plain(Status::Timeout)),
-                    Ok(Some(ready)) if !ready.readable => return Err(Error::plain(Status::Closed)),
-                    Ok(Some(_)) => {}
-                    Err(errno) => return Err(Error::system(errno, "wait for the listener")),
-                }
-            }
-            match notification.fill() {
-                Ok(()) => return Ok(()),
-                Err(errno) => {
-                    if let Some(error) = self.shared.explain_recv(errno) {
-                        return Err(error);
+            let polled = if poll_first {
+                receiver.poll(&shared.mark, [self.as_fd()], deadline, barred)
+            } else {
+                Ok(Some([fd::Ready::READABLE]))
+            };
+            let errno = match polled {
+                Ok(None) => return Err(Error::plain(Status::Timeout)),
+                Ok(Some([ready])) if !ready.readable => return Err(Error::plain(Status::Closed)),
+                Ok(Some(_)) => {
+                    match notification.fill_interruptibly(&receiver, &shared.mark, barred) {
+                        Ok(()) => return Ok(()),
+                        Err(errno) => errno,
                     }
                 }
+                Err(errno @ Errno(libc::EINTR)) => errno,
+                Err(errno) => return Err(Error::system(errno, "wait for the listener")),
+            };
+            if let Some(error) = shared.explain_recv(errno) {
+                return Err(error);
             }
+            if shared.turn.is_barred() {
+                return Err(Error::plain(Status::Stopped));
+            }
+            if until_signal && errno == Errno(libc::EINTR) {
+                return Err(Error::plain(Status::Interrupted));
+            }
+        }
+    }
+
+    /// Interrupts receiving (`on`), or allows it again: receives that are under way on any thread,
+    /// and later ones, end with [`Status::Stopped`] until it is switched off. No notification is
+    /// lost: what is pending stays so, and one that was just received is returned.
+    ///
+    /// From any thread, and from a signal handler: it allocates nothing, takes no lock and calls
+    /// async-signal-safe functions only. A supervisor that serves the listener takes no notice of
+    /// it. It reaches the receives of this process through this listener; a copy of the descriptor
+    /// in another one is not interrupted.
+    ///
+    /// A blocked thread is reached by `SIGSTKFLT`. Where the program handles that signal itself,
+    /// receives look up every 20 ms instead. Do not block it on a thread that receives.
+    pub fn interrupt(&self, on: bool) {
+        self.shared.turn.bar(on);
+        if on {
+            self.shared.mark.interrupt();
         }
     }
 
@@ -351,6 +427,16 @@ impl Listener {
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+}
+
+impl From<Denied> for Status {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::TimeIsUp => Status::Timeout,
+            Denied::Barred => Status::Stopped,
+            Denied::Interrupted => Status::Interrupted,
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use crate::kernel::fork::Process;
 use crate::kernel::seccomp::{self, RequestBuffer, Response};
 use crate::kernel::{self, interrupt, Errno};
 use crate::listener::Shared;
+use crate::supervisor::Stats;
 use crate::target::MemoryFile;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, AtomicU8, Ordering};
@@ -35,6 +36,8 @@ pub struct Notification {
     /// Who counts it if a handler keeps it.
     account: Option<Arc<Deferrals>>,
     deferred: bool,
+    /// What became of it was counted.
+    counted: bool,
     /// Who may free it; see [`Tenure`].
     tenure: AtomicU8,
     /// The target's memory file once it was needed.
@@ -73,21 +76,44 @@ impl Tenure {
     }
 }
 
-/// Counts the notifications that handlers have kept and not yet dropped.
+/// Counts the notifications that handlers have kept: those not yet dropped, and what became of the
+/// others.
 #[derive(Debug, Default)]
-pub(crate) struct Deferrals(AtomicU64);
+pub(crate) struct Deferrals {
+    outstanding: AtomicU64,
+    answered: [AtomicU64; Reply::ALL.len()],
+    gone: AtomicU64,
+}
 
 impl Deferrals {
     pub(crate) fn outstanding(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.outstanding.load(Ordering::Relaxed)
     }
 
     pub(crate) fn add(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.outstanding.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn sub(&self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.outstanding.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Counts what became of one.
+    fn settled(&self, how: State) {
+        let counter = match how {
+            State::Answered(reply) => &self.answered[reply as usize],
+            State::Gone => &self.gone,
+            State::Empty | State::Pending => return,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_to(&self, stats: &mut Stats) {
+        stats.deferred_outstanding += self.outstanding();
+        stats.gone += self.gone.load(Ordering::Relaxed);
+        for (reply, count) in Reply::ALL.into_iter().zip(&self.answered) {
+            stats.add(reply, count.load(Ordering::Relaxed));
+        }
     }
 }
 
@@ -114,6 +140,16 @@ pub(crate) enum Reply {
     Fallback,
 }
 
+impl Reply {
+    const ALL: [Reply; 5] = [
+        Reply::Value,
+        Reply::Error,
+        Reply::Continue,
+        Reply::Fd,
+        Reply::Fallback,
+    ];
+}
+
 impl Notification {
     /// One to be received into.
     pub(crate) fn vacant() -> Result<Self> {
@@ -131,6 +167,7 @@ impl Notification {
             received_in: Process::NONE,
             account: None,
             deferred: false,
+            counted: false,
             tenure: AtomicU8::new(Tenure::Owned as u8),
             memory: None,
         })
@@ -192,10 +229,44 @@ impl Notification {
         Ok(taken)
     }
 
+    /// Holds nothing any more, no descriptor either. What it held is answered.
+    pub(crate) fn vacate(&mut self) {
+        self.settle();
+        self.end_deferral();
+        self.state = State::Empty;
+        self.memory = None;
+        self.listener = None;
+    }
+
+    /// Counts what became of it if a handler has kept it.
+    fn end_deferral(&mut self) {
+        if let (true, Some(account)) = (self.deferred, &self.account) {
+            account.sub();
+            if !self.counted {
+                account.settled(self.state);
+            }
+        }
+        self.deferred = false;
+        self.counted = false;
+    }
+
+    /// Counts how it was answered, or that it is gone, if a handler has kept it.
+    #[inline]
+    fn count_outcome(&mut self) {
+        // One that was only lent so far is counted when it turns out to be kept, or by its worker.
+        if self.deferred && !self.counted && Tenure::is_owned(&self.tenure) {
+            self.counted = true;
+            if let Some(account) = &self.account {
+                account.settled(self.state);
+            }
+        }
+    }
+
     /// Makes it ready to be received into from `listener`: what it held is answered.
     #[inline]
     pub(crate) fn rebind(&mut self, listener: &Arc<Shared>) {
         self.settle();
+        self.end_deferral();
         self.state = State::Empty;
         self.memory = None;
         if !self
@@ -219,12 +290,13 @@ impl Notification {
         Ok(())
     }
 
-    /// [`Notification::fill`], which [`interrupt::interrupt`] ends with `EINTR`. `give_up` is
+    /// [`Notification::fill`], which [`interrupt::Mark::interrupt`] ends with `EINTR`. `give_up` is
     /// asked when the buffer is ready, and receiving given up (`EINTR`) if it says so.
     #[inline]
     pub(crate) fn fill_interruptibly(
         &mut self,
         receiver: &interrupt::Receiver,
+        mark: &interrupt::Mark,
         give_up: impl FnOnce() -> bool,
     ) -> kernel::Result<()> {
         debug_assert_ne!(self.state, State::Pending);
@@ -232,10 +304,7 @@ impl Notification {
         self.state = State::Empty;
         let listener = self.listener.as_ref().ok_or(Errno(libc::EBADF))?;
         let id = self.buffer.id_ptr();
-        receiver.receive(id, || {
-            if give_up() {
-                return Err(Errno(libc::EINTR));
-            }
+        receiver.receive(mark, id, give_up, || {
             seccomp::recv(listener.fd(), &mut self.buffer)
         })?;
         self.filled();
@@ -355,12 +424,14 @@ impl Notification {
     /// Remembers that the kernel says `ENOENT`.
     pub(crate) fn gone(&mut self) -> Error {
         self.state = State::Gone;
+        self.count_outcome();
         Error::plain(Status::Gone)
     }
 
     /// Remembers that the target was let go in a way other than [`Notification::send`].
     pub(crate) fn mark_answered(&mut self, how: Reply) {
         self.state = State::Answered(how);
+        self.count_outcome();
     }
 
     #[inline]
@@ -376,7 +447,7 @@ impl Notification {
         };
         match seccomp::send(listener.fd(), response) {
             Ok(()) => {
-                self.state = State::Answered(how);
+                self.mark_answered(how);
                 Ok(())
             }
             Err(errno) => Err(self.send_failed(errno, how, flags)),
@@ -389,7 +460,7 @@ impl Notification {
             libc::ENOENT => self.gone(),
             // Somebody answered it who holds another copy of the listener's descriptor.
             libc::EINPROGRESS => {
-                self.state = State::Answered(how);
+                self.mark_answered(how);
                 Error::plain(Status::Answered)
             }
             libc::EINVAL if flags != 0 => Error::with_errno(
@@ -405,9 +476,7 @@ impl Notification {
 impl Drop for Notification {
     fn drop(&mut self) {
         self.settle();
-        if let (true, Some(account)) = (self.deferred, &self.account) {
-            account.sub();
-        }
+        self.end_deferral();
     }
 }
 

@@ -72,7 +72,7 @@ static void a_run_ends_with_its_last_target(void)
     CHECK_INT(stats.values, 2);
     CHECK_INT(stats.listeners, 0);
     CHECK_INT(stats.workers, 0);
-    CHECK_INT(stats.workers_max, 1);
+    CHECK(stats.workers_max <= 2); /* the other one receives while a handler runs */
 }
 
 static int32_t answer_nothing(unotify_notification *n, void *data)

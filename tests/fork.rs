@@ -112,6 +112,27 @@ fn a_copy_does_not_wait_for_a_receiving_thread_that_it_does_not_have() {
     });
 }
 
+#[test]
+fn receiving_is_interrupted_in_a_copy_too() {
+    alone(|| {
+        let (_target, listener) = Target::serves();
+        // What a thread once did in the parent is not to be taken for done in the copy.
+        let nothing = listener.receive_timeout(Duration::ZERO);
+        assert_eq!(status(nothing), Status::Timeout);
+        in_a_copy(|| {
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    std::thread::sleep(MOMENT);
+                    listener.interrupt(true);
+                });
+                assert_eq!(status(listener.receive()), Status::Stopped);
+            });
+        });
+        listener.interrupt(true);
+        in_a_copy(|| assert_eq!(status(listener.receive()), Status::Stopped));
+    });
+}
+
 /// A supervisor that was started, seen from a copy of its process. It waits for two listeners, with
 /// epoll, as what it waits for there is shared with the copy.
 fn with_a_running_supervisor(max_workers: usize, in_the_copy: impl Fn(&mut Option<Supervisor>)) {

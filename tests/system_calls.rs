@@ -142,13 +142,6 @@ fn receiving_and_answering_is_one_recv_and_one_send() {
     }
 }
 
-#[test]
-fn a_supervisor_of_one_listener_makes_one_recv_and_one_send() {
-    if let Some(threads) = traced(|| supervise(workers(1), 1)) {
-        assert_receives_and_sends_alone(&steady_state(threads, CALLS as usize));
-    }
-}
-
 /// How many notifications in a row one thread served with nothing but a `RECV` and a `SEND` each.
 fn longest_stretch(threads: &[Vec<String>]) -> usize {
     let stretches = threads
@@ -159,13 +152,12 @@ fn longest_stretch(threads: &[Vec<String>]) -> usize {
 
 /// Leaders change now and then, and more often than not while strace and a busy machine hold them
 /// up. But a call that the supervisor made for each notification would end every stretch at once.
-#[test]
-fn a_supervisor_of_many_workers_makes_one_recv_and_one_send() {
+fn makes_one_recv_and_one_send(max_workers: usize) {
     const RUNS: usize = 20;
     const STRETCH: usize = 25;
     let mut longest = 0;
     for _ in 0..RUNS {
-        let Some(threads) = traced(|| supervise(workers(4), 1)) else {
+        let Some(threads) = traced(|| supervise(workers(max_workers), 1)) else {
             return;
         };
         longest = longest.max(longest_stretch(&threads));
@@ -174,6 +166,16 @@ fn a_supervisor_of_many_workers_makes_one_recv_and_one_send() {
         }
     }
     panic!("{longest} notifications in a row");
+}
+
+#[test]
+fn a_supervisor_of_one_worker_makes_one_recv_and_one_send() {
+    makes_one_recv_and_one_send(1);
+}
+
+#[test]
+fn a_supervisor_of_many_workers_makes_one_recv_and_one_send() {
+    makes_one_recv_and_one_send(4);
 }
 
 /// What the wake-up mode of a run of one target was switched to, in order.

@@ -3,7 +3,9 @@
 use super::boundary::{call, exclusive, infallible, invalid, reclaim, shared, unotify_status, Out};
 use super::notification::unotify_notification;
 use crate::error::{Error, Status};
-use crate::listener::Listener;
+use crate::kernel::Errno;
+use crate::listener::{Listener, ReceiveFlags};
+use crate::notification::Notification;
 use std::ffi::c_int;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::time::Duration;
@@ -23,7 +25,7 @@ pub(super) unsafe fn lent_fd<'a>(fd: c_int, name: &str) -> crate::Result<Borrowe
     if fd < 0 {
         return Err(Error::with_errno(
             Status::InvalidArgument,
-            crate::kernel::Errno(libc::EBADF),
+            Errno(libc::EBADF),
             format!("`{name}` is {fd}, which is no descriptor"),
         ));
     }
@@ -118,7 +120,8 @@ pub unsafe extern "C" fn unotify_listener_release(listener: *mut unotify_listene
 /// thread at a time waits in the kernel, the others queue for it.
 ///
 /// Errors: `UNOTIFY_ERR_TIMEOUT`; `UNOTIFY_ERR_CLOSED` when the last target has exited (kernels
-/// before 5.9 do not tell); `UNOTIFY_ERR_INVALID_ARGUMENT`. On failure a handle that was given
+/// before 5.9 do not tell); `UNOTIFY_ERR_STOPPED` while `unotify_listener_interrupt` is on;
+/// `UNOTIFY_ERR_INVALID_ARGUMENT`. On failure a handle that was given
 /// remains the caller's and holds nothing.
 ///
 /// # Safety
@@ -130,30 +133,94 @@ pub unsafe extern "C" fn unotify_listener_receive(
     timeout_ms: c_int,
     notification: *mut *mut unotify_notification,
 ) -> unotify_status {
+    // SAFETY: the caller's promise.
+    call(|| unsafe { receive(listener, timeout_ms, ReceiveFlags::empty(), notification) })
+}
+
+/// A signal that is handled on the calling thread while it waits ends the receive.
+pub const UNOTIFY_RECEIVE_RETURN_ON_SIGNAL: u32 = 1;
+const _: () = assert!(UNOTIFY_RECEIVE_RETURN_ON_SIGNAL == ReceiveFlags::RETURN_ON_SIGNAL.bits());
+
+/// `unotify_listener_receive` with `flags`: 0, or `UNOTIFY_RECEIVE_RETURN_ON_SIGNAL`, by which a
+/// signal that is handled on this thread while it waits ends the call, also if its handler was
+/// installed with `SA_RESTART`. For languages whose own signal handlers run when the call has
+/// returned. It costs a `ppoll` for each notification, and a signal that is handled just before the
+/// wait begins does not end it.
+///
+/// Errors: as `unotify_listener_receive`; `UNOTIFY_ERR_INTERRUPTED`.
+///
+/// # Safety
+/// As `unotify_listener_receive`.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_listener_receive_flags(
+    listener: *const unotify_listener,
+    timeout_ms: c_int,
+    flags: u32,
+    notification: *mut *mut unotify_notification,
+) -> unotify_status {
     call(|| {
+        let flags = ReceiveFlags::from_bits(flags)
+            .ok_or_else(|| invalid(format!("`flags` has unknown bits: {flags:#x}")))?;
         // SAFETY: the caller's promise.
-        let listener = &unsafe { shared(listener, "listener") }?.0;
-        // SAFETY: the caller's promise.
-        let place = unsafe { exclusive(notification, "notification") }?;
-        let limit = match timeout_ms {
-            -1 => None,
-            ms => Some(Duration::from_millis(u64::try_from(ms).map_err(|_| {
-                invalid(format!(
-                    "`timeout_ms` is {ms}; use -1 to wait without limit"
-                ))
-            })?)),
-        };
-        // SAFETY: the caller's promise.
-        if let Some(reused) = unsafe { place.as_mut() } {
-            return listener.receive_into(reused.inner(), limit);
-        }
-        let received = match limit {
-            None => listener.receive()?,
-            Some(limit) => listener.receive_timeout(limit)?,
-        };
-        *place = Box::into_raw(Box::new(unotify_notification::new(received)));
-        Ok(())
+        unsafe { receive(listener, timeout_ms, flags, notification) }
     })
+}
+
+/// # Safety
+/// As [`unotify_listener_receive`].
+unsafe fn receive(
+    listener: *const unotify_listener,
+    timeout_ms: c_int,
+    flags: ReceiveFlags,
+    notification: *mut *mut unotify_notification,
+) -> crate::Result<()> {
+    // SAFETY: the caller's promise.
+    let listener = &unsafe { shared(listener, "listener") }?.0;
+    // SAFETY: the caller's promise.
+    let place = unsafe { exclusive(notification, "notification") }?;
+    let limit = match timeout_ms {
+        -1 => None,
+        ms => Some(Duration::from_millis(u64::try_from(ms).map_err(|_| {
+            invalid(format!(
+                "`timeout_ms` is {ms}; use -1 to wait without limit"
+            ))
+        })?)),
+    };
+    // SAFETY: the caller's promise.
+    if let Some(reused) = unsafe { place.as_mut() } {
+        return listener.receive_with(reused.inner(), limit, flags);
+    }
+    let mut new = Notification::vacant()?;
+    listener.receive_with(&mut new, limit, flags)?;
+    *place = Box::into_raw(Box::new(unotify_notification::new(new)));
+    Ok(())
+}
+
+/// Interrupts receiving (`on` not 0), or allows it again: receives on this listener that are under
+/// way on any thread, and later ones, end with `UNOTIFY_ERR_STOPPED` until it is switched off.
+/// Nothing is lost: what is pending stays so. A supervisor that serves the listener takes no notice.
+///
+/// May be called from any thread and from a signal handler, as long as the listener is not freed
+/// meanwhile.
+///
+/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` for NULL.
+///
+/// # Safety
+/// `listener` is NULL or a live handle.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_listener_interrupt(
+    listener: *const unotify_listener,
+    on: c_int,
+) -> unotify_status {
+    // SAFETY: the caller's promise.
+    let Some(listener) = (unsafe { listener.as_ref() }) else {
+        return call(|| Err(invalid("`listener` is null")));
+    };
+    let errno = Errno::last();
+    listener.0.interrupt(on != 0);
+    // A signal handler must leave it as it was.
+    errno.set();
+    unotify_status::Ok
 }
 
 /// Switches synchronous wake-up on (`on` not 0) or off: with it the kernel runs the woken side at

@@ -32,6 +32,9 @@ const _: () = assert!(UNOTIFY_HANDLER_BLOCKING == HandlerFlags::BLOCKING.bits())
 pub const UNOTIFY_SUPERVISOR_KEEP_RUNNING: u32 = 1;
 /// When stopped, what is pending on the listeners gets the fallback error.
 pub const UNOTIFY_SUPERVISOR_DRAIN_ON_STOP: u32 = 2;
+/// A signal that is handled on the thread that called `unotify_supervisor_run`, while it waits, ends
+/// the run with `UNOTIFY_ERR_INTERRUPTED`, also if its handler was installed with `SA_RESTART`.
+pub const UNOTIFY_SUPERVISOR_RETURN_ON_SIGNAL: u32 = 4;
 
 /// Synchronous wake-up is switched on and off by what is measured to be faster at the moment: on
 /// for one target, and with `unotify_supervisor_dispatch`.
@@ -95,7 +98,9 @@ unsafe impl Options for unotify_supervisor_opts {
 
 impl unotify_supervisor_opts {
     fn check(self) -> Result<SupervisorOptions> {
-        const KNOWN: u32 = UNOTIFY_SUPERVISOR_KEEP_RUNNING | UNOTIFY_SUPERVISOR_DRAIN_ON_STOP;
+        const KNOWN: u32 = UNOTIFY_SUPERVISOR_KEEP_RUNNING
+            | UNOTIFY_SUPERVISOR_DRAIN_ON_STOP
+            | UNOTIFY_SUPERVISOR_RETURN_ON_SIGNAL;
         let wake_up = match self.wake_up {
             UNOTIFY_WAKE_UP_AUTO => WakeUp::Auto,
             UNOTIFY_WAKE_UP_SYNC => WakeUp::Sync,
@@ -124,6 +129,7 @@ impl unotify_supervisor_opts {
             },
             keep_running: self.flags & UNOTIFY_SUPERVISOR_KEEP_RUNNING != 0,
             wake_up,
+            return_on_signal: self.flags & UNOTIFY_SUPERVISOR_RETURN_ON_SIGNAL != 0,
             drain_on_stop: self.flags & UNOTIFY_SUPERVISOR_DRAIN_ON_STOP != 0,
         })
     }
@@ -149,7 +155,8 @@ pub struct unotify_stats {
     pub fallbacks: u64,
     /// Gone before they were answered.
     pub gone: u64,
-    /// Deferred by handlers.
+    /// Deferred by handlers. What becomes of one is counted beside this when it is answered or
+    /// freed.
     pub deferred: u64,
     /// Of these, not freed so far.
     pub deferred_outstanding: u64,
@@ -157,13 +164,16 @@ pub struct unotify_stats {
     pub panics: u64,
     /// Listeners served now.
     pub listeners: u64,
-    /// Worker threads now, the one that runs included.
+    /// Worker threads now, the one that runs included: at most `max_workers`, one that receives what
+    /// they have no time for, and those that replace stuck ones.
     pub workers: u64,
     /// The most there ever were.
     pub workers_max: u64,
     /// The longest time one handler took, in nanoseconds. Sampled: the first calls of a handler,
     /// one in sixteen later on, and all of one that is slow.
     pub slowest_handler_ns: u64,
+    /// Of the workers now, those that are stuck in a call that their target makes last.
+    pub workers_stuck: u64,
 }
 
 /// Makes a supervisor. `opts` of NULL is the defaults.
@@ -465,6 +475,7 @@ pub unsafe extern "C" fn unotify_supervisor_stats(
             workers: now.workers,
             workers_max: now.workers_max,
             slowest_handler_ns: now.slowest_handler.as_nanos() as u64,
+            workers_stuck: now.workers_stuck,
         };
         let known = size.min(size_of::<unotify_stats>());
         // SAFETY: both are at least `known` bytes long.

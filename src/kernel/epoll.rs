@@ -56,8 +56,9 @@ impl Epoll {
             .map(drop)
     }
 
-    /// Waits for reports, without limit or not at all. An interruption is an empty answer.
-    pub(crate) fn wait(&self, block: bool, out: &mut Vec<Event>) -> Result<()> {
+    /// Waits for reports, without limit or not at all. An interruption is an empty answer; whether
+    /// there was one.
+    pub(crate) fn wait(&self, block: bool, out: &mut Vec<Event>) -> Result<bool> {
         out.clear();
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; BATCH];
         let timeout: isize = if block { -1 } else { 0 };
@@ -80,10 +81,10 @@ impl Epoll {
                 key: e.u64,
                 readable: e.events & libc::EPOLLIN as u32 != 0,
             })),
-            Err(Errno(libc::EINTR)) => {}
+            Err(Errno(libc::EINTR)) => return Ok(true),
             Err(errno) => return Err(errno),
         }
-        Ok(())
+        Ok(false)
     }
 }
 

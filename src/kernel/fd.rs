@@ -11,6 +11,13 @@ pub(crate) struct Ready {
     pub(crate) hung_up: bool,
 }
 
+impl Ready {
+    pub(crate) const READABLE: Self = Ready {
+        readable: true,
+        hung_up: false,
+    };
+}
+
 /// Waits until `fd` is readable or hung up, at most until `deadline` (`None`: without limit).
 /// `Ok(None)` when the time is up. Retries `EINTR`.
 pub(crate) fn poll(fd: BorrowedFd<'_>, deadline: Option<Instant>) -> Result<Option<Ready>> {
@@ -36,6 +43,15 @@ pub(crate) fn poll(fd: BorrowedFd<'_>, deadline: Option<Instant>) -> Result<Opti
             Err(errno) => return Err(errno),
         }
     }
+}
+
+/// Puts something harmless in the place of an open descriptor, which is thereby closed.
+pub(crate) fn replace(fd: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: integers only.
+    let harmless = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) }.into()).map(own)?;
+    // SAFETY: integers only. The number stays its owner's.
+    check(unsafe { libc::dup3(harmless.as_raw_fd(), fd.as_raw_fd(), libc::O_CLOEXEC) }.into())
+        .map(drop)
 }
 
 pub(super) fn timespec(d: Duration) -> libc::timespec {

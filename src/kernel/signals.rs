@@ -17,6 +17,11 @@ pub(super) fn none_come() {
 /// How long a set of signals is to the kernel, in bytes; the C library's is longer.
 const SET: usize = size_of::<u64>();
 
+/// Takes [`none_come`] back.
+pub(super) fn some_come() {
+    NONE_COME.set(false);
+}
+
 /// Runs `call` with every signal blocked on the calling thread, those between the threads of the C
 /// library too. What comes meanwhile is delivered afterwards. `SIGKILL` and `SIGSTOP` cannot be
 /// blocked.

@@ -1,19 +1,24 @@
 //! What the workers of a supervisor share, and one run of it.
 
+use super::backlog::Backlog;
 use super::listeners::Listeners;
 use super::mode::{self, Choice, Mode, Seen};
 use super::pool::Pool;
 use super::table::Table;
 use super::watch::Watch;
-use super::worker::{Slot, Worker};
+use super::worker::{Place, Slot, Worker};
 use super::{lock, Stats, SupervisorOptions, WakeUp};
 use crate::error::{Error, Result, Status};
-use crate::kernel::interrupt;
+use crate::kernel::{futex, interrupt, Errno};
 use crate::notification::{Deferrals, Notification};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
+use crate::stall;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// So many workers of a supervisor may be stuck and replaced.
+pub(super) const MOST_STUCK: usize = 64;
 
 /// What the workers share.
 #[derive(Debug)]
@@ -24,11 +29,23 @@ pub(super) struct Core {
     pub(super) listeners: Listeners,
     pub(super) pool: Pool,
     pub(super) watch: Watch,
+    pub(super) backlog: Backlog,
+    /// For the workers that handle, one that only receives, and those that replace stuck ones. The
+    /// last is nobody's.
     pub(super) slots: Box<[Slot]>,
     free_slots: Mutex<Vec<usize>>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// No slot from this one on was ever used.
+    slots_used: AtomicUsize,
+    threads: Mutex<Vec<(usize, JoinHandle<()>)>>,
     workers: AtomicU64,
     workers_max: AtomicU64,
+    /// Workers at work that are not stuck: a run ends when there are none.
+    crew: AtomicU32,
+    stuck: AtomicUsize,
+    /// The supervisor was dropped while workers were stuck.
+    abandoned: AtomicBool,
+    /// How many runs there were.
+    runs: AtomicU64,
     pub(super) deferrals: Arc<Deferrals>,
     /// Chooses the mode, where there is a choice.
     choice: Option<Mutex<Choice>>,
@@ -49,6 +66,28 @@ pub(super) struct Core {
 pub(super) enum End {
     Stopped = 1,
     Finished = 2,
+    /// By a signal that was handled on the calling thread.
+    Interrupted = 3,
+}
+
+/// Lets a worker in again that was stuck.
+struct Doorkeeper<'a> {
+    core: &'a Core,
+    slot: &'a Slot,
+}
+
+impl stall::Doorkeeper for Doorkeeper<'_> {
+    fn let_in(&self) -> bool {
+        let core = self.core;
+        let abandoned = || core.abandoned.load(SeqCst);
+        if !core.backlog.await_permit(|| core.tell_news(), abandoned) {
+            return false;
+        }
+        core.crew.fetch_add(1, SeqCst);
+        core.stuck.fetch_sub(1, SeqCst);
+        self.slot.place.recovered();
+        true
+    }
 }
 
 impl Core {
@@ -57,6 +96,7 @@ impl Core {
         let processors = thread::available_parallelism().map_or(1, usize::from);
         let modes = mode::modes(options.wake_up, options.max_workers.min(processors));
         let most_receivers = modes.iter().map(|m| m.receivers).max().unwrap_or(1);
+        let slots = options.max_workers + 1 + MOST_STUCK;
         Ok(Arc::new_cyclic(|me| Core {
             me: Weak::clone(me),
             options,
@@ -64,11 +104,17 @@ impl Core {
             listeners,
             pool: Pool::new(most_receivers),
             watch: Watch::default(),
-            slots: (0..options.max_workers).map(|_| Slot::default()).collect(),
-            free_slots: Mutex::new((0..options.max_workers).collect()),
+            backlog: Backlog::new(options.max_workers),
+            slots: (0..=slots).map(|_| Slot::default()).collect(),
+            free_slots: Mutex::new((0..slots).rev().collect()),
+            slots_used: AtomicUsize::new(0),
             threads: Mutex::default(),
             workers: AtomicU64::new(0),
             workers_max: AtomicU64::new(0),
+            crew: AtomicU32::new(0),
+            stuck: AtomicUsize::new(0),
+            abandoned: AtomicBool::new(false),
+            runs: AtomicU64::new(0),
             deferrals: Arc::default(),
             choice: (modes.len() > 1).then(|| Mutex::new(Choice::new(modes))),
             sync: AtomicBool::new(options.wake_up != WakeUp::Async),
@@ -94,7 +140,8 @@ impl Core {
             0 if self.stopping.load(SeqCst) => Some(End::Stopped),
             0 => None,
             1 => Some(End::Stopped),
-            _ => Some(End::Finished),
+            2 => Some(End::Finished),
+            _ => Some(End::Interrupted),
         }
     }
 
@@ -123,9 +170,18 @@ impl Core {
     pub(super) fn tell_news(&self) {
         self.news.fetch_add(1, SeqCst);
         self.listeners.tell_news();
-        for slot in &self.slots {
-            slot.interrupt();
+        for slot in self.used_slots() {
+            slot.mark.interrupt();
         }
+    }
+
+    pub(super) fn used_slots(&self) -> &[Slot] {
+        &self.slots[..self.slots_used.load(SeqCst)]
+    }
+
+    /// Whether any handler runs.
+    pub(super) fn is_any_handling(&self) -> bool {
+        self.used_slots().iter().any(Slot::is_handling)
     }
 
     /// Keeps the first error of a run for its end.
@@ -140,38 +196,59 @@ impl Core {
             return;
         }
         // Not in the condition: the lock would be held while the thread is started.
-        let free = lock(&self.free_slots).pop();
+        let free = self.take_slot();
         if let Some(slot) = free {
-            self.add_thread(slot);
+            self.add_thread(slot, false);
         }
+    }
+
+    /// A slot for one more worker, while there may be one.
+    fn take_slot(&self) -> Option<usize> {
+        let allowed = self.options.max_workers + 1 + self.stuck.load(SeqCst);
+        let mut free = lock(&self.free_slots);
+        let taken = self.slots.len() - 1 - free.len();
+        let slot = if taken < allowed { free.pop() } else { None }?;
+        self.slots_used.fetch_max(slot + 1, SeqCst);
+        Some(slot)
     }
 
     /// A new worker thread. If the system has none, the workers there are have to do.
-    fn add_thread(&self, slot: usize) {
-        let Some(core) = self.me.upgrade() else {
-            return;
-        };
-        let body = move || {
-            interrupt::block_all_signals();
-            core.work(slot, true);
-        };
-        let mut threads = lock(&self.threads);
-        threads.retain(|t| !t.is_finished());
-        match thread::Builder::new()
-            .name("unotify-worker".into())
-            .spawn(body)
-        {
-            Ok(thread) => threads.push(thread),
-            Err(_) => lock(&self.free_slots).push(slot),
+    fn add_thread(&self, slot: usize, at_home: bool) -> bool {
+        let started = self.me.upgrade().is_some_and(|core| {
+            let body = move || {
+                interrupt::block_all_signals();
+                core.work(slot, Place::Thread { at_home });
+            };
+            let mut threads = lock(&self.threads);
+            threads.retain(|(_, t)| !t.is_finished());
+            self.crew.fetch_add(1, SeqCst);
+            let name = "unotify-worker".into();
+            let started = thread::Builder::new().name(name).spawn(body);
+            started.map(|t| threads.push((slot, t))).is_ok()
+        });
+        if !started {
+            self.leave_crew();
+            lock(&self.free_slots).push(slot);
         }
+        started
     }
 
-    /// One worker's life, on the calling thread.
-    fn work(&self, slot: usize, may_retire: bool) {
+    /// One worker's life, on the calling thread, which was counted into the crew.
+    fn work(&self, slot: usize, place: Place) {
         let now = self.workers.fetch_add(1, SeqCst) + 1;
         self.workers_max.fetch_max(now, SeqCst);
-        match Worker::new(self, &self.slots[slot]) {
-            Ok(worker) => worker.interruptible().work(may_retire),
+        match Worker::new(self, &self.slots[slot], place) {
+            Ok(worker) => {
+                let doorkeeper = Doorkeeper {
+                    core: self,
+                    slot: &self.slots[slot],
+                };
+                let watched = stall::Worker {
+                    place: &self.slots[slot].place,
+                    doorkeeper: &doorkeeper,
+                };
+                watched.watched(|| worker.interruptible().work());
+            }
             Err(error) => {
                 self.remember(error);
                 self.finish(End::Stopped);
@@ -179,6 +256,62 @@ impl Core {
         }
         self.workers.fetch_sub(1, SeqCst);
         lock(&self.free_slots).push(slot);
+        self.leave_crew();
+    }
+
+    fn leave_crew(&self) {
+        if self.crew.fetch_sub(1, SeqCst) == 1 {
+            futex::wake(&self.crew, i32::MAX);
+        }
+    }
+
+    /// Waits until nobody is at work who is not stuck, at most for `limit`; whether that is so.
+    pub(super) fn await_crew(&self, limit: Option<Duration>) -> bool {
+        let deadline = limit.map(|l| Instant::now() + l);
+        loop {
+            let crew = self.crew.load(SeqCst);
+            if crew == 0 {
+                return true;
+            }
+            let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return false;
+            }
+            futex::wait(&self.crew, crew, left);
+        }
+    }
+
+    /// A worker is stuck in a call that a target makes last: its permit goes to another one.
+    pub(super) fn replace(&self, slot: &Slot, call: stall::Call) {
+        if self.stuck.load(SeqCst) >= MOST_STUCK || !slot.place.give_up(call) {
+            return;
+        }
+        self.stuck.fetch_add(1, SeqCst);
+        self.leave_crew();
+        self.backlog.give_permit();
+        if self.end().is_none() {
+            self.call_worker();
+        }
+    }
+
+    /// In a copy of the process, which has none of the threads: even letting go of them would touch
+    /// what is not theirs any more.
+    pub(super) fn forget_threads(&self) {
+        // A thread that is not there may have the lock, and then it has a part in this core as well,
+        // which is never dropped.
+        if let Ok(mut threads) = self.threads.try_lock() {
+            std::mem::forget(std::mem::take(&mut *threads));
+        }
+    }
+
+    /// For a supervisor that is dropped: workers that are stuck never get back to their handlers,
+    /// and their listeners are closed all the same.
+    pub(super) fn abandon(&self) {
+        if self.stuck.load(SeqCst) == 0 {
+            return;
+        }
+        self.abandoned.store(true, SeqCst);
+        self.listeners.close_all(self.deferrals.outstanding() == 0);
     }
 
     /// Goes on in the mode that is best after what a leader has seen in a round, unless somebody
@@ -206,18 +339,49 @@ impl Core {
 
     /// One run, on the calling thread and as many others as it takes.
     pub(super) fn run(&self) -> Result<()> {
+        self.open_run();
         let watcher = self.start_watcher();
-        // The others are called when the first one has seen that they are of use.
-        self.pool.want(1);
-        // No other worker is there yet, so there is a free slot.
-        let free = lock(&self.free_slots).pop();
-        if let Some(slot) = free {
-            self.work(slot, false);
+        if let Some(slot) = self.take_slot() {
+            self.crew.fetch_add(1, SeqCst);
+            self.work(slot, Place::Caller);
         }
-        self.join_threads();
         if let Some(watcher) = watcher {
             let _ = watcher.join();
         }
+        self.finish_run()
+    }
+
+    /// One run, on other threads than this one, which watches over it.
+    pub(super) fn run_in_background(&self) -> Result<()> {
+        self.open_run();
+        let at_home = self.options.max_workers == 1;
+        if !self
+            .take_slot()
+            .is_some_and(|slot| self.add_thread(slot, at_home))
+        {
+            self.remember(Error::system(Errno(libc::EAGAIN), "start a thread"));
+            self.finish(End::Stopped);
+        }
+        self.watch.run(self);
+        self.finish_run()
+    }
+
+    fn open_run(&self) {
+        self.runs.fetch_add(1, SeqCst);
+        self.pool.forget_recall();
+        // The others are called when the first one has seen that they are of use.
+        self.pool.want(1);
+    }
+
+    /// The number of the present run.
+    pub(super) fn run_number(&self) -> u64 {
+        self.runs.load(SeqCst)
+    }
+
+    fn finish_run(&self) -> Result<()> {
+        self.await_crew(None);
+        self.join_threads();
+        self.settle_backlog();
         let end = self.end();
         if end == Some(End::Stopped) && self.options.drain_on_stop {
             self.drain();
@@ -244,33 +408,54 @@ impl Core {
         match (error, end) {
             (Some(error), _) => Err(error),
             (None, Some(End::Stopped)) => Err(Error::plain(Status::Stopped)),
+            (None, Some(End::Interrupted)) => Err(Error::plain(Status::Interrupted)),
             (None, _) => Ok(()),
         }
     }
 
     fn start_watcher(&self) -> Option<JoinHandle<()>> {
-        let core = self.me.upgrade().filter(|c| c.options.max_workers > 1)?;
+        let core = self.me.upgrade()?;
         let body = move || {
             interrupt::block_all_signals();
             core.watch.run(&core);
         };
-        // Without it, handlers that are not known to block hold up the others: slower, not wrong.
+        // Without it, handlers that are slow all of a sudden hold up the others.
         thread::Builder::new()
             .name("unotify-watch".into())
             .spawn(body)
             .ok()
     }
 
-    /// Waits for the workers that have been started. They may start others until they see the end.
+    /// Waits for the threads of workers that are done. Those of stuck ones are left to end by
+    /// themselves.
     fn join_threads(&self) {
-        loop {
-            let next = lock(&self.threads).pop();
-            let Some(thread) = next else {
-                return;
-            };
-            // A worker's panic was caught in its handler; there is nothing to pass on.
-            let _ = thread.join();
+        let threads = std::mem::take(&mut *lock(&self.threads));
+        for (slot, thread) in threads {
+            if self.slots[slot].place.is_stuck() && !thread.is_finished() {
+                lock(&self.threads).push((slot, thread));
+            } else {
+                // A worker's panic was caught in its handler; there is nothing to pass on.
+                let _ = thread.join();
+            }
         }
+    }
+
+    /// Gives what was received and never handled the fallback error.
+    fn settle_backlog(&self) {
+        let Ok(mut notification) = Notification::vacant().map(Box::new) else {
+            return;
+        };
+        let counters = &self.nobody().counters;
+        while self.backlog.pop_into(&mut notification) {
+            notification.settle();
+            counters.settled(notification.state());
+        }
+        self.backlog.clear();
+    }
+
+    /// For what is done by no worker.
+    fn nobody(&self) -> &Slot {
+        &self.slots[self.slots.len() - 1]
     }
 
     /// Gives everything that is pending the fallback error.
@@ -281,9 +466,9 @@ impl Core {
             };
             notification.rebind(&entry.shared);
             while entry.shared.readable() && notification.fill().is_ok() {
-                self.slots[0].counters.received();
+                self.nobody().counters.received();
                 notification.settle();
-                self.slots[0].counters.settled(notification.state());
+                self.nobody().counters.settled(notification.state());
             }
         }
     }
@@ -304,15 +489,38 @@ impl Core {
         self.running.store(false, SeqCst);
     }
 
+    /// Handles what is there on the calling thread, at most so many; how many there were.
+    pub(super) fn dispatch(&self, at_most: usize) -> usize {
+        // A worker that was stuck in an earlier run may be back in its handler.
+        if !self.backlog.take_permit() {
+            return 0;
+        }
+        let mut handled = 0;
+        if let Some(slot) = self.take_slot() {
+            match Worker::new(self, &self.slots[slot], Place::Caller) {
+                Ok(mut worker) => {
+                    while self.end().is_none() && handled < at_most && worker.dispatch() {
+                        handled += 1;
+                    }
+                }
+                Err(error) => self.remember(error),
+            }
+            lock(&self.free_slots).push(slot);
+        }
+        self.backlog.give_permit();
+        handled
+    }
+
     pub(super) fn stats(&self) -> Stats {
         let mut stats = Stats {
-            deferred_outstanding: self.deferrals.outstanding(),
             listeners: self.listeners.len() as u64,
             workers: self.workers.load(SeqCst),
             workers_max: self.workers_max.load(SeqCst),
+            workers_stuck: self.stuck.load(SeqCst) as u64,
             ..Stats::default()
         };
-        for slot in &self.slots {
+        self.deferrals.add_to(&mut stats);
+        for slot in self.used_slots().iter().chain([self.nobody()]) {
             slot.counters.add_to(&mut stats);
         }
         stats

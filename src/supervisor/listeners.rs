@@ -152,6 +152,19 @@ impl Listeners {
         self.lock().by_key.iter().map(entry).collect()
     }
 
+    /// Lets go of all of them. With `sever`, one that somebody holds all the same, a worker that is
+    /// stuck, is closed under its hands.
+    pub(super) fn close_all(&self, sever: bool) {
+        let mut set = self.lock();
+        for (_, shared) in set.by_key.drain() {
+            if sever && Arc::strong_count(&shared) > 1 {
+                shared.sever();
+            }
+        }
+        set.unwatched = None;
+        self.changed(&set);
+    }
+
     pub(super) fn len(&self) -> usize {
         self.count.load(SeqCst)
     }

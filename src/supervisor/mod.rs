@@ -1,5 +1,6 @@
 //! Loops over listeners: handlers by system call, workers, stopping, statistics.
 
+mod backlog;
 mod core;
 mod listeners;
 mod mode;
@@ -20,7 +21,6 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use table::Table;
-use worker::Worker;
 
 pub use mode::WakeUp;
 pub use stats::Stats;
@@ -47,6 +47,12 @@ pub struct SupervisorOptions {
     pub keep_running: bool,
     /// Whether waking a target up hands over the processor. Chosen by measuring by default.
     pub wake_up: WakeUp,
+    /// A signal that is handled on the thread that called [`run`](Supervisor::run) while it waits
+    /// ends the run with [`Status::Interrupted`], whether its handler was installed with
+    /// `SA_RESTART` or not: for languages whose own signal handlers run when the call has returned.
+    /// It costs an `epoll_wait` for each notification. Off by default; without meaning for runs in
+    /// the background.
+    pub return_on_signal: bool,
     /// When stopped, give what is pending on the listeners the fallback error. Off by default:
     /// it stays pending, for the next run or another process.
     pub drain_on_stop: bool,
@@ -59,6 +65,7 @@ impl Default for SupervisorOptions {
             fallback_errno: crate::listener::DEFAULT_FALLBACK,
             keep_running: false,
             wake_up: WakeUp::Auto,
+            return_on_signal: false,
             drain_on_stop: false,
         }
     }
@@ -235,7 +242,7 @@ impl Supervisor {
         let core = Arc::clone(&self.core);
         let body = move || {
             interrupt::block_all_signals();
-            core.run()
+            core.run_in_background()
         };
         match thread::Builder::new().name("unotify".into()).spawn(body) {
             Ok(thread) => {
@@ -289,15 +296,7 @@ impl Supervisor {
     pub fn dispatch(&self) -> Result<usize> {
         self.check_process()?;
         self.core.begin_run()?;
-        let mut handled = 0;
-        match Worker::new(&self.core, &self.core.slots[0]) {
-            Ok(mut worker) => {
-                while self.core.end().is_none() && handled < DISPATCH_AT_MOST && worker.dispatch() {
-                    handled += 1;
-                }
-            }
-            Err(error) => self.core.remember(error),
-        }
+        let handled = self.core.dispatch(DISPATCH_AT_MOST);
         self.core.close_run(self.core.end())?;
         if self.core.listeners.len() == 0 && !self.core.options.keep_running {
             if handled == 0 {
@@ -328,14 +327,16 @@ impl Drop for Supervisor {
         // Without the lock, which a thread may have held that a copy of the process does not have.
         let background = self.background.get_mut();
         let background = background.unwrap_or_else(PoisonError::into_inner).take();
-        match background {
-            // The thread is not there. It would have let go of the rest.
-            Some(thread) if !self.made_in.is_current() => std::mem::forget(thread),
-            Some(thread) => {
-                self.stop();
-                let _ = thread.join();
-            }
-            None => {}
+        if !self.made_in.is_current() {
+            // The threads are not there, to be joined or let go.
+            std::mem::forget(background);
+            self.core.forget_threads();
+            return;
         }
+        if let Some(thread) = background {
+            self.stop();
+            let _ = thread.join();
+        }
+        self.core.abandon();
     }
 }

@@ -7,7 +7,9 @@
 //! [watcher](super::watch) takes the lead from it.
 
 use crate::kernel::futex;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::atomic::{
+    AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst,
+};
 use std::time::Duration;
 
 /// How long a worker sleeps before it ends its thread.
@@ -34,6 +36,8 @@ pub(super) struct Pool {
     /// Sleepers wait for this word to change.
     calls: AtomicU32,
     asleep: AtomicU32,
+    /// The worker that is at home here wants the lead back.
+    recalled: AtomicBool,
 }
 
 /// A lead, as its holder last set it.
@@ -69,6 +73,8 @@ impl Glance {
 pub(super) enum Woken {
     /// Perhaps a lead is vacant.
     Called,
+    /// By a signal that was handled on this thread, if it asked for that.
+    Interrupted,
     /// Nobody needed it for long.
     Retire,
 }
@@ -82,6 +88,7 @@ impl Pool {
             claims: AtomicU64::new(0),
             calls: AtomicU32::new(0),
             asleep: AtomicU32::new(0),
+            recalled: AtomicBool::new(false),
         }
     }
 
@@ -89,8 +96,23 @@ impl Pool {
         &self.leads[..self.wanted.load(SeqCst)]
     }
 
-    fn has_vacancy(&self) -> bool {
-        self.wanted().iter().any(|l| l.word.load(SeqCst) == 0)
+    fn has_vacancy(&self, at_home: bool) -> bool {
+        (at_home || !self.is_recalled()) && self.wanted().iter().any(|l| l.word.load(SeqCst) == 0)
+    }
+
+    /// Keeps the lead for the worker that is at home, when its present holder gives it up. Whether
+    /// the holder has yet to be told.
+    pub(super) fn recall(&self) -> bool {
+        !self.recalled.swap(true, SeqCst)
+    }
+
+    /// Nobody is at home.
+    pub(super) fn forget_recall(&self) {
+        self.recalled.store(false, SeqCst);
+    }
+
+    pub(super) fn is_recalled(&self) -> bool {
+        self.recalled.load(SeqCst)
     }
 
     /// Says how many are to receive, and returns how many were. The caller calls more, or sees to
@@ -109,8 +131,13 @@ impl Pool {
         claim.lead < self.wanted.load(SeqCst)
     }
 
-    /// Takes a lead if one is vacant.
-    pub(super) fn claim(&self) -> Option<Claim> {
+    /// Takes a lead if one is vacant, and not kept for the worker that is at home.
+    pub(super) fn claim(&self, at_home: bool) -> Option<Claim> {
+        if at_home {
+            self.forget_recall();
+        } else if self.is_recalled() {
+            return None;
+        }
         for (lead, place) in self.wanted().iter().enumerate() {
             if place.word.load(SeqCst) != 0 {
                 continue;
@@ -192,23 +219,42 @@ impl Pool {
         futex::wake(&self.calls, i32::MAX);
     }
 
-    /// Sleeps until called, unless a lead is vacant or `over` says that there is nothing to wait
-    /// for.
-    pub(super) fn sleep(&self, may_retire: bool, over: impl Fn() -> bool) -> Woken {
+    /// Sleeps until called, unless a lead is vacant or `busy` says that there is something to do.
+    pub(super) fn sleep(&self, sleeper: Sleeper, busy: impl Fn() -> bool) -> Woken {
         let calls = self.calls.load(SeqCst);
         self.asleep.fetch_add(1, SeqCst);
+        let Sleeper {
+            at_home,
+            may_retire,
+            until_signal,
+        } = sleeper;
+        // A limit makes every signal end the sleep.
+        let limit = (may_retire || until_signal).then_some(RETIRE_AFTER);
         // Looked at after being counted: whoever vacates a lead looks at the count afterwards.
-        if !self.has_vacancy() && !over() {
-            futex::wait(&self.calls, calls, may_retire.then_some(RETIRE_AFTER));
-        }
+        let interrupted =
+            !self.has_vacancy(at_home) && !busy() && futex::wait(&self.calls, calls, limit);
         self.asleep.fetch_sub(1, SeqCst);
+        if interrupted && until_signal {
+            return Woken::Interrupted;
+        }
         // Likewise: a call that still counted on us left a lead vacant.
-        if may_retire && self.calls.load(SeqCst) == calls && !self.has_vacancy() {
+        if may_retire && self.calls.load(SeqCst) == calls && !self.has_vacancy(at_home) {
             Woken::Retire
         } else {
             Woken::Called
         }
     }
+}
+
+/// Who sleeps.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sleeper {
+    /// The lead is kept for it.
+    pub(super) at_home: bool,
+    /// It ends when nobody calls it for long.
+    pub(super) may_retire: bool,
+    /// A signal wakes it.
+    pub(super) until_signal: bool,
 }
 
 #[cfg(test)]
@@ -218,22 +264,35 @@ mod tests {
     #[test]
     fn as_many_lead_as_are_wanted() {
         let pool = Pool::new(2);
-        let first = pool.claim().unwrap();
-        assert!(pool.claim().is_none());
+        let first = pool.claim(false).unwrap();
+        assert!(pool.claim(false).is_none());
         assert_eq!(pool.want(9), 1);
-        let second = pool.claim().unwrap();
-        assert!(pool.claim().is_none());
+        let second = pool.claim(false).unwrap();
+        assert!(pool.claim(false).is_none());
         assert!(pool.is_wanted(&first) && pool.is_wanted(&second));
         pool.want(1);
         assert!(pool.is_wanted(&first) && !pool.is_wanted(&second));
         pool.vacate(&second);
-        assert!(pool.claim().is_none());
+        assert!(pool.claim(false).is_none());
+    }
+
+    #[test]
+    fn a_recalled_lead_is_for_the_worker_at_home() {
+        let pool = Pool::new(1);
+        let claim = pool.claim(false).unwrap();
+        assert!(pool.recall());
+        assert!(!pool.recall());
+        pool.vacate(&claim);
+        assert!(pool.claim(false).is_none());
+        let claim = pool.claim(true).unwrap();
+        pool.vacate(&claim);
+        assert!(pool.claim(false).is_some());
     }
 
     #[test]
     fn a_leader_is_deposed_in_the_handler_it_was_seen_in_and_no_other() {
         let pool = Pool::new(1);
-        let mut claim = pool.claim().unwrap();
+        let mut claim = pool.claim(false).unwrap();
         pool.begin(&mut claim);
         let seen = pool.glances().next().unwrap();
         assert!(seen.in_handler());
@@ -243,6 +302,6 @@ mod tests {
         assert!(!pool.depose(seen));
         assert!(pool.depose(pool.glances().next().unwrap()));
         assert!(!pool.end(&mut claim));
-        assert!(pool.claim().is_some());
+        assert!(pool.claim(false).is_some());
     }
 }

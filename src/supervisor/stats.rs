@@ -22,7 +22,8 @@ pub struct Stats {
     pub fallbacks: u64,
     /// Gone before they were answered.
     pub gone: u64,
-    /// Taken by handlers to be answered later.
+    /// Taken by handlers to be answered later. What becomes of one is counted beside this when it
+    /// is answered or dropped.
     pub deferred: u64,
     /// Of these, not dropped so far.
     pub deferred_outstanding: u64,
@@ -30,13 +31,30 @@ pub struct Stats {
     pub panics: u64,
     /// Listeners served now.
     pub listeners: u64,
-    /// Worker threads now, the one that runs included.
+    /// Worker threads now, the one that runs included: at most as many as handlers may run, one
+    /// that receives what they have no time for, and those that replace stuck ones.
     pub workers: u64,
     /// The most there ever were.
     pub workers_max: u64,
+    /// Of the workers now, those that are stuck in a call that their target makes last.
+    pub workers_stuck: u64,
     /// The longest time one handler took. Sampled: the first calls of a handler,
     /// one in sixteen later on, and all of one that is slow.
     pub slowest_handler: Duration,
+}
+
+impl Stats {
+    /// Counts `times` notifications that were answered in this way.
+    pub(crate) fn add(&mut self, how: Reply, times: u64) {
+        let sum = match how {
+            Reply::Value => &mut self.values,
+            Reply::Error => &mut self.errors,
+            Reply::Continue => &mut self.continued,
+            Reply::Fd => &mut self.fds,
+            Reply::Fallback => &mut self.fallbacks,
+        };
+        *sum += times;
+    }
 }
 
 /// What one worker has done. Only that worker writes, so counting takes no lock of the processor's.

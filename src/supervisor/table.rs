@@ -81,10 +81,13 @@ impl Handler {
 
     /// Learns how long it took. Two workers that learn at once lose one lesson, which does no harm.
     pub(super) fn learn(&self, took: Duration) {
-        let took = took.as_nanos() as u64;
-        let average = self.average_ns.load(Ordering::Relaxed);
-        self.average_ns
-            .store(average - average / 8 + took / 8, Ordering::Relaxed);
+        // A fast handler that lost its processor for once is not a slow one.
+        let took = took.min(SLOW * 7).as_nanos() as u64;
+        let average = match self.average_ns.load(Ordering::Relaxed) {
+            0 => took,
+            average => average - average / 8 + took / 8,
+        };
+        self.average_ns.store(average, Ordering::Relaxed);
     }
 }
 

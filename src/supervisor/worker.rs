@@ -3,43 +3,69 @@
 use super::core::{Core, End};
 use super::listeners::{Entry, WAKE};
 use super::mode::Round;
-use super::pool::{Claim, Woken};
+use super::pool::{Claim, Sleeper, Woken};
 use super::stats::Counters;
 use super::table::{Handler, Table, Verdict};
 use crate::error::{Result, Status};
 use crate::kernel::epoll::{Epoll, Event};
 use crate::kernel::{interrupt, version, Errno};
 use crate::notification::{Notification, State};
+use crate::stall;
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::atomic::{
-    AtomicBool, AtomicI32, Ordering::Relaxed, Ordering::Release, Ordering::SeqCst,
-};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::Arc;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// What others may know of a worker.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 pub(super) struct Slot {
-    thread: AtomicI32,
-    receiving: AtomicBool,
+    /// Who gets it out of a `RECV`.
+    pub(super) mark: interrupt::Mark,
+    /// The call it makes that a target can make last.
+    pub(super) place: stall::Place,
+    handling: AtomicBool,
     /// What the workers in this slot have done.
     pub(super) counters: Counters,
 }
 
 impl Slot {
-    /// Ends the worker's `RECV`, if it is in one. Async-signal-safe.
-    pub(super) fn interrupt(&self) {
-        if let (true, Some(signal)) = (self.receiving.load(SeqCst), interrupt::signal()) {
-            interrupt::interrupt(self.thread.load(SeqCst), signal);
-        }
+    /// Whether it is in a handler.
+    pub(super) fn is_handling(&self) -> bool {
+        self.handling.load(Relaxed)
     }
 }
+
+/// Where a worker works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// On the thread that called `run` or `dispatch`.
+    Caller,
+    /// On a thread of the library's, which is the one that handlers run on if there is but one
+    /// worker.
+    Thread { at_home: bool },
+}
+
+/// How long received notifications are still handled when the supervisor was stopped.
+const HANDLED_AFTER_STOP: Duration = Duration::from_millis(20);
 
 /// What one worker thread holds on to.
 pub(super) struct Worker<'a> {
     core: &'a Core,
     slot: &'a Slot,
+    /// The run it works for.
+    run: u64,
+    place: Place,
+    /// All handlers are to run on its thread, as there is one worker.
+    at_home: bool,
+    /// A signal ends the run.
+    until_signal: bool,
+    /// Whether it may run a handler. Kept from one notification to the next while it is the only
+    /// one that leads.
+    permit: bool,
+    /// The handler that ran last was a fast one.
+    was_fast: bool,
     table: Arc<Table>,
     /// The system call looked up last, and its handler.
     call: (u32, i32),
@@ -75,10 +101,17 @@ enum Received {
 }
 
 impl<'a> Worker<'a> {
-    pub(super) fn new(core: &'a Core, slot: &'a Slot) -> Result<Self> {
+    pub(super) fn new(core: &'a Core, slot: &'a Slot, place: Place) -> Result<Self> {
+        let one = core.options.max_workers == 1;
         Ok(Worker {
             core,
             slot,
+            run: core.run_number(),
+            place,
+            at_home: one && place != Place::Thread { at_home: false },
+            until_signal: core.options.return_on_signal && place == Place::Caller,
+            permit: false,
+            was_fast: false,
             table: core.table(),
             call: (0, 0),
             handler: None,
@@ -95,16 +128,22 @@ impl<'a> Worker<'a> {
 
     /// Lets others get the calling thread out of a receive, for as long as it works.
     pub(super) fn interruptible(mut self) -> Self {
-        self.slot.thread.store(interrupt::thread_id(), SeqCst);
         self.receiver = Some(interrupt::Receiver::new());
         self
     }
 
     /// Works until the run is over, or for a thread that may retire until it is not needed.
-    pub(super) fn work(mut self, may_retire: bool) {
+    pub(super) fn work(mut self) {
         let core = self.core;
-        while core.end().is_none() {
-            if let Some(claim) = core.pool.claim() {
+        let sleeper = Sleeper {
+            at_home: self.at_home,
+            may_retire: self.place == Place::Thread { at_home: false },
+            until_signal: self.until_signal,
+        };
+        while !self.is_over() {
+            if !core.backlog.is_empty() && self.take_permit() {
+                self.clear_backlog();
+            } else if let Some(claim) = core.pool.claim(self.at_home) {
                 if let Some(end) = self.lead(claim) {
                     core.finish(end);
                 }
@@ -112,13 +151,30 @@ impl<'a> Worker<'a> {
                 if self.share.take().is_some() {
                     self.news = NEVER;
                 }
-            } else if core.pool.sleep(may_retire, || core.end().is_some()) == Woken::Retire {
-                return;
+            } else {
+                if self.at_home && self.was_fast && core.pool.recall() {
+                    core.tell_news();
+                }
+                let busy =
+                    || self.is_over() || (!core.backlog.is_empty() && self.may_have_permit());
+                match core.pool.sleep(sleeper, busy) {
+                    Woken::Called => {}
+                    Woken::Interrupted => core.finish(End::Interrupted),
+                    Woken::Retire => break,
+                }
             }
+            self.rest();
         }
+        self.finish_backlog();
+        self.give_permit();
     }
 
-    /// Handles one notification, if there is one.
+    /// Whether the run that it works for is over.
+    fn is_over(&self) -> bool {
+        self.core.end().is_some() || self.core.run_number() != self.run
+    }
+
+    /// Handles one notification, if there is one. The caller holds a permit.
     pub(super) fn dispatch(&mut self) -> bool {
         if !self.receive_from_many(false) {
             return false;
@@ -128,10 +184,67 @@ impl<'a> Worker<'a> {
         true
     }
 
+    fn take_permit(&mut self) -> bool {
+        self.permit = self.permit || self.core.backlog.take_permit();
+        self.permit
+    }
+
+    fn may_have_permit(&self) -> bool {
+        self.permit || self.core.backlog.has_permit()
+    }
+
+    /// Gives the permit back, and sees to it that somebody handles what waits for one.
+    fn give_permit(&mut self) {
+        if !std::mem::take(&mut self.permit) {
+            return;
+        }
+        self.core.backlog.give_permit();
+        if !self.core.backlog.is_empty() {
+            self.core.call_worker();
+        }
+    }
+
+    /// Gives up what it does not need while it does not lead.
+    fn rest(&mut self) {
+        if !self.at_home || self.core.backlog.is_permit_wanted() {
+            self.give_permit();
+        }
+    }
+
+    /// Handles what waits, with its permit.
+    fn clear_backlog(&mut self) {
+        let core = self.core;
+        while !self.is_over()
+            && (self.at_home || !core.backlog.is_permit_wanted())
+            && core.backlog.pop_into(&mut self.notification)
+        {
+            self.look_up();
+            core.watch.nudge();
+            self.handle();
+        }
+    }
+
+    /// The run is over: what was received is handled, but not for long.
+    fn finish_backlog(&mut self) {
+        let core = self.core;
+        if core.run_number() != self.run || !self.take_permit() {
+            return;
+        }
+        let deadline = Instant::now() + HANDLED_AFTER_STOP;
+        while core.backlog.pop_into(&mut self.notification) {
+            if Instant::now() < deadline {
+                self.look_up();
+                self.handle();
+            } else {
+                self.notification.settle();
+                self.slot.counters.settled(self.notification.state());
+            }
+        }
+    }
+
     /// Receives for as long as it leads; says so when there is nothing more to lead.
     fn lead(&mut self, mut claim: Claim) -> Option<End> {
         let core = self.core;
-        let alone = core.options.max_workers == 1;
         let has_choice = core.has_choice();
         // Those who led meanwhile may have received what was reported before, and a RECV for that
         // would wait while the other listeners have something.
@@ -145,6 +258,9 @@ impl<'a> Worker<'a> {
                 }
                 Received::NotWanted => {
                     core.pool.vacate(&claim);
+                    if core.pool.is_recalled() {
+                        core.pool.call_all();
+                    }
                     return None;
                 }
             }
@@ -154,14 +270,21 @@ impl<'a> Worker<'a> {
                     core.choose_mode(seen, self.only);
                 }
             }
-            self.look_up();
-            if alone {
-                self.handle();
+            let permit = self.take_permit();
+            if !(permit && core.backlog.is_empty()) && core.backlog.push(&mut self.notification) {
+                // Asked again after that: who gives a permit looks at the backlog afterwards.
+                if self.take_permit() {
+                    self.step_aside(&claim);
+                    self.clear_backlog();
+                    return None;
+                }
+                self.leave_waiting();
                 continue;
             }
+            self.look_up();
             if self.handler.as_ref().is_some_and(|h| h.blocks()) {
-                core.pool.vacate(&claim);
-                core.call_worker();
+                self.step_aside(&claim);
+                core.watch.nudge();
                 self.handle();
                 return None;
             }
@@ -171,6 +294,27 @@ impl<'a> Worker<'a> {
             if !core.pool.end(&mut claim) {
                 return None;
             }
+            if core.pool.wants_several() || core.backlog.is_permit_wanted() {
+                self.give_permit();
+            }
+        }
+    }
+
+    /// Leaves the lead to another worker.
+    fn step_aside(&self, claim: &Claim) {
+        self.core.pool.vacate(claim);
+        self.core.call_worker();
+    }
+
+    /// What was just received waits for a permit.
+    fn leave_waiting(&self) {
+        let core = self.core;
+        if core.options.max_workers == 1 {
+            // The one that is at home keeps its permit while it sleeps.
+            core.pool.call_all();
+        }
+        while core.backlog.is_full() && !self.is_over() {
+            thread::sleep(Duration::from_millis(1));
         }
     }
 
@@ -182,8 +326,13 @@ impl<'a> Worker<'a> {
                 if let Some(end) = self.catch_up() {
                     return Received::Nothing(end);
                 }
-                if !self.core.pool.is_wanted(claim) {
+                let recalled = self.core.pool.is_recalled() && !self.at_home;
+                if recalled || !self.core.pool.is_wanted(claim) {
                     return Received::NotWanted;
+                }
+                // It may be idle for long from here on.
+                if self.core.pool.wants_several() || self.core.backlog.is_permit_wanted() {
+                    self.give_permit();
                 }
             }
             let received = match (self.only, &self.share) {
@@ -208,7 +357,8 @@ impl<'a> Worker<'a> {
             .receiver
             .as_ref()
             .is_some_and(|r| r.can_be_interrupted());
-        let can_block = interruptible && version::recv_ends_with_last_target();
+        let can_block =
+            interruptible && !self.until_signal && version::recv_ends_with_last_target();
         self.entry = can_block.then(|| core.listeners.only()).flatten();
         self.only = self.entry.is_some();
         if !self.only {
@@ -235,16 +385,18 @@ impl<'a> Worker<'a> {
     /// Receives from whoever has something; whether it did.
     fn receive_from_many(&mut self, block: bool) -> bool {
         let core = self.core;
-        if self.events.is_empty()
-            && core
-                .listeners
-                .epoll()
-                .wait(block, &mut self.events)
-                .is_err()
-        {
-            // Only a broken descriptor does that, and then nothing can be received.
-            core.finish(End::Stopped);
-            return false;
+        if self.events.is_empty() {
+            match core.listeners.epoll().wait(block, &mut self.events) {
+                Ok(interrupted) if interrupted && self.until_signal => {
+                    core.finish(End::Interrupted);
+                }
+                Ok(_) => {}
+                // Only a broken descriptor does that, and then nothing can be received.
+                Err(_) => {
+                    core.finish(End::Stopped);
+                    return false;
+                }
+            }
         }
         while let Some(event) = self.events.pop() {
             if event.key == WAKE {
@@ -294,11 +446,9 @@ impl<'a> Worker<'a> {
         let result = match &self.receiver {
             Some(receiver) => {
                 let news = self.news;
-                self.slot.receiving.store(true, SeqCst);
                 let has_news = || core.news.load(SeqCst) != news;
-                let result = self.notification.fill_interruptibly(receiver, has_news);
-                self.slot.receiving.store(false, Release);
-                result
+                self.notification
+                    .fill_interruptibly(receiver, &self.slot.mark, has_news)
             }
             None => self.notification.fill(),
         };
@@ -344,6 +494,7 @@ impl<'a> Worker<'a> {
     pub(super) fn handle(&mut self) {
         let notification = &mut self.notification;
         let counters = &self.slot.counters;
+        self.slot.handling.store(true, Relaxed);
         if let Some(handler) = &self.handler {
             let begun = handler.is_timed().then(Instant::now);
             let verdict = call(handler, notification, counters);
@@ -360,7 +511,9 @@ impl<'a> Worker<'a> {
                 handler.learn(took);
                 counters.took(took);
             }
+            self.was_fast = !handler.blocks();
         }
+        self.slot.handling.store(false, Relaxed);
         notification.settle();
         counters.settled(notification.state());
     }

@@ -1,0 +1,429 @@
+//! Getting receives and runs to end from outside: by interrupting, by signals, on a machine that has
+//! no room for signals, in a program that resets its own.
+
+mod support;
+
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering::SeqCst};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::{Duration, Instant};
+use support::*;
+use unotify::*;
+
+/// Long for a wake-up, short for a test.
+const LONG: Duration = Duration::from_secs(20);
+
+/// Installs a handler for `signal`, with these flags.
+fn handle(signal: i32, handler: extern "C" fn(i32), flags: i32) {
+    // SAFETY: the handlers of these tests are async-signal-safe.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handler as extern "C" fn(i32) as usize;
+        action.sa_flags = flags;
+        assert_eq!(libc::sigaction(signal, &action, ptr::null_mut()), 0);
+    }
+}
+
+extern "C" fn nothing(_: i32) {}
+
+/// Sends `signal` to a thread of this process again and again until `done`.
+fn pester(thread: libc::pid_t, signal: i32, done: &AtomicBool) {
+    while !done.load(SeqCst) {
+        thread::sleep(Duration::from_millis(5));
+        // SAFETY: integers only; the thread waits for this one.
+        unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, signal) };
+    }
+}
+
+/// Interrupts a receive of `limit` that waits already.
+fn a_waiting_receive_is_interrupted(limit: Option<Duration>) {
+    let (_target, listener) = Target::serves();
+    thread::scope(|scope| {
+        let (say, said) = channel();
+        let listener = &listener;
+        let receiving = scope.spawn(move || {
+            say.send(thread_id()).unwrap();
+            match limit {
+                None => status(listener.receive()),
+                Some(limit) => status(listener.receive_timeout(limit)),
+            }
+        });
+        let nr = if limit.is_some() {
+            libc::SYS_ppoll
+        } else {
+            libc::SYS_ioctl
+        };
+        until_in_call(std::process::id() as i32, said.recv().unwrap(), nr);
+        listener.interrupt(true);
+        assert_eq!(receiving.join().unwrap(), Status::Stopped);
+    });
+}
+
+#[test]
+fn a_receive_without_limit_is_interrupted() {
+    watched(|| a_waiting_receive_is_interrupted(None));
+}
+
+#[test]
+fn a_receive_with_a_limit_is_interrupted() {
+    watched(|| a_waiting_receive_is_interrupted(Some(LONG)));
+}
+
+#[test]
+fn a_receive_on_a_kernel_that_is_polled_is_interrupted() {
+    alone_after(look_old, || {
+        let (_target, listener) = Target::serves();
+        thread::scope(|scope| {
+            let receiving = scope.spawn(|| status(listener.receive()));
+            thread::sleep(MOMENT);
+            listener.interrupt(true);
+            assert_eq!(receiving.join().unwrap(), Status::Stopped);
+        });
+    });
+}
+
+#[test]
+fn every_thread_that_waits_is_interrupted() {
+    watched(|| {
+        let (_target, listener) = Target::serves();
+        thread::scope(|scope| {
+            let receive = |i: u32| {
+                if i % 2 == 0 {
+                    status(listener.receive())
+                } else {
+                    status(listener.receive_timeout(LONG))
+                }
+            };
+            let waiting: Vec<_> = (0..6).map(|i| scope.spawn(move || receive(i))).collect();
+            thread::sleep(MOMENT);
+            listener.interrupt(true);
+            for thread in waiting {
+                assert_eq!(thread.join().unwrap(), Status::Stopped);
+            }
+        });
+    });
+}
+
+#[test]
+fn receives_end_at_once_until_it_is_switched_off_and_nothing_is_lost() {
+    watched(|| {
+        let (target, listener) = Target::serves();
+        listener.interrupt(true);
+        target.make_call(7);
+        target.until_waiting();
+        for limit in [Duration::ZERO, LONG] {
+            assert_eq!(status(listener.receive_timeout(limit)), Status::Stopped);
+        }
+        assert_eq!(status(listener.receive()), Status::Stopped);
+        listener.interrupt(false);
+        echo(&mut listener.receive().unwrap());
+        assert_eq!(target.result(), 7);
+        target.end();
+    });
+}
+
+#[test]
+fn thousands_of_interruptions_at_random_lose_nothing() {
+    watched(|| {
+        const TIMES: u32 = 4000;
+        let (target, listener) = Target::repeats();
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let receiving = scope.spawn(|| {
+                let (mut stopped, mut round) = (0, 0u32);
+                let mut notification = None;
+                while !done.load(SeqCst) {
+                    round += 1;
+                    let limit = (round % 2 == 0).then_some(LONG);
+                    let received = match (&mut notification, limit) {
+                        (Some(n), limit) => listener.receive_into(n, limit),
+                        (None, _) => listener.receive().map(|n| notification = Some(n)),
+                    };
+                    match status(received) {
+                        Status::Ok => drop(echo(notification.as_mut().unwrap())),
+                        Status::Stopped => {
+                            stopped += 1;
+                            listener.interrupt(false);
+                        }
+                        other => panic!("{other:?}"),
+                    }
+                }
+                stopped
+            });
+            let interrupting = scope.spawn(|| {
+                for i in 0..TIMES {
+                    listener.interrupt(true);
+                    thread::sleep(Duration::from_micros(u64::from(i * 7919 % 200)));
+                }
+            });
+            while !interrupting.is_finished() {
+                target.repeat(100);
+            }
+            interrupting.join().unwrap();
+            done.store(true, SeqCst);
+            listener.interrupt(true);
+            assert!(receiving.join().unwrap() > TIMES / 100);
+        });
+        listener.interrupt(false);
+        thread::scope(|scope| {
+            scope.spawn(|| target.repeat(1));
+            echo(&mut listener.receive().unwrap());
+        });
+        target.end();
+    });
+}
+
+static INTERRUPTED: AtomicPtr<Listener> = AtomicPtr::new(ptr::null_mut());
+
+extern "C" fn interrupt_it(_: i32) {
+    // SAFETY: the test keeps the listener alive while the timer runs.
+    if let Some(listener) = unsafe { INTERRUPTED.load(SeqCst).as_ref() } {
+        listener.interrupt(true);
+    }
+}
+
+#[test]
+fn a_signal_handler_interrupts_the_receive_of_its_own_thread() {
+    alone(|| {
+        let (_target, listener) = Target::serves();
+        INTERRUPTED.store(ptr::from_ref(&listener).cast_mut(), SeqCst);
+        let thread = thread_id();
+        for flags in [0, libc::SA_RESTART] {
+            handle(libc::SIGUSR1, interrupt_it, flags);
+            for limit in [None, Some(LONG)] {
+                let done = AtomicBool::new(false);
+                thread::scope(|scope| {
+                    scope.spawn(|| pester(thread, libc::SIGUSR1, &done));
+                    let received = match limit {
+                        None => status(listener.receive()),
+                        Some(limit) => status(listener.receive_timeout(limit)),
+                    };
+                    assert_eq!(received, Status::Stopped);
+                    done.store(true, SeqCst);
+                });
+                listener.interrupt(false);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_handled_signal_ends_a_receive_that_asks_for_it() {
+    alone(|| {
+        let (target, listener) = Target::serves();
+        let thread = thread_id();
+        for flags in [0, libc::SA_RESTART] {
+            handle(libc::SIGUSR1, nothing, flags);
+            let done = AtomicBool::new(false);
+            thread::scope(|scope| {
+                scope.spawn(|| pester(thread, libc::SIGUSR1, &done));
+                for limit in [None, Some(LONG)] {
+                    let mut n = receive_one(&target, &listener);
+                    let received =
+                        listener.receive_with(&mut n, limit, ReceiveFlags::RETURN_ON_SIGNAL);
+                    assert_eq!(status(received), Status::Interrupted);
+                }
+                done.store(true, SeqCst);
+            });
+        }
+        target.end();
+    });
+}
+
+/// Serves one call, and gives the notification to be used again.
+fn receive_one(target: &Target, listener: &Listener) -> Notification {
+    target.make_call(1);
+    let mut notification = listener.receive().unwrap();
+    echo(&mut notification);
+    assert_eq!(target.result(), 1);
+    notification
+}
+
+#[test]
+fn a_handled_signal_does_not_end_a_receive_that_does_not_ask_for_it() {
+    alone(|| {
+        let (target, listener) = Target::serves();
+        let thread = thread_id();
+        handle(libc::SIGUSR1, nothing, 0);
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| pester(thread, libc::SIGUSR1, &done));
+            let limit = Duration::from_millis(100);
+            assert_eq!(status(listener.receive_timeout(limit)), Status::Timeout);
+            scope.spawn(|| {
+                thread::sleep(MOMENT);
+                target.make_call(3);
+            });
+            echo(&mut listener.receive().unwrap());
+            done.store(true, SeqCst);
+        });
+        assert_eq!(target.result(), 3);
+        target.end();
+    });
+}
+
+#[test]
+fn a_handled_signal_ends_a_run_that_asks_for_it() {
+    alone(|| {
+        let thread = thread_id();
+        for (flags, max_workers) in [(0, 1), (libc::SA_RESTART, 1), (libc::SA_RESTART, 3)] {
+            handle(libc::SIGUSR1, nothing, flags);
+            let options = SupervisorOptions {
+                return_on_signal: true,
+                max_workers,
+                ..SupervisorOptions::default()
+            };
+            let supervisor = supervisor(options, |n| {
+                // The others lead meanwhile, so that the caller's thread sleeps elsewhere.
+                thread::sleep(Duration::from_millis(1));
+                echo(n)
+            });
+            let (target, listener) = Target::serves();
+            supervisor.add_listener(listener, 0).unwrap();
+            target.make_call(4);
+            let done = AtomicBool::new(false);
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    assert_eq!(target.result(), 4);
+                    pester(thread, libc::SIGUSR1, &done);
+                });
+                assert_eq!(status(supervisor.run()), Status::Interrupted);
+                done.store(true, SeqCst);
+            });
+            supervisor.start().unwrap();
+            target.make_call(5);
+            assert_eq!(target.result(), 5);
+            target.end();
+            supervisor.join().unwrap();
+        }
+    });
+}
+
+/// As another process of the same user does that has queued all the signals it may.
+fn no_room_for_signals() -> std::io::Result<()> {
+    let none = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the structure is ours.
+    match unsafe { libc::setrlimit(libc::RLIMIT_SIGPENDING, &none) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}
+
+#[test]
+fn a_receive_is_interrupted_though_no_signal_can_be_queued() {
+    alone_after(no_room_for_signals, || {
+        a_waiting_receive_is_interrupted(None)
+    });
+}
+
+#[test]
+fn a_run_is_stopped_though_no_signal_can_be_queued() {
+    alone_after(no_room_for_signals, || {
+        for _ in 0..50 {
+            let supervisor = supervisor(SupervisorOptions::default(), echo);
+            let (target, listener) = Target::serves();
+            supervisor.add_listener(listener, 0).unwrap();
+            supervisor.start().unwrap();
+            target.make_call(1);
+            assert_eq!(target.result(), 1);
+            supervisor.stop();
+            assert_eq!(status(supervisor.join()), Status::Stopped);
+        }
+    });
+}
+
+/// Sets every signal to this, as daemons do at their start, and stops a run that began before.
+fn a_run_is_stopped_after_all_signals_are(disposition: usize) {
+    let supervisor = supervisor(SupervisorOptions::default(), echo);
+    let (target, listener) = Target::serves();
+    supervisor.add_listener(listener, 0).unwrap();
+    supervisor.start().unwrap();
+    target.make_call(1);
+    assert_eq!(target.result(), 1);
+    thread::sleep(MOMENT);
+    for signal in 1..=64 {
+        // SAFETY: neither has a handler.
+        unsafe { libc::signal(signal, disposition) };
+    }
+    supervisor.stop();
+    assert_eq!(status(supervisor.join()), Status::Stopped);
+    // Whose end the test waits for.
+    // SAFETY: as above.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+}
+
+#[test]
+fn a_run_is_stopped_in_a_program_that_has_reset_its_signals() {
+    alone(|| a_run_is_stopped_after_all_signals_are(libc::SIG_DFL));
+}
+
+#[test]
+fn a_run_is_stopped_in_a_program_that_ignores_its_signals() {
+    alone(|| a_run_is_stopped_after_all_signals_are(libc::SIG_IGN));
+}
+
+#[test]
+fn a_program_that_has_the_signal_can_interrupt_and_stop_all_the_same() {
+    alone(|| {
+        handle(libc::SIGSTKFLT, nothing, 0);
+        let (target, listener) = Target::serves();
+        thread::scope(|scope| {
+            let receiving = scope.spawn(|| status(listener.receive()));
+            thread::sleep(MOMENT);
+            listener.interrupt(true);
+            assert_eq!(receiving.join().unwrap(), Status::Stopped);
+        });
+        let supervisor = supervisor(SupervisorOptions::default(), echo);
+        supervisor.add_listener(listener, 0).unwrap();
+        supervisor.start().unwrap();
+        target.make_call(1);
+        assert_eq!(target.result(), 1);
+        supervisor.stop();
+        assert_eq!(status(supervisor.join()), Status::Stopped);
+    });
+}
+
+#[test]
+fn a_handlers_own_system_calls_are_not_interrupted_by_a_stop() {
+    watched(|| {
+        static INTERRUPTED: AtomicU32 = AtomicU32::new(0);
+        let (enter, entered) = channel();
+        let supervisor = supervisor(SupervisorOptions::default(), move |n| {
+            enter.send(()).unwrap();
+            let nap = libc::timespec {
+                tv_sec: 0,
+                tv_nsec: 2_000_000,
+            };
+            // SAFETY: the time is ours.
+            let slept = unsafe { libc::nanosleep(&nap, ptr::null_mut()) };
+            INTERRUPTED.fetch_add(u32::from(slept != 0), SeqCst);
+            echo(n)
+        });
+        let (target, listener) = Target::serves();
+        supervisor.add_listener(listener, 0).unwrap();
+        for i in 0..100 {
+            supervisor.start().unwrap();
+            target.make_call(i);
+            entered.recv().unwrap();
+            supervisor.stop();
+            assert_eq!(status(supervisor.join()), Status::Stopped);
+            assert_eq!(target.result(), i);
+        }
+        assert_eq!(INTERRUPTED.load(SeqCst), 0);
+        target.end();
+    });
+}
+
+#[test]
+fn interrupting_takes_no_time_to_speak_of() {
+    watched(|| {
+        let (_target, listener) = Target::serves();
+        let begun = Instant::now();
+        (0..1000).for_each(|i| listener.interrupt(i % 2 == 0));
+        assert!(begun.elapsed() < Duration::from_secs(1));
+    });
+}
