@@ -20,6 +20,30 @@
  * Threads. Listeners and supervisors may be shared between threads. A notification and a filter
  * belong to one thread at a time, and may be handed on. Freeing ends all sharing.
  *
+ * Fork. A copy of the process that fork() has made inherits copies of the handles, and none of the
+ * threads. There, freeing anything only frees it: no target is answered, no run stopped, nothing is
+ * waited for. unotify_supervisor_stop() does nothing, as from a signal handler that was inherited
+ * too; what runs a supervisor or adds to it fails with UNOTIFY_ERR_INVALID_ARGUMENT. What a copy asks
+ * for by name is done: a `_reply_` answers the target, and the parent's then fails with
+ * UNOTIFY_ERR_GONE; unotify_listener_receive() takes notifications that the parent does not get;
+ * unotify_child_kill() signals the parent's child, and unotify_child_wait() fails with ECHILD.
+ * Targets of a parent that is gone wait for as long as a copy has the listener's descriptor: until it
+ * frees the listener and its notifications, ends, or executes a program (it is close-on-exec); that of
+ * a supervisor that was running in the background only until one of the latter. A handler that forks
+ * must not return in the copy.
+ *
+ * Cancellation. No function here is a cancellation point: pthread_cancel() takes effect once the call
+ * has returned, which it does as if nothing had been asked for, so nothing is lost or left behind. For
+ * unotify_supervisor_run() that is when the run ends. The threads that the library starts cannot be
+ * cancelled. Not for threads that can be cancelled asynchronously.
+ *
+ * Memory. Where there is none left, the library ends the program (abort()), as programs in Rust do.
+ * Receiving into a handle that exists, looking at the request and answering it allocate nothing, and
+ * so go on.
+ *
+ * Unloading. dlclose() leaves the library in memory, as its signal handler stays. A plugin that
+ * libunotify.a is linked into is to be linked with `-z nodelete` for the same reason.
+ *
  * Options. A structure that begins with `size_t size` is filled with zeroes, then `size` is set to
  * its sizeof; NULL means the defaults, and so does every field that is zero.
  */
@@ -532,7 +556,10 @@ typedef struct {
  * The notification is lent for the call: freeing it before `UNOTIFY_DEFERRED` was returned only
  * answers it. An unanswered one gets the fallback error, and so does that of a handler in C++ that
  * lets an exception out, which is caught and counted on x86_64 (elsewhere it ends the program).
- * The handler must not jump out or end its thread.
+ * The handler must not jump out of the call (`longjmp`). **Nor may it end its thread**, by
+ * `pthread_exit` or by allowing itself to be cancelled (the library's calls run with cancellation
+ * disabled, handlers included): that ends the program. In a copy of the process that it forks it must
+ * not return.
  */
 typedef int32_t (*unotify_handler)(unotify_notification *notification, void *data);
 
@@ -1060,7 +1087,8 @@ unotify_status unotify_notification_reply_continue(unotify_notification *notific
 
 /**
  * Frees a notification; NULL is nothing. If nobody has answered it, the target gets the fallback
- * error: `ENOSYS` unless another one was chosen. Never waits for the target.
+ * error: `ENOSYS` unless another one was chosen. Not in a copy of the process that received it, which
+ * `fork` has made: there it only frees. Never waits for the target.
  *
  * Requires:
  * `notification` is NULL or a live handle that is not used again (but by a handler's caller).
@@ -1179,6 +1207,13 @@ unotify_status unotify_notification_add_fd(unotify_notification *notification,
  *
  * **Before 5.14 it takes two steps**: a target that a signal interrupts between them keeps a
  * descriptor that its call never returned, and the answer here is `UNOTIFY_ERR_GONE`.
+ *
+ * **Signals are held back while the kernel does it**, for the few microseconds that the target takes
+ * to wake up: one that was delivered meanwhile would make the target's call return 0, its standard
+ * input. What cannot be blocked still does, if it comes in that very moment: `SIGKILL` or `SIGSTOP`
+ * to the supervisor, its being frozen or traced. Where even that must not be,
+ * unotify_notification_add_fd() and then unotify_notification_reply_value() with the number are
+ * right whatever comes between, and cost one more turn of the target.
  *
  * Errors: as unotify_notification_add_fd(), after which the target goes on waiting unless it is
  * gone or answered; `UNOTIFY_ERR_BUSY` while another holder of the listener gives the target a
@@ -1507,7 +1542,8 @@ unotify_status unotify_supervisor_start(const unotify_supervisor *supervisor);
 
 /**
  * Ends the run at hand, or else the next one at once. Handlers that are at work finish; what was
- * received is answered. May be called from any thread, from a handler and from a signal handler.
+ * received is answered. May be called from any thread, from a handler and from a signal handler. In a
+ * copy of the process, which `fork` has made, it does nothing.
  *
  * Requires:
  * `supervisor` is NULL or a live handle.
@@ -1560,7 +1596,8 @@ unotify_status unotify_supervisor_stats(const unotify_supervisor *supervisor, un
 /**
  * Frees a supervisor; NULL is nothing. A run in the background is stopped first, and the handlers
  * at work are waited for; a run on another thread must have returned. Not from a handler. Its
- * listeners are freed with it. Deferred notifications remain usable.
+ * listeners are freed with it. Deferred notifications remain usable. In a copy of the process, which
+ * `fork` has made, it stops nothing and waits for nobody.
  *
  * Requires:
  * `supervisor` is NULL or a live handle that is not used again.

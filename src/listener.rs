@@ -1,12 +1,13 @@
 //! The listener: the descriptor that notifications come from.
 
 use crate::error::{Error, Result, Status};
+use crate::kernel::fork::Process;
 use crate::kernel::{fd, interrupt, pidfd, seccomp, socket, version, Errno};
 use crate::notification::Notification;
 use crate::turn::{Denied, Turn};
 use bitflags::bitflags;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,10 @@ bitflags! {
 /// it; each notification goes to one of them. The descriptor stays open for as long as the
 /// listener or a notification received from it lives. When the last copy of the descriptor is
 /// closed, the kernel answers every pending and every later call of the targets with `ENOSYS`.
+///
+/// A copy of the process that `fork` has made may receive from a listener that it inherited, and
+/// gets notifications of its own then, which the parent does not get. It keeps the descriptor open
+/// until it drops the listener, ends or executes another program.
 #[derive(Debug)]
 pub struct Listener {
     shared: Arc<Shared>,
@@ -42,6 +47,8 @@ pub struct Listener {
 pub(crate) struct Shared {
     fd: OwnedFd,
     turn: Turn,
+    /// The number of the process that `turn` is kept in, and whether that is just taking it over.
+    turn_of: AtomicU64,
     /// Who has the turn.
     mark: interrupt::Mark,
     fallback: AtomicI32,
@@ -82,6 +89,43 @@ impl Shared {
         self.tag.load(Ordering::Relaxed)
     }
 
+    /// Whose turn it is to receive. A copy of the process inherits it as it was, perhaps taken by a
+    /// thread that is not there, and so begins anew.
+    #[inline]
+    fn turn(&self) -> &Turn {
+        let process = Process::current().number();
+        if self.turn_of.load(Ordering::Acquire) != process {
+            self.take_turn_over(process);
+        }
+        &self.turn
+    }
+
+    #[cold]
+    fn take_turn_over(&self, process: u64) {
+        const AT_IT: u64 = 1 << 62;
+        loop {
+            let of = self.turn_of.load(Ordering::Acquire);
+            if of == process {
+                return;
+            }
+            if of == process | AT_IT {
+                // Another thread is, for a moment.
+                std::thread::yield_now();
+                continue;
+            }
+            let (from, to) = (of, process | AT_IT);
+            let (acquire, relaxed) = (Ordering::Acquire, Ordering::Relaxed);
+            if self
+                .turn_of
+                .compare_exchange(from, to, acquire, relaxed)
+                .is_ok()
+            {
+                self.turn.renew();
+                self.turn_of.store(process, Ordering::Release);
+            }
+        }
+    }
+
     /// Whether a notification is pending.
     pub(crate) fn readable(&self) -> bool {
         matches!(
@@ -118,6 +162,7 @@ impl Listener {
             shared: Arc::new(Shared {
                 fd,
                 turn: Turn::default(),
+                turn_of: AtomicU64::new(Process::current().number()),
                 mark: interrupt::Mark::default(),
                 fallback: AtomicI32::new(DEFAULT_FALLBACK),
                 tag: AtomicUsize::new(0),
@@ -254,7 +299,7 @@ impl Listener {
         let shared = &*self.shared;
         notification.rebind(&self.shared);
         let _turn = shared
-            .turn
+            .turn()
             .take(deadline, until_signal)
             .map_err(|denied| Error::plain(denied.into()))?;
         let receiver = interrupt::Receiver::of_thread();

@@ -1,6 +1,7 @@
 //! The notification: one system call of a target, which must be answered.
 
 use crate::error::{Error, Result, Status};
+use crate::kernel::fork::Process;
 use crate::kernel::seccomp::{self, RequestBuffer, Response};
 use crate::kernel::{self, interrupt, Errno};
 use crate::listener::Shared;
@@ -21,12 +22,18 @@ const MAX_ERRNO: i32 = 4095;
 /// It is answered once: by one of the `reply_` functions, or by being dropped, with the
 /// listener's fallback error ([`Listener::set_fallback_error`](crate::Listener::set_fallback_error)).
 /// It belongs to one thread at a time and may be sent to another.
+///
+/// A copy of the process that `fork` has made inherits a copy of it. Dropped or received into there,
+/// that answers nobody: the answer is the parent's to give. What the copy is asked to answer, with a
+/// `reply_` function, it does answer, and the parent's then fails with [`Status::Gone`].
 #[derive(Debug)]
 pub struct Notification {
     /// `None` while it holds nothing, so that it keeps no descriptor open.
     listener: Option<Arc<Shared>>,
     buffer: RequestBuffer,
     state: State,
+    /// The process that received what it holds.
+    received_in: Process,
     /// Who counts it if a handler keeps it.
     account: Option<Arc<Deferrals>>,
     deferred: bool,
@@ -158,6 +165,7 @@ impl Notification {
             listener: None,
             buffer,
             state: State::Empty,
+            received_in: Process::NONE,
             account: None,
             deferred: false,
             counted: false,
@@ -285,7 +293,7 @@ impl Notification {
         self.state = State::Empty;
         let listener = self.listener.as_ref().ok_or(Errno(libc::EBADF))?;
         seccomp::recv(listener.fd(), &mut self.buffer)?;
-        self.state = State::Pending;
+        self.filled();
         Ok(())
     }
 
@@ -306,18 +314,28 @@ impl Notification {
         receiver.receive(mark, id, give_up, || {
             seccomp::recv(listener.fd(), &mut self.buffer)
         })?;
-        self.state = State::Pending;
+        self.filled();
         Ok(())
+    }
+
+    #[inline]
+    fn filled(&mut self) {
+        self.state = State::Pending;
+        self.received_in = Process::current();
     }
 
     pub(crate) fn state(&self) -> State {
         self.state
     }
 
-    /// Answers with the fallback error if nobody has answered.
+    /// Answers with the fallback error if nobody has answered, and nobody else is to: what a
+    /// parent received is the parent's to answer.
     #[inline]
     pub(crate) fn settle(&mut self) {
         if let (State::Pending, Some(listener)) = (self.state, &self.listener) {
+            if !self.received_in.is_current() {
+                return;
+            }
             let error = -listener.fallback();
             // Gone is as good as answered here, and there is nobody to tell of anything else.
             let _ = self.send(Reply::Fallback, 0, error, 0);

@@ -49,6 +49,12 @@ impl Turn {
         }
     }
 
+    /// Frees it in a copy of the process, where its holder, if it has one, does not exist. Barred it
+    /// remains.
+    pub(crate) fn renew(&self) {
+        self.0.fetch_and(BARRED, Release);
+    }
+
     #[cold]
     fn wait(&self, deadline: Option<Instant>, until_signal: bool) -> Result<Taken<'_>, Denied> {
         loop {

@@ -1,6 +1,7 @@
 //! What stands between C and the core: panics, null pointers, strings, options, the last error.
 
 use crate::error::{Error, Result, Status};
+use crate::kernel::cancel::Uncancelled;
 use crate::kernel::Errno;
 use std::cell::RefCell;
 use std::ffi::{c_char, CStr};
@@ -15,8 +16,10 @@ thread_local! {
 }
 
 /// Runs the body of a C function: a panic becomes [`Status::Panic`], an error is remembered for
-/// `unotify_last_error` and put into `errno`. Success leaves both as they were.
+/// `unotify_last_error` and put into `errno`. Success leaves both as they were. The thread is not
+/// cancelled meanwhile.
 pub(super) fn call(body: impl FnOnce() -> Result<()>) -> Status {
+    let _whole = Uncancelled::new();
     let error = match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(())) => return Status::Ok,
         Ok(Err(error)) => error,
@@ -34,8 +37,9 @@ pub(super) fn call(body: impl FnOnce() -> Result<()>) -> Status {
 }
 
 /// Runs the body of a C function that cannot fail, such as an accessor or a `_free`; should it
-/// panic all the same, the answer is `otherwise`.
+/// panic all the same, the answer is `otherwise`. The thread is not cancelled meanwhile.
 pub(super) fn infallible<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
+    let _whole = Uncancelled::new();
     catch_unwind(AssertUnwindSafe(body)).unwrap_or(otherwise)
 }
 

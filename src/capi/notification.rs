@@ -132,7 +132,8 @@ pub unsafe extern "C" fn unotify_notification_reply_continue(
 }
 
 /// Frees a notification; NULL is nothing. If nobody has answered it, the target gets the fallback
-/// error: `ENOSYS` unless another one was chosen. Never waits for the target.
+/// error: `ENOSYS` unless another one was chosen. Not in a copy of the process that received it, which
+/// `fork` has made: there it only frees. Never waits for the target.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle that is not used again (but by a handler's caller).

@@ -8,6 +8,7 @@ use super::listener::unotify_listener;
 use super::notification::unotify_notification;
 use super::throw;
 use crate::error::Result;
+use crate::kernel::cancel::Uncancelled;
 use crate::kernel::Errno;
 use crate::notification::{Notification, Tenure};
 use crate::supervisor::{HandlerFlags, Supervisor, SupervisorOptions, Verdict, WakeUp};
@@ -50,7 +51,10 @@ pub const UNOTIFY_WAKE_UP_ASYNC: u32 = 2;
 /// The notification is lent for the call: freeing it before `UNOTIFY_DEFERRED` was returned only
 /// answers it. An unanswered one gets the fallback error, and so does that of a handler in C++ that
 /// lets an exception out, which is caught and counted on x86_64 (elsewhere it ends the program).
-/// The handler must not jump out or end its thread.
+/// The handler must not jump out of the call (`longjmp`). **Nor may it end its thread**, by
+/// `pthread_exit` or by allowing itself to be cancelled (the library's calls run with cancellation
+/// disabled, handlers included): that ends the program. In a copy of the process that it forks it must
+/// not return.
 pub type unotify_handler =
     Option<unsafe extern "C" fn(notification: *mut unotify_notification, data: *mut c_void) -> i32>;
 
@@ -211,7 +215,8 @@ pub unsafe extern "C" fn unotify_supervisor_add_listener(
     call(|| {
         // SAFETY: the caller's promise.
         let supervisor = &unsafe { shared(supervisor, "supervisor") }?.0;
-        // SAFETY: the caller's promise.
+        supervisor.check_process()?; // while the listener is still the caller's
+                                     // SAFETY: the caller's promise.
         let listener = unsafe { reclaim(listener) }.ok_or_else(|| invalid("`listener` is null"))?;
         supervisor.add_listener(listener.0, data as usize)
     })
@@ -362,7 +367,8 @@ pub unsafe extern "C" fn unotify_supervisor_start(
 }
 
 /// Ends the run at hand, or else the next one at once. Handlers that are at work finish; what was
-/// received is answered. May be called from any thread, from a handler and from a signal handler.
+/// received is answered. May be called from any thread, from a handler and from a signal handler. In a
+/// copy of the process, which `fork` has made, it does nothing.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle.
@@ -375,6 +381,7 @@ pub unsafe extern "C" fn unotify_supervisor_stop(
         return call(|| Err(invalid("`supervisor` is null")));
     };
     let errno = Errno::last();
+    let _whole = Uncancelled::new();
     supervisor.0.stop();
     // A signal handler must leave it as it was.
     errno.set();
@@ -485,7 +492,8 @@ pub unsafe extern "C" fn unotify_supervisor_stats(
 
 /// Frees a supervisor; NULL is nothing. A run in the background is stopped first, and the handlers
 /// at work are waited for; a run on another thread must have returned. Not from a handler. Its
-/// listeners are freed with it. Deferred notifications remain usable.
+/// listeners are freed with it. Deferred notifications remain usable. In a copy of the process, which
+/// `fork` has made, it stops nothing and waits for nobody.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle that is not used again.

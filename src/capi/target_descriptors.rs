@@ -74,6 +74,13 @@ pub unsafe extern "C" fn unotify_notification_add_fd(
 /// **Before 5.14 it takes two steps**: a target that a signal interrupts between them keeps a
 /// descriptor that its call never returned, and the answer here is `UNOTIFY_ERR_GONE`.
 ///
+/// **Signals are held back while the kernel does it**, for the few microseconds that the target takes
+/// to wake up: one that was delivered meanwhile would make the target's call return 0, its standard
+/// input. What cannot be blocked still does, if it comes in that very moment: `SIGKILL` or `SIGSTOP`
+/// to the supervisor, its being frozen or traced. Where even that must not be,
+/// unotify_notification_add_fd() and then unotify_notification_reply_value() with the number are
+/// right whatever comes between, and cost one more turn of the target.
+///
 /// Errors: as unotify_notification_add_fd(), after which the target goes on waiting unless it is
 /// gone or answered; `UNOTIFY_ERR_BUSY` while another holder of the listener gives the target a
 /// descriptor.

@@ -5,6 +5,10 @@
 //! instructions that stand between, and their personality routine, which the unwinder asks what
 //! to do with an exception (Itanium C++ ABI), has every one end there. Elsewhere it does end the
 //! program.
+//!
+//! A handler that ends its thread (`pthread_exit`, or being cancelled) unwinds it too, and that
+//! nobody may stop half way, nor let it through the frames of Rust. So it ends the program, as it
+//! does without this, but says why.
 
 use super::notification::unotify_notification;
 use std::ffi::c_void;
@@ -45,6 +49,7 @@ mod frame {
 mod frame {
     use super::{c_void, unotify_notification, Function};
     use std::ffi::c_int;
+    use std::io::Write;
 
     #[allow(improper_ctypes)] // a handle, which is opaque on the other side
     extern "C-unwind" {
@@ -114,13 +119,11 @@ mod frame {
     const FORCE_UNWIND: c_int = 8;
     const HANDLER_FOUND: c_int = 6;
     const INSTALL_CONTEXT: c_int = 7;
-    const CONTINUE_UNWIND: c_int = 8;
 
     /// The register that the landing finds the exception in: rax, as DWARF numbers it.
     const RAX: c_int = 0;
 
-    /// Ends every exception in the frame above, but not the end of the thread (`pthread_exit`),
-    /// which is unwinding too and must not be stopped.
+    /// Ends every exception in the frame above, and the program if it is the end of the thread.
     unsafe extern "C" fn personality(
         _version: c_int,
         actions: c_int,
@@ -129,7 +132,7 @@ mod frame {
         context: *mut c_void,
     ) -> c_int {
         if actions & FORCE_UNWIND != 0 {
-            return CONTINUE_UNWIND;
+            end_of_thread();
         }
         if actions & SEARCH_PHASE != 0 {
             return HANDLER_FOUND;
@@ -140,6 +143,14 @@ mod frame {
             _Unwind_SetIP(context, landing as *const () as usize);
         }
         INSTALL_CONTEXT
+    }
+
+    fn end_of_thread() -> ! {
+        // Not with a macro, which panics where there is no standard error.
+        let _ = std::io::stderr().write_all(
+            b"libunotify: a handler must not end its thread (pthread_exit, pthread_cancel)\n",
+        );
+        std::process::abort()
     }
 
     /// "GNUCC++" and "CLNGC++": whose exceptions the C++ runtime wants to see caught. The last

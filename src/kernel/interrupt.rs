@@ -13,8 +13,9 @@
 //! thread is receiving: who sends it says so first, and a thread that was told waits for it before
 //! it goes on. So no other system call of the thread's is ever interrupted by it.
 
+use super::fork::Process;
 use super::syscall::syscall;
-use super::{fd, process, Errno, Result};
+use super::{fd, process, signals, Errno, Result};
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -44,8 +45,9 @@ thread_local! {
             arrived: AtomicBool::new(false),
         }
     };
-    /// The thread's number once the signal comes through to it for good, else 0.
-    static READY: Cell<libc::pid_t> = const { Cell::new(0) };
+    /// The thread's number once the signal comes through to it for good, and in which process: in a
+    /// copy that the thread has forked it has another one.
+    static READY: Cell<(libc::pid_t, Process)> = const { Cell::new((0, Process::NONE)) };
 }
 
 /// What the handler writes. The kernel draws the first id of a listener at random, so no id is
@@ -210,8 +212,8 @@ impl Receiver {
     #[inline]
     pub(crate) fn of_thread() -> Self {
         let thread = match READY.get() {
-            0 => make_ready(),
-            thread => thread,
+            (thread, process) if process.is_current() => thread,
+            _ => make_ready(),
         };
         Receiver {
             receiving: RECEIVING.with(ptr::from_ref),
@@ -346,6 +348,8 @@ impl Receiver {
         let begun = Instant::now();
         while !self.receiving().arrived.swap(false, Relaxed) {
             if begun.elapsed() > ARRIVES_WITHIN {
+                // It may come at any time from here on.
+                signals::some_come();
                 return;
             }
             std::thread::yield_now();
@@ -368,7 +372,7 @@ fn make_ready() -> libc::pid_t {
         unblock(signal);
     }
     let thread = process::thread_id();
-    READY.set(thread);
+    READY.set((thread, Process::current()));
     thread
 }
 
@@ -385,7 +389,8 @@ fn unblock(signal: libc::c_int) -> libc::sigset_t {
     }
 }
 
-/// Leaves the program's signals to the program's threads. For threads of the library's own.
+/// Leaves the program's signals to the program's threads, and does not let this one be cancelled. For
+/// threads of the library's own.
 pub(crate) fn block_all_signals() {
     // SAFETY: a plain set of bits, filled by the call.
     unsafe {
@@ -393,4 +398,6 @@ pub(crate) fn block_all_signals() {
         libc::sigfillset(&mut all);
         libc::pthread_sigmask(libc::SIG_SETMASK, &all, ptr::null_mut());
     }
+    signals::none_come();
+    super::cancel::disable();
 }

@@ -4,10 +4,12 @@
 //! said by the rooms above. Every call that may be interrupted by a signal says whether it
 //! retries.
 
+pub(crate) mod cancel;
 pub(crate) mod epoll;
 pub(crate) mod fd;
 pub(crate) mod fd_table;
 pub(crate) mod file;
+pub(crate) mod fork;
 pub(crate) mod futex;
 pub(crate) mod handover;
 pub(crate) mod interrupt;
@@ -15,6 +17,7 @@ pub(crate) mod memory;
 pub(crate) mod pidfd;
 pub(crate) mod process;
 pub(crate) mod seccomp;
+mod signals;
 pub(crate) mod socket;
 mod syscall;
 pub(crate) mod version;

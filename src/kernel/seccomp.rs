@@ -1,7 +1,7 @@
 //! `seccomp(2)` and the listener's ioctls.
 
 use super::syscall::syscall;
-use super::{check, fd, retry, Errno, Result};
+use super::{check, fd, retry, signals, Errno, Result};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 
@@ -206,7 +206,13 @@ pub(crate) fn id_valid(listener: BorrowedFd<'_>, id: u64) -> Result<()> {
 }
 
 /// `SECCOMP_IOCTL_NOTIF_ADDFD` (Linux 5.9): gives the target a duplicate of `src` and returns
-/// its number there. Retries `EINTR`.
+/// its number there. Retries `EINTR`: the kernel has taken back then what the target has not
+/// taken up, so nothing is given twice.
+///
+/// **Not so with `SECCOMP_ADDFD_FLAG_SEND`**: the kernel marks the call as answered, and a signal
+/// that comes before the target has woken takes the descriptor back but not the answer, which is 0,
+/// the number of its standard input. So with that flag signals are kept away meanwhile, the few
+/// microseconds that the target needs to wake up. What cannot be blocked still tears it apart.
 pub(crate) fn addfd(
     listener: BorrowedFd<'_>,
     id: u64,
@@ -222,7 +228,7 @@ pub(crate) fn addfd(
         newfd: target_fd,
         newfd_flags: target_flags,
     };
-    retry(|| {
+    let call = || {
         // SAFETY: the ioctl reads one `seccomp_notif_addfd`.
         unsafe {
             ioctl(
@@ -231,8 +237,13 @@ pub(crate) fn addfd(
                 &raw const request,
             )
         }
-    })
-    .map(|fd| fd as i32)
+    };
+    let number = if flags & libc::SECCOMP_ADDFD_FLAG_SEND as u32 == 0 {
+        retry(call)
+    } else {
+        signals::held(|| retry(call))
+    };
+    number.map(|fd| fd as i32)
 }
 
 /// `SECCOMP_IOCTL_NOTIF_SET_FLAGS` (Linux 6.6): whether waking the other side up hands over the

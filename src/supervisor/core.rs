@@ -294,6 +294,16 @@ impl Core {
         }
     }
 
+    /// In a copy of the process, which has none of the threads: even letting go of them would touch
+    /// what is not theirs any more.
+    pub(super) fn forget_threads(&self) {
+        // A thread that is not there may have the lock, and then it has a part in this core as well,
+        // which is never dropped.
+        if let Ok(mut threads) = self.threads.try_lock() {
+            std::mem::forget(std::mem::take(&mut *threads));
+        }
+    }
+
     /// For a supervisor that is dropped: workers that are stuck never get back to their handlers,
     /// and their listeners are closed all the same.
     pub(super) fn abandon(&self) {

@@ -12,6 +12,7 @@ mod worker;
 
 use self::core::Core;
 use crate::error::{Error, Result, Status};
+use crate::kernel::fork::Process;
 use crate::kernel::{interrupt, Errno};
 use crate::listener::Listener;
 use crate::notification::{check_errnum, Notification};
@@ -83,10 +84,17 @@ impl Default for SupervisorOptions {
 /// instead.
 ///
 /// Dropping it stops the run and waits for the handlers that are at work.
+///
+/// A copy of the process that `fork` has made inherits the supervisor, but none of its threads.
+/// [`stop`](Supervisor::stop) does nothing there, as in a signal handler that was inherited too, and
+/// dropping it frees what is the copy's and leaves the run to the parent; whatever runs it or adds to
+/// it fails with [`Status::InvalidArgument`]. A handler that forks must not return in the copy: that
+/// is to execute another program, or end with `_exit`.
 #[derive(Debug)]
 pub struct Supervisor {
     core: Arc<Core>,
     background: Mutex<Option<JoinHandle<Result<()>>>>,
+    made_in: Process,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -113,15 +121,32 @@ impl Supervisor {
         Ok(Supervisor {
             core: Core::new(options)?,
             background: Mutex::default(),
+            made_in: Process::current(),
         })
+    }
+
+    /// Refuses what a copy of the process must not do.
+    ///
+    /// # Errors
+    /// [`Status::InvalidArgument`].
+    pub(crate) fn check_process(&self) -> Result<()> {
+        if self.made_in.is_current() {
+            return Ok(());
+        }
+        Err(Error::new(
+            Status::InvalidArgument,
+            "the supervisor belongs to the process that this one was forked from; make another one",
+        ))
     }
 
     /// Serves one more listener, also while running. `tag` is what its notifications show as
     /// [`Notification::tag`].
     ///
     /// # Errors
-    /// [`Status::System`] when the kernel has no room to watch it; the listener is closed then.
+    /// [`Status::System`] when the kernel has no room to watch it; [`Status::InvalidArgument`] in a
+    /// copy of the process. The listener is closed then.
     pub fn add_listener(&self, listener: Listener, tag: usize) -> Result<()> {
+        self.check_process()?;
         listener.set_tag(tag);
         let shared = listener.shared();
         shared.switch_sync_wake_up(self.core.sync.load(SeqCst));
@@ -176,6 +201,7 @@ impl Supervisor {
     }
 
     fn change_table(&self, change: impl FnOnce(&mut Table) -> Result<()>) -> Result<()> {
+        self.check_process()?;
         let mut table = lock(&self.core.table);
         if self.core.is_running() {
             return Err(Error::new(
@@ -192,6 +218,7 @@ impl Supervisor {
     /// [`Status::Stopped`] when stopped; [`Status::InvalidArgument`] when it runs already; what
     /// the kernel said of a listener that broke, after the others were served to their end.
     pub fn run(&self) -> Result<()> {
+        self.check_process()?;
         self.core.begin_run()?;
         self.core.run()
     }
@@ -203,6 +230,7 @@ impl Supervisor {
     /// [`Status::InvalidArgument`] when it runs already or was not joined;
     /// [`Status::System`] when the process can have no more threads.
     pub fn start(&self) -> Result<()> {
+        self.check_process()?;
         let mut background = lock(&self.background);
         if background.is_some() {
             return Err(Error::new(
@@ -234,6 +262,7 @@ impl Supervisor {
     /// # Errors
     /// As [`run`](Supervisor::run); [`Status::InvalidArgument`] when it was not started.
     pub fn join(&self) -> Result<()> {
+        self.check_process()?;
         let background = lock(&self.background).take();
         let thread = background
             .ok_or_else(|| Error::new(Status::InvalidArgument, "the supervisor was not started"))?;
@@ -251,7 +280,9 @@ impl Supervisor {
     /// From any thread, from a handler, and from a signal handler: it allocates nothing, takes no
     /// lock and calls async-signal-safe functions only.
     pub fn stop(&self) {
-        self.core.stop();
+        if self.made_in.is_current() {
+            self.core.stop();
+        }
     }
 
     /// Handles what is there, at most some dozens of notifications, without blocking: for event
@@ -263,6 +294,7 @@ impl Supervisor {
     /// [`Status::Stopped`] once after [`stop`](Supervisor::stop); [`Status::Closed`] when the last
     /// listener has closed; [`Status::InvalidArgument`] when it runs already.
     pub fn dispatch(&self) -> Result<usize> {
+        self.check_process()?;
         self.core.begin_run()?;
         let handled = self.core.dispatch(DISPATCH_AT_MOST);
         self.core.close_run(self.core.end())?;
@@ -292,7 +324,15 @@ impl AsFd for Supervisor {
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        let background = lock(&self.background).take();
+        // Without the lock, which a thread may have held that a copy of the process does not have.
+        let background = self.background.get_mut();
+        let background = background.unwrap_or_else(PoisonError::into_inner).take();
+        if !self.made_in.is_current() {
+            // The threads are not there, to be joined or let go.
+            std::mem::forget(background);
+            self.core.forget_threads();
+            return;
+        }
         if let Some(thread) = background {
             self.stop();
             let _ = thread.join();

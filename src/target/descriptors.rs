@@ -100,6 +100,14 @@ impl Notification {
     /// them keeps a descriptor that its call never returned. [`Status::Gone`] says so then; a
     /// target whose call is restarted will ask again.
     ///
+    /// **Signals are held back while the kernel does it**, for the few microseconds that the target
+    /// takes to wake up: one that was delivered meanwhile would make the target's call return 0, its
+    /// standard input. What cannot be blocked still does, if it comes in that very moment: `SIGKILL`
+    /// or `SIGSTOP` to the supervisor, its being frozen (`cgroup.freeze`) or traced. Where even that
+    /// must not be, as with a supervisor that is killed at any time, [`Notification::add_fd`] and
+    /// [`Notification::reply_value`] with the number are right whatever comes between, and cost one
+    /// more turn of the target.
+    ///
     /// # Errors
     /// As [`Notification::add_fd`]; [`Status::Busy`] while another holder of the same listener is
     /// giving the target a descriptor. Unless it is gone or answered, the target goes on waiting.
