@@ -219,10 +219,14 @@ pub unsafe extern "C" fn unotify_listener_send(
     })
 }
 
-/// Receives a listener that came over a Unix socket (`SCM_RIGHTS`, with any payload of one byte).
+/// Receives a listener that came over a Unix socket (`SCM_RIGHTS`, with any payload of one byte):
+/// the first descriptor of one message. Others that come with it are closed.
 ///
 /// Errors: `UNOTIFY_ERR_CLOSED` when the other side is closed; `UNOTIFY_ERR_INVALID_ARGUMENT`
-/// when what came is no listener (it is closed), or `unix_socket` is no open Unix socket.
+/// when what came is no listener (it is closed), or `unix_socket` is no open Unix socket;
+/// `UNOTIFY_ERR_SYSTEM` with `EMFILE` when this process has no descriptor free: the message stays
+/// in the socket, to be received when there is one, unless another thread took the last one at
+/// that moment.
 ///
 /// # Safety
 /// `out` is NULL or valid for writing.

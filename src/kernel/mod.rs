@@ -9,6 +9,7 @@ pub(crate) mod fd;
 pub(crate) mod fd_table;
 pub(crate) mod file;
 pub(crate) mod futex;
+pub(crate) mod guard;
 pub(crate) mod handover;
 pub(crate) mod interrupt;
 pub(crate) mod memory;
