@@ -2,6 +2,7 @@
 
 use crate::ending::{Life, Watch};
 use crate::error::{Error, Result, Status};
+use crate::kernel::room::Room;
 use crate::kernel::{self, fd, pidfd, process, seccomp, socket, version, Errno};
 use crate::notification::Notification;
 use crate::turn::Turn;
@@ -32,11 +33,64 @@ pub(crate) struct Shared {
     fallback: AtomicI32,
     tag: AtomicUsize,
     sync_wake_up: AtomicBool,
+    /// Synchronous wake-up is to be switched on by whoever receives first.
+    sync_wake_up_due: AtomicBool,
     /// Whose end to look for, on a kernel where the listener does not tell.
     watch: Mutex<Option<Arc<Watch>>>,
 }
 
+/// Room for a listener that is made where no system call may be: under its own filter.
+#[derive(Debug)]
+pub(crate) struct ListenerRoom {
+    room: Room<Shared>,
+    sync_wake_up: bool,
+}
+
+impl ListenerRoom {
+    pub(crate) fn new(sync_wake_up: bool) -> Self {
+        ListenerRoom {
+            room: Room::new(),
+            sync_wake_up,
+        }
+    }
+
+    /// Makes the listener of a descriptor known to be one. Makes no system call and does not touch
+    /// the heap; synchronous wake-up is switched on by the first receive.
+    pub(crate) fn fill(self, fd: OwnedFd) -> Listener {
+        let shared = Shared {
+            sync_wake_up_due: AtomicBool::new(self.sync_wake_up),
+            ..Shared::new(fd)
+        };
+        Listener {
+            shared: self.room.fill(shared),
+        }
+    }
+}
+
 impl Shared {
+    fn new(fd: OwnedFd) -> Self {
+        Shared {
+            fd,
+            turn: Turn::default(),
+            fallback: AtomicI32::new(DEFAULT_FALLBACK),
+            tag: AtomicUsize::new(0),
+            sync_wake_up: AtomicBool::new(false),
+            sync_wake_up_due: AtomicBool::new(false),
+            watch: Mutex::default(),
+        }
+    }
+
+    /// Switches synchronous wake-up on if that was left to the first who receives.
+    #[inline]
+    fn switch_what_is_due(&self) {
+        // Looked at first, as it is seldom so.
+        if self.sync_wake_up_due.load(Ordering::Relaxed)
+            && self.sync_wake_up_due.swap(false, Ordering::Relaxed)
+        {
+            self.switch_sync_wake_up(true);
+        }
+    }
+
     /// Whose end is to be looked for beside the listener. On a kernel since 6.11, nobody's.
     pub(crate) fn watch(&self) -> Option<Arc<Watch>> {
         if version::recv_ends_with_last_target() {
@@ -118,14 +172,7 @@ impl Listener {
     /// to and the kernel has it.
     pub(crate) fn new(fd: OwnedFd, sync_wake_up: bool) -> Self {
         let listener = Listener {
-            shared: Arc::new(Shared {
-                fd,
-                turn: Turn::default(),
-                fallback: AtomicI32::new(DEFAULT_FALLBACK),
-                tag: AtomicUsize::new(0),
-                sync_wake_up: AtomicBool::new(false),
-                watch: Mutex::default(),
-            }),
+            shared: Arc::new(Shared::new(fd)),
         };
         listener.shared.switch_sync_wake_up(sync_wake_up);
         listener
@@ -308,6 +355,7 @@ impl Listener {
     ) -> Result<()> {
         let deadline = limit.and_then(|l| Instant::now().checked_add(l));
         notification.rebind(&self.shared);
+        self.shared.switch_what_is_due();
         let Some(_turn) = self.shared.turn.take(deadline) else {
             return Err(Error::plain(Status::Timeout));
         };
@@ -338,6 +386,7 @@ impl Listener {
     /// # Errors
     /// [`Status::Unsupported`] on a kernel before 6.6.
     pub fn set_sync_wake_up(&self, on: bool) -> Result<()> {
+        self.shared.sync_wake_up_due.store(false, Ordering::Relaxed);
         self.shared.sync_wake_up.store(on, Ordering::Relaxed);
         seccomp::set_sync_wake_up(self.as_fd(), on).map_err(|errno| match errno.0 {
             libc::EINVAL | libc::ENOTTY => Error::with_errno(
@@ -367,6 +416,10 @@ impl Listener {
     }
 
     /// Sends a duplicate of the listener over a Unix socket (`SCM_RIGHTS`, with one byte).
+    ///
+    /// This is a `sendmsg(2)`: a thread that has loaded a filter which notifies that call, or all
+    /// calls, waits here for ever, as nobody has the listener yet. Such a target is started with
+    /// [`Spawn`](crate::Spawn), or its supervisor takes the listener with [`Listener::from_pid`].
     ///
     /// # Errors
     /// [`Status::Closed`] when the other side is closed; [`Status::InvalidArgument`] when it is

@@ -66,8 +66,11 @@ const DEFAULT_PATH: &str = "/bin:/usr/bin";
 /// The child is cloned by a thread made for this call that has a descriptor table of its own and
 /// shares it with the child up to `execve`; so it holds the listener as soon as the child has it,
 /// and the child makes no system call between its filter and `execve`. No privilege, no right to
-/// trace and no second process is needed. The thread has ended when [`Spawn::spawn`] returns,
-/// unless [`Spawn::kill_on_parent_death`] keeps it. For the sake of that thread, a copy that
+/// trace and no second process is needed. A second thread holds a pipe whose end kills the child
+/// (`F_SETSIG`): should this process be killed before [`Spawn::spawn`] returns, so is the child,
+/// which might hold its own listener at that moment and wait for an answer for ever. (Only the
+/// first process of a new pid namespace cannot be killed that way.) The threads have ended when
+/// [`Spawn::spawn`] returns, unless [`Spawn::kill_on_parent_death`] keeps one. For the sake of that thread, a copy that
 /// `fork(2)` makes of a process with several threads should execute something before it starts
 /// programs.
 #[derive(Debug)]
