@@ -225,6 +225,7 @@ pub(crate) fn start(launch: &Launch, page: &Page) -> Result<Handle> {
         child(&prepared);
     }
     let pidfd = (pidfd >= 0).then(|| fd::own(pidfd.into()));
+    let pidfd = pidfd.or_else(|| super::pidfd::open(pid, 0).ok());
     Ok(Handle::new(pid, pidfd))
 }
 

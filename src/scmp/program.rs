@@ -100,8 +100,9 @@ impl ScmpFilterContext {
     /// `EMFILE`, `ENFILE` or `ENOMEM` when the system has no room to write it out.
     pub(crate) fn program(&self) -> Result<Vec<sock_filter>> {
         // libseccomp before 2.6 writes programs to descriptors only.
-        let bytes = pipe::written(|fd| self.export_bpf(fd))
-            .map_err(|errno| SeccompError::from_errno(-errno.0))??;
+        let bytes = pipe::written(|fd| self.export_bpf(fd)).map_err(|errno| {
+            SeccompError::from_errno(-errno.0).because("write the filter out")
+        })??;
         Ok(bytes
             .chunks_exact(size_of::<sock_filter>())
             .map(instruction)
