@@ -203,7 +203,7 @@ static void garbage_is_refused(void)
     CHECK_STATUS(unotify_filter_export_bpf(NULL, NULL, &len), UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_STATUS(unotify_filter_export_bpf(f, NULL, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK(unotify_filter_export_pfc(f, -1) != UNOTIFY_OK);
-    CHECK_STATUS(unotify_filter_load(f, NULL, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_filter_load(NULL, NULL, &listener), UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_STATUS(unotify_filter_load(f, &opts, &listener), UNOTIFY_ERR_INVALID_ARGUMENT);
     opts.size = 3;
     CHECK_STATUS(unotify_filter_load(f, &opts, &listener), UNOTIFY_ERR_INVALID_ARGUMENT);

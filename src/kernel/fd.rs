@@ -54,6 +54,13 @@ pub(crate) fn replace(fd: BorrowedFd<'_>) -> Result<()> {
         .map(drop)
 }
 
+/// What a wait for two descriptors saw: nothing at all when the time is up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Beside {
+    pub(crate) first: Option<Ready>,
+    pub(crate) second: bool,
+}
+
 pub(super) fn timespec(d: Duration) -> libc::timespec {
     libc::timespec {
         tv_sec: d.as_secs().try_into().unwrap_or(libc::time_t::MAX),

@@ -254,21 +254,27 @@ impl Receiver {
         }
     }
 
-    /// Waits until one of at most two descriptors is readable or hung up, until `deadline`
-    /// (`None`: without limit), or until a signal is handled on this thread (`EINTR`, whatever the
-    /// handler was installed with). `Ok(None)` when the time is up.
-    pub(crate) fn poll<const N: usize>(
+    /// Waits until one of two descriptors is readable or hung up, until `deadline` (`None`: without
+    /// limit), or until a signal is handled on this thread (`EINTR`, whatever the handler was
+    /// installed with). Nothing was seen when the time is up.
+    pub(crate) fn poll(
         &self,
         mark: &Mark,
-        fds: [BorrowedFd<'_>; N],
+        first: BorrowedFd<'_>,
+        second: Option<BorrowedFd<'_>>,
         deadline: Option<Instant>,
         give_up: impl Fn() -> bool,
-    ) -> Result<Option<[fd::Ready; N]>> {
-        let mut entries = fds.map(|fd| libc::pollfd {
-            fd: fd.as_raw_fd(),
+    ) -> Result<fd::Beside> {
+        let entry = |fd: i32| libc::pollfd {
+            fd,
             events: libc::POLLIN,
             revents: 0,
-        });
+        };
+        // The kernel passes over a number that is negative.
+        let mut entries = [
+            entry(first.as_raw_fd()),
+            entry(second.map_or(-1, |second| second.as_raw_fd())),
+        ];
         loop {
             let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
             let slice = if self.usable { None } else { Some(SLICE) };
@@ -277,14 +283,14 @@ impl Receiver {
             let receiving = self.receiving();
             receiving.limit.store(&raw mut limit, Relaxed);
             let result = self.marked(mark, &give_up, || {
-                // SAFETY: the entries are as many as said and live across the call, as does the
+                // SAFETY: two entries, as the count says, which live across the call, as does the
                 // time limit; no set of signals is given.
                 unsafe {
                     syscall(
                         libc::SYS_ppoll,
                         [
                             entries.as_mut_ptr() as usize,
-                            N,
+                            entries.len(),
                             &raw mut limit as usize,
                             0,
                             0,
@@ -294,20 +300,22 @@ impl Receiver {
                 }
             });
             receiving.limit.store(ptr::null_mut(), Relaxed);
-            let expired = deadline.is_some_and(|d| Instant::now() >= d);
-            match result? {
-                0 if give_up() => return Err(Errno(libc::EINTR)),
-                0 if expired => return Ok(None),
-                0 => {}
-                _ if entries.iter().any(|e| e.revents & libc::POLLNVAL != 0) => {
-                    return Err(Errno(libc::EBADF))
-                }
-                _ => {
-                    return Ok(Some(entries.map(|e| fd::Ready {
-                        readable: e.revents & libc::POLLIN != 0,
-                        hung_up: e.revents & (libc::POLLHUP | libc::POLLERR) != 0,
-                    })))
-                }
+            let seen = result? != 0;
+            if entries.iter().any(|e| e.revents & libc::POLLNVAL != 0) {
+                return Err(Errno(libc::EBADF));
+            }
+            if !seen && give_up() {
+                return Err(Errno(libc::EINTR));
+            }
+            if seen || deadline.is_some_and(|d| Instant::now() >= d) {
+                let [first, second] = entries.map(|e| e.revents);
+                return Ok(fd::Beside {
+                    first: (first != 0).then_some(fd::Ready {
+                        readable: first & libc::POLLIN != 0,
+                        hung_up: first & (libc::POLLHUP | libc::POLLERR) != 0,
+                    }),
+                    second: second != 0,
+                });
             }
         }
     }
