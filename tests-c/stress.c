@@ -154,7 +154,7 @@ static void run_again_and_again(int64_t until)
         OK(unotify_supervisor_stop(supervisor));
         status = unotify_supervisor_join(supervisor);
         CHECK_INT(status, UNOTIFY_ERR_STOPPED);
-        CHECK(milliseconds() - stopped < 10000);
+        CHECK(milliseconds() - stopped < slowed(10000));
         atomic_fetch_add(&stops, 1);
     }
 }
@@ -208,7 +208,7 @@ int main(int argc, char **argv)
     size_t bytes = 0;
 
     setvbuf(stdout, NULL, _IONBF, 0);
-    alarm(120 + (unsigned)(duration / 1000) * 4);
+    alarm((120 + (unsigned)(duration / 1000) * 4) * slowness());
     for (int round = 0; round < 4; round++) {
         size_t now;
 

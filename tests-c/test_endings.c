@@ -36,7 +36,7 @@ static void a_limit_of_zero_only_looks(void)
 
     CHECK_STATUS(unotify_listener_receive(listener, 0, &notification), UNOTIFY_ERR_TIMEOUT);
     target_call(&t, 0, 0);
-    OK(unotify_listener_receive(listener, 10000, &notification));
+    OK(unotify_listener_receive(listener, slowed(10000), &notification));
     OK(unotify_notification_reply_value(notification, 3));
     CHECK_INT(target_result(&t), 3);
     unotify_notification_free(notification);
@@ -104,7 +104,7 @@ static void a_target_killed_before_it_is_received_is_passed_over(void)
 
     target_call(&t, 0, 0);
     target_kill(&t);
-    CHECK_STATUS(unotify_listener_receive(listener, 10000, &notification), UNOTIFY_ERR_CLOSED);
+    CHECK_STATUS(unotify_listener_receive(listener, slowed(10000), &notification), UNOTIFY_ERR_CLOSED);
     CHECK(notification == NULL);
     unotify_listener_free(listener);
 }

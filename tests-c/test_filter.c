@@ -140,7 +140,7 @@ static void each_thread_loads_a_filter_of_its_own(void)
 
         while (listeners[i] == NULL)
             usleep(1000);
-        OK(unotify_listener_receive(listeners[i], 10000, &n));
+        OK(unotify_listener_receive(listeners[i], slowed(10000), &n));
         CHECK_INT((int64_t)unotify_notification_request(n)->args[0], 7);
         OK(unotify_notification_reply_value(n, 100 + i));
         unotify_notification_free(n);

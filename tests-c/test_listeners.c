@@ -143,14 +143,14 @@ static void the_descriptor_tells_by_poll_what_there_is(void)
 
     CHECK_INT(poll(&ready, 1, 0), 0);
     target_call(&t, 0, 0);
-    CHECK_INT(poll(&ready, 1, 10000), 1);
+    CHECK_INT(poll(&ready, 1, slowed(10000)), 1);
     CHECK(ready.revents & POLLIN);
     OK(unotify_listener_receive(listener, 0, &notification));
     OK(unotify_notification_reply_value(notification, 0));
     CHECK_INT(target_result(&t), 0);
     unotify_notification_free(notification);
     target_end(&t);
-    CHECK_INT(poll(&ready, 1, 10000), 1);
+    CHECK_INT(poll(&ready, 1, slowed(10000)), 1);
     CHECK(ready.revents & POLLHUP);
     unotify_listener_free(listener);
 }

@@ -53,7 +53,7 @@ static void a_call_of_the_program_is_answered(void)
     child = spawn(filter_of(UNOTIFY_ACTION_ALLOW, "getppid"), "echo $PPID", &opts);
     close(out[1]);
     listener = listener_of(child);
-    OK(unotify_listener_receive(listener, 10000, &n));
+    OK(unotify_listener_receive(listener, slowed(10000), &n));
     CHECK_INT(unotify_notification_request(n)->pid, unotify_child_pid(child));
     OK(unotify_notification_reply_value(n, 1234));
     unotify_notification_free(n);
@@ -75,7 +75,7 @@ static void every_call_is_notified_and_the_first_is_execve(void)
     int status, calls = 0;
     char name[32];
 
-    while ((received = unotify_listener_receive(listener, 10000, &n)) == UNOTIFY_OK) {
+    while ((received = unotify_listener_receive(listener, slowed(10000), &n)) == UNOTIFY_OK) {
         const unotify_request *request = unotify_notification_request(n);
 
         OK(unotify_syscall_name(request->arch, request->syscall, name, sizeof name));
@@ -100,9 +100,9 @@ static void a_child_is_killed_in_the_middle_of_its_call(void)
     struct pollfd ended = { .fd = unotify_child_pidfd(child), .events = POLLIN };
     int status;
 
-    OK(unotify_listener_receive(listener, 10000, &n));
+    OK(unotify_listener_receive(listener, slowed(10000), &n));
     OK(unotify_child_kill(child, SIGKILL));
-    CHECK_INT(poll(&ended, 1, 10000), 1);
+    CHECK_INT(poll(&ended, 1, slowed(10000)), 1);
     OK(unotify_child_wait(child, &status));
     CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
     CHECK_STATUS(unotify_notification_reply_value(n, 0), UNOTIFY_ERR_GONE);

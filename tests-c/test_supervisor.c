@@ -400,7 +400,7 @@ static void a_stop_that_drains_gives_what_is_pending_the_fallback_error(void)
     t = supervised_target(s);
     target_call(&t, 1, 0);
     poll_for.fd = unotify_supervisor_fd(s);
-    CHECK_INT(poll(&poll_for, 1, 10000), 1);
+    CHECK_INT(poll(&poll_for, 1, slowed(10000)), 1);
     OK(unotify_supervisor_stop(s));
     CHECK_STATUS(unotify_supervisor_run(s), UNOTIFY_ERR_STOPPED);
     CHECK_INT(target_result(&t), -EROFS);
@@ -420,13 +420,13 @@ static void an_event_loop_drives_it(void)
     CHECK_INT(poll(&poll_for, 1, 0), 0);
     for (int64_t i = 0; i < 10; i++) {
         target_call(&t, (uint64_t)i, 0);
-        CHECK_INT(poll(&poll_for, 1, 10000), 1);
+        CHECK_INT(poll(&poll_for, 1, slowed(10000)), 1);
         OK(unotify_supervisor_dispatch(s));
         CHECK_INT(target_result(&t), i);
     }
     target_end(&t);
     do {
-        CHECK_INT(poll(&poll_for, 1, 10000), 1);
+        CHECK_INT(poll(&poll_for, 1, slowed(10000)), 1);
         status = unotify_supervisor_dispatch(s);
     } while (status == UNOTIFY_OK);
     CHECK_INT(status, UNOTIFY_ERR_CLOSED);

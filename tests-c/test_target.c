@@ -18,7 +18,7 @@ static unotify_notification *ask(const target *t, unotify_listener *listener, ui
     unotify_notification *notification = NULL;
 
     target_call(t, argument, 0);
-    OK(unotify_listener_receive(listener, 10000, &notification));
+    OK(unotify_listener_receive(listener, slowed(10000), &notification));
     return notification;
 }
 

@@ -1,5 +1,9 @@
 //! The C API of starting programs.
 
+#[path = "support/slowness.rs"]
+mod slowness;
+
+use slowness::slowed;
 use std::ffi::{c_char, c_void, CStr};
 use std::io::Read;
 use std::os::fd::AsRawFd;
@@ -168,7 +172,7 @@ fn wait(child: &Handle) -> i32 {
 /// What `argv` writes, and its wait status.
 fn output(argv: &[&CStr], envp: Option<&[&CStr]>, directory: Option<&CStr>) -> (String, i32) {
     let (mut ours, theirs) = UnixStream::pair().unwrap();
-    ours.set_read_timeout(Some(Duration::from_secs(20)))
+    ours.set_read_timeout(Some(slowed(Duration::from_secs(20))))
         .unwrap();
     let map = FdMap {
         parent_fd: theirs.as_raw_fd(),

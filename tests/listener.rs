@@ -69,7 +69,7 @@ fn a_time_limit_of_zero_only_looks() {
         let begun = Instant::now();
         let looked = listener.receive_timeout(Duration::ZERO);
         assert_eq!(status(looked), Status::Timeout);
-        assert!(begun.elapsed() < Duration::from_secs(1));
+        assert!(begun.elapsed() < slowed(Duration::from_secs(1)));
         target.make_call(3);
         until_in_call(target.process.pid, target.process.pid, CALL);
         let mut notification = listener.receive_timeout(Duration::ZERO).unwrap();
@@ -86,7 +86,7 @@ fn a_time_limit_passes() {
         let waited = listener.receive_timeout(Duration::from_millis(50));
         assert_eq!(status(waited), Status::Timeout);
         assert!(begun.elapsed() >= Duration::from_millis(50));
-        assert!(begun.elapsed() < Duration::from_secs(5));
+        assert!(begun.elapsed() < slowed(Duration::from_secs(5)));
     });
 }
 
@@ -99,7 +99,9 @@ fn a_call_within_the_time_limit_is_received() {
                 thread::sleep(MOMENT);
                 target.make_call(1);
             });
-            let mut notification = listener.receive_timeout(Duration::from_secs(10)).unwrap();
+            let mut notification = listener
+                .receive_timeout(slowed(Duration::from_secs(10)))
+                .unwrap();
             notification.reply_value(1).unwrap();
         });
         assert_eq!(target.result(), 1);
@@ -732,7 +734,7 @@ fn a_thousand_listeners_leave_no_descriptor_behind() {
     alone(|| {
         let filter = notifying(&["getppid"]);
         let before = entries("fd");
-        for _ in 0..1000 {
+        for _ in 0..fewer(1000) {
             let (mut target, listener) = Target::under(&filter, LoadFlags::empty(), |_| {
                 call(CALL, [0; 3]);
             });

@@ -511,7 +511,9 @@ fn many_calls_are_answered_one_by_one() {
         let (target, listener) = Target::serves();
         for i in 0..1000 {
             target.make_call(i);
-            let mut notification = listener.receive_timeout(Duration::from_secs(10)).unwrap();
+            let mut notification = listener
+                .receive_timeout(slowed(Duration::from_secs(10)))
+                .unwrap();
             notification.reply_value(i * 2).unwrap();
             assert_eq!(target.result(), i * 2);
         }

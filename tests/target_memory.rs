@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{ask, ask_about, fork, in_child, pages, refuse, Target};
+use common::{ask, ask_about, fewer, fork, in_child, pages, refuse, slowed, Target};
 use std::os::fd::AsFd;
 use std::time::Duration;
 use unotify::{Notification, Status};
@@ -320,7 +320,7 @@ fn a_thread_that_is_not_the_leader_is_read() {
 
 #[test]
 fn memory_that_comes_and_goes_is_read_wholly_or_not_at_all() {
-    const ROUNDS: usize = 5000;
+    let rounds = fewer(5000);
     let target = Target::start(|| {
         let start = pages(2).as_mut_ptr() as usize;
         std::thread::spawn(move || {
@@ -336,13 +336,13 @@ fn memory_that_comes_and_goes_is_read_wholly_or_not_at_all() {
         });
         // SAFETY: both pages were mapped just now, and the first stays.
         unsafe { std::slice::from_raw_parts_mut(start as *mut u8, 4096) }.fill(b'x');
-        for _ in 0..ROUNDS {
+        for _ in 0..rounds {
             ask(start as u64 + 4000, 0, 0);
         }
         0
     });
     let mut faults = 0;
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         let mut n = target.receive();
         match string(&mut n, 8192) {
             Ok(text) => assert_eq!(text, [b'x'; 96]),
@@ -354,13 +354,13 @@ fn memory_that_comes_and_goes_is_read_wholly_or_not_at_all() {
         n.reply_value(0).unwrap();
     }
     assert_eq!(target.child.wait(), 0);
-    assert!(faults < ROUNDS);
+    assert!(faults < rounds);
 }
 
 #[test]
 fn nothing_is_read_of_what_another_thread_has_executed() {
     let mut reads = 0;
-    for _ in 0..1000 {
+    for _ in 0..fewer(1000) {
         let target = Target::start(|| {
             std::thread::spawn(|| ask_about(c"before") as i32);
             // SAFETY: both arrays are null-terminated and live.
@@ -371,7 +371,10 @@ fn nothing_is_read_of_what_another_thread_has_executed() {
             }
         });
         // It may have executed before its thread asked.
-        let Ok(mut n) = target.listener.receive_timeout(Duration::from_millis(500)) else {
+        let Ok(mut n) = target
+            .listener
+            .receive_timeout(slowed(Duration::from_millis(500)))
+        else {
             continue;
         };
         loop {
@@ -608,14 +611,14 @@ fn a_32_bit_targets_arguments_are_read() {
 #[test]
 fn nothing_is_read_of_a_target_that_dies_at_any_moment() {
     // One after the other asks and is killed or exits, while the supervisor reads what it can.
-    const ROUNDS: usize = 2000;
+    let rounds = fewer(2000);
     let target = Target::start(|| {
-        for round in 0..ROUNDS {
+        for round in 0..rounds {
             let child = fork(|| {
                 std::thread::spawn(move || {
                     // SAFETY: integers only.
                     unsafe {
-                        libc::usleep((round % 50) as u32 * 4);
+                        libc::usleep(round % 50 * 4);
                         if round % 2 == 0 {
                             libc::_exit(0);
                         }

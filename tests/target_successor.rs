@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{ask, is_root, pages, skip, Target};
+use common::{ask, fewer, is_root, pages, skip, Target};
 use std::sync::atomic::{AtomicU64, Ordering};
 use unotify::{OpenHow, Status};
 
@@ -25,7 +25,7 @@ fn fork_as(pid: i32) -> i32 {
 
 /// Brings up targets that ask about a page, kills them at any moment, and puts a successor with the
 /// same number and another content of that page in their place.
-fn breed(rounds: u64) -> i32 {
+fn breed(rounds: u32) -> i32 {
     let page = pages(1);
     let at = page.as_ptr() as u64;
     let mut number = 0;
@@ -34,7 +34,7 @@ fn breed(rounds: u64) -> i32 {
         page[4095] = 0;
         let target = fork_as(number);
         if target == 0 {
-            ask(at, round, 0);
+            ask(at, round.into(), 0);
             // SAFETY: ends the child.
             unsafe { libc::_exit(0) };
         }
@@ -46,7 +46,7 @@ fn breed(rounds: u64) -> i32 {
         number = target;
         // SAFETY: integers only; the child is not reaped before.
         unsafe {
-            libc::usleep((round % 16 * 10) as u32);
+            libc::usleep(round % 16 * 10);
             libc::kill(target, libc::SIGKILL);
             libc::waitpid(target, std::ptr::null_mut(), 0);
         }
@@ -60,7 +60,7 @@ fn breed(rounds: u64) -> i32 {
         }
         // SAFETY: integers only; the child is not reaped before.
         unsafe {
-            libc::usleep((round % 7 * 20) as u32);
+            libc::usleep(round % 7 * 20);
             if successor > 0 {
                 libc::kill(successor, libc::SIGKILL);
                 libc::waitpid(successor, std::ptr::null_mut(), 0);
@@ -72,11 +72,11 @@ fn breed(rounds: u64) -> i32 {
 
 /// Receives until the targets are gone, and has `look` (which says whether it saw anything of a
 /// target) at each.
-fn supervise(rounds: u64, mut look: impl FnMut(&mut unotify::Notification) -> Result<(), Status>) {
+fn supervise(rounds: u32, mut look: impl FnMut(&mut unotify::Notification) -> Result<(), Status>) {
     if !is_root() {
         return skip("takes the right to choose a process's number");
     }
-    let target = Target::start(move || breed(rounds));
+    let target = Target::start(move || breed(fewer(rounds)));
     let (seen, gone) = (AtomicU64::new(0), AtomicU64::new(0));
     loop {
         match target.listener.receive() {

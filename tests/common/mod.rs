@@ -1,6 +1,9 @@
 //! Targets and supervisors to test with: real processes, which end when the test does.
 #![allow(dead_code, unreachable_pub)] // each test uses some of it
 
+#[path = "../support/slowness.rs"]
+mod slowness;
+
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -10,6 +13,8 @@ use unotify::{
     Listener, LoadFlags, Notification, ScmpAction, ScmpArch, ScmpArgCompare, ScmpFilterContext,
     ScmpSyscall,
 };
+
+pub(crate) use slowness::*;
 
 /// Aborts the process if it runs on for so long: a test that hangs has failed.
 const LIMIT: Duration = Duration::from_secs(180);
@@ -23,7 +28,7 @@ pub fn watchdog() {
             let _ = writeln!(std::io::stderr(), "{panic}");
         }));
         std::thread::spawn(|| {
-            std::thread::sleep(LIMIT);
+            std::thread::sleep(slowed(LIMIT));
             let _ = writeln!(std::io::stderr(), "the test takes too long");
             std::process::abort();
         });
@@ -148,7 +153,7 @@ impl Target {
 
     /// The next notification.
     pub fn receive(&self) -> Notification {
-        self.listener.receive_timeout(LIMIT).unwrap()
+        self.listener.receive_timeout(slowed(LIMIT)).unwrap()
     }
 
     /// Lets the pending call return and waits for the end, which must be a success.

@@ -30,7 +30,7 @@ fn the_pidfd_is_readable_when_the_program_has_ended() {
         let pidfd = child.pidfd().unwrap().as_raw_fd();
         assert!(!readable(pidfd, Duration::ZERO));
         child.kill(libc::SIGKILL).unwrap();
-        assert!(readable(pidfd, Duration::from_secs(10)));
+        assert!(readable(pidfd, slowed(Duration::from_secs(10))));
         child.wait().unwrap();
     });
 }
@@ -150,7 +150,7 @@ fn parent_of_a_sleeper(filter: ScmpFilterContext, kill: bool) -> (libc::pid_t, l
     }
     let mut pid = [0; 4];
     reads
-        .set_read_timeout(Some(Duration::from_secs(10)))
+        .set_read_timeout(Some(slowed(Duration::from_secs(10))))
         .unwrap();
     assert_eq!(reads.recv(&mut pid).unwrap(), 4);
     (parent, libc::pid_t::from_ne_bytes(pid))

@@ -1,5 +1,8 @@
 //! What the tests have in common.
 
+#[path = "../support/slowness.rs"]
+mod slowness;
+
 use std::fs::{self, Permissions};
 use std::io::Read;
 use std::os::fd::OwnedFd;
@@ -12,6 +15,8 @@ use std::thread;
 use std::time::Duration;
 use unotify::*;
 
+pub(crate) use slowness::*;
+
 /// No test takes nearly as long.
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -22,7 +27,7 @@ pub(crate) fn watched<T>(test: impl FnOnce() -> T) -> T {
     let (up, is_up) = channel();
     thread::spawn(move || {
         up.send(()).unwrap();
-        if wait.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout) {
+        if wait.recv_timeout(slowed(LIMIT)) == Err(RecvTimeoutError::Timeout) {
             eprintln!("{name} hangs");
             std::process::abort();
         }
@@ -129,13 +134,13 @@ pub(crate) fn runs(pid: libc::pid_t) -> bool {
 
 /// Waits for `condition`.
 pub(crate) fn soon(condition: impl Fn() -> bool) {
-    for _ in 0..1000 {
+    for _ in 0..1000 * slowness() {
         if condition() {
             return;
         }
         thread::sleep(Duration::from_millis(10));
     }
-    panic!("it did not come true within 10 seconds");
+    panic!("it did not come true");
 }
 
 /// The entries of a folder of the process's own under /proc.

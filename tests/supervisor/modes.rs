@@ -63,7 +63,7 @@ fn a_crowds_supervisor_is_stopped_and_started_at_any_moment() {
             let begun = Instant::now();
             supervisor.stop();
             let ended = supervisor.join();
-            late += u32::from(begun.elapsed() > Duration::from_millis(50));
+            late += u32::from(begun.elapsed() > slowed(Duration::from_millis(50)));
             stops += 1;
             match ended {
                 Ok(()) => break, // the last target ended before the stop

@@ -1,6 +1,8 @@
 //! What the tests have in common: real targets under real filters, and guards against hanging.
 #![allow(dead_code)] // no test program uses all of it
 
+mod slowness;
+
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
@@ -14,6 +16,8 @@ use unotify::{
     HandlerFlags, Listener, LoadFlags, Notification, ScmpAction, ScmpFilterContext, ScmpSyscall,
     Status, Supervisor, SupervisorOptions, Verdict,
 };
+
+pub(crate) use slowness::*;
 
 /// No test takes nearly as long.
 const LIMIT: Duration = Duration::from_secs(25);
@@ -29,7 +33,7 @@ pub(crate) fn watched<T>(test: impl FnOnce() -> T) -> T {
     let (done, wait) = channel::<()>();
     let name = thread::current().name().unwrap_or("a test").to_owned();
     thread::spawn(move || {
-        if wait.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout) {
+        if wait.recv_timeout(slowed(LIMIT)) == Err(RecvTimeoutError::Timeout) {
             // Not with a macro, whose output the test runner captures.
             let _ = writeln!(io::stderr(), "{name} hangs");
             abort();
@@ -340,7 +344,7 @@ pub(crate) fn soon(condition: impl Fn() -> bool) {
     let begun = Instant::now();
     while !condition() {
         assert!(
-            begun.elapsed() < Duration::from_secs(10),
+            begun.elapsed() < slowed(Duration::from_secs(10)),
             "it did not come true"
         );
         thread::sleep(Duration::from_millis(1));
