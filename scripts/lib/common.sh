@@ -54,6 +54,7 @@ logged() { # LOG WHAT COMMAND [ARGUMENT…]
 
 # The compiler's options for a program that uses the library, in the array FLAGS: directories may
 # have spaces in their names.
+# shellcheck disable=SC2034 # for those who source this
 FLAGS=()
 unotify_flags() { # [OPTION…]
     local flags
