@@ -16,6 +16,10 @@ mod memory;
 mod open;
 mod permission;
 mod place;
+mod procfs;
+mod reopen;
+mod terminal;
+mod translate;
 
 pub use identity::Identity;
 pub(crate) use memory::MemoryFile;
