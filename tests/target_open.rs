@@ -506,6 +506,26 @@ fn opening_takes_a_kernel_with_openat2() {
             (error.status(), error.errno()),
             (Status::Unsupported, libc::ENOSYS)
         );
+        // This kernel has it.
+        assert!(
+            error.to_string().contains("a filter on this supervisor"),
+            "{error}"
+        );
+        target.finish(n);
+    });
+}
+
+#[test]
+fn a_filter_that_forbids_openat2_is_told_from_a_file_that_may_not_be_opened() {
+    in_child(|| {
+        let (target, mut n) = asking("/dev/null", libc::AT_FDCWD, || {});
+        refuse("openat2", libc::EPERM, &[]);
+        let error = open(&mut n, OpenHow::new(0)).unwrap_err();
+        assert_eq!(
+            (error.status(), error.errno()),
+            (Status::Permission, libc::EPERM)
+        );
+        assert!(error.to_string().contains("openat2"), "{error}");
         target.finish(n);
     });
 }

@@ -807,10 +807,8 @@ fn self_is_the_target_in_a_proc_of_its_own_pid_namespace() {
 fn pipe() -> (OwnedFd, OwnedFd) {
     let mut ends = [0; 2];
     // SAFETY: two numbers are ours.
-    assert_eq!(
-        unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) },
-        0
-    );
+    let made = unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) };
+    assert_eq!(made, 0);
     (common::own(ends[0]), common::own(ends[1]))
 }
 

@@ -87,6 +87,16 @@ pub(crate) fn openat2(dir: BorrowedFd<'_>, path: &CStr, how: OpenHow) -> Result<
     .map(fd::own)
 }
 
+/// Whether this process may call `openat2(2)` at all.
+pub(crate) fn can_openat2() -> bool {
+    let how = OpenHow {
+        flags: (libc::O_PATH | libc::O_CLOEXEC) as u64,
+        ..OpenHow::default()
+    };
+    open(None, c"/", libc::O_PATH | libc::O_CLOEXEC)
+        .is_ok_and(|root| openat2(root.as_fd(), c".", how).is_ok())
+}
+
 /// `readlinkat(2)`: what a symbolic link says. `ENAMETOOLONG` beyond one path's length; an empty
 /// `path` asks for `dir` itself.
 pub(crate) fn read_link(dir: Option<BorrowedFd<'_>>, path: &CStr) -> Result<Vec<u8>> {

@@ -12,6 +12,7 @@
 
 mod descriptors;
 mod identity;
+mod maps;
 mod memory;
 mod open;
 mod permission;

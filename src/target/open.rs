@@ -114,9 +114,9 @@ impl Notification {
     /// the target with (`ENOENT`, `EACCES`, `ELOOP`, ...), and `EXDEV` when the directory the path
     /// starts from is not below the target's root. [`Status::Gone`], and what was opened is closed
     /// again; [`Status::Fault`], [`Status::TooLong`] for the path itself; [`Status::Permission`]
-    /// when the supervisor may not look into the target; [`Status::InvalidArgument`] for `how`, or
+    /// when the supervisor may not look into the target, or a filter keeps it from `openat2(2)`; [`Status::InvalidArgument`] for `how`, or
     /// with `EBADF` when the target has no descriptor `dirfd`; [`Status::Unsupported`] on a kernel
-    /// before 5.6; [`Status::NotVisible`]; [`Status::Answered`].
+    /// before 5.6, or one that a filter makes look like it; [`Status::NotVisible`]; [`Status::Answered`].
     pub fn open(&mut self, dirfd: RawFd, path_addr: u64, how: OpenHow) -> Result<OwnedFd> {
         let mut buf = [0; libc::PATH_MAX as usize];
         let path = self.read_string(path_addr, &mut buf)?;
@@ -133,8 +133,9 @@ impl Notification {
     /// `renameat(2)`, ...), and for creating a file after deciding on the directory.
     ///
     /// The component has no slash, not at its end either, and is neither `.` nor `..`. What lies
-    /// there may be a link at any time: use it only with calls that do not follow one, such as
-    /// `openat(2)` with `O_NOFOLLOW`.
+    /// there may be a link, or something may be mounted there, at any time: use it only with calls
+    /// that neither follow nor open it, such as `openat(2)` with `O_CREAT` and `O_EXCL`. To open what
+    /// is there already is for [`Notification::open`].
     ///
     /// # Errors
     /// As [`Notification::open`]; [`Status::System`] with `EEXIST` for a path that ends in `.` or
@@ -465,10 +466,12 @@ fn absolute(root: BorrowedFd<'_>, start: BorrowedFd<'_>, path: &[u8]) -> kernel:
 fn explain_open(errno: Errno, path: &CStr) -> Error {
     let path = path.to_string_lossy();
     match errno.0 {
-        libc::ENOSYS => Error::with_errno(
-            Status::Unsupported,
+        libc::ENOSYS => permission::unsupported("opening on a target's behalf (openat2)", (5, 6)),
+        libc::EPERM if !file::can_openat2() => Error::with_errno(
+            Status::Permission,
             errno,
-            "opening on a target's behalf takes Linux 5.6 (openat2)",
+            "a filter on this supervisor (a container's seccomp profile?) refuses openat2(2), which \
+             it takes to open on a target's behalf",
         ),
         libc::EXDEV => Error::with_errno(
             Status::System,
@@ -494,14 +497,15 @@ fn explain_open(errno: Errno, path: &CStr) -> Error {
 
 /// What opening again came to.
 pub(super) fn explain_reopen(errno: Errno) -> Error {
-    if errno.0 == libc::ELOOP {
-        return Error::with_errno(
+    let (status, message) = match errno.0 {
+        libc::ELOOP => (
             Status::System,
-            errno,
             "cannot open again a symbolic link, or what may be the supervisor's own in a /proc",
-        );
-    }
-    Error::system(errno, "open the file again")
+        ),
+        libc::EBADF => (Status::InvalidArgument, "the descriptor is not open"),
+        _ => return Error::system(errno, "open the file again"),
+    };
+    Error::with_errno(status, errno, message)
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ impl Notification {
     /// to answer the target with: `ENXIO` for a FIFO that nobody reads, a socket, or `/dev/tty`
     /// without a terminal; `ELOOP` for a symbolic link, or the supervisor's own `/proc`; `EACCES`,
     /// `EISDIR`, `EROFS`, `ETXTBSY`, ...; `ENOENT` without a `/proc`.
+    /// [`Status::InvalidArgument`](crate::Status::InvalidArgument) when `fd` is not open.
     /// [`Status::Gone`](crate::Status::Gone), [`Status::NotVisible`](crate::Status::NotVisible),
     /// [`Status::Answered`](crate::Status::Answered).
     pub fn reopen(&mut self, fd: BorrowedFd<'_>, flags: i32, mode: u32) -> Result<OwnedFd> {
