@@ -1145,7 +1145,8 @@ void unotify_notification_free(unotify_notification *notification);
 
 /**
  * Fills `buf` with `len` bytes from the target's memory at `addr`, wholly or not at all, and only
- * if the target waits still: the bytes are this target's and no other's.
+ * if the target waits still: the bytes are this target's and no other's. **It blocks for as long
+ * as the target likes** on pages that the target serves itself (`userfaultfd(2)`, FUSE).
  *
  * Errors: `UNOTIFY_ERR_GONE` when the target does not wait any more; `UNOTIFY_ERR_FAULT` when any
  * of the bytes is not readable; `UNOTIFY_ERR_PERMISSION` when the supervisor may not look into
@@ -1163,10 +1164,12 @@ unotify_status unotify_notification_read(unotify_notification *notification,
 /**
  * Copies `len` bytes from `buf` into the target's memory at `addr`, which must be writable to the
  * target itself. It goes through `/proc/TID/mem`, so that no other process can be hit whatever
- * becomes of the target meanwhile.
+ * becomes of the target meanwhile. One further system call for each mapping that is touched; before
+ * Linux 6.11 the list of mappings is read up to there, at most a MiB of it.
  *
  * Errors: as unotify_notification_read(); `UNOTIFY_ERR_FAULT` when any of the bytes is not
- * writable, and none is written. `UNOTIFY_ERR_GONE` can come after they were written.
+ * writable, and none is written. `UNOTIFY_ERR_GONE` can come after they were written;
+ * `UNOTIFY_ERR_UNSUPPORTED` before Linux 6.11 when some ten thousand mappings lie below `addr`.
  *
  * Requires:
  * `notification` is NULL or a live handle; `buf` is valid for reading `len` bytes.
@@ -1301,11 +1304,18 @@ unotify_status unotify_notification_pidfd(unotify_notification *notification, in
  *  - **The supervisor's rights count.** A file that is created belongs to the supervisor; its
  *    permissions honour the target's umask, and the supervisor's as well.
  *  - `O_CREAT` and `O_TRUNC` take effect at once. Where that matters open with `O_PATH`, decide,
- *    and open `/proc/thread-self/fd/N` for good.
+ *    and open it for good with unotify_notification_reopen().
  *  - A FIFO does not block: opened for writing it fails with `ENXIO` while nobody reads. A
- *    terminal does not become anybody's controlling terminal.
- *  - `/proc/self` would be the supervisor: what lies in there is refused with `ELOOP`, and so is
- *    `/dev/tty` with `ENXIO`. **`/proc/sys` is of the namespaces of who opens it.**
+ *    terminal does not become anybody's controlling terminal, and `/dev/tty` is the target's.
+ *  - `/proc/self` and `/proc/thread-self` are the target, also by links to there: `/dev/fd`,
+ *    `/dev/stdin`, `/proc/mounts`. `/proc/self/fd/N` opens the file of the target's descriptor
+ *    anew. None of it with `how.resolve`.
+ *  - **What belongs to the supervisor's own process in a `/proc` is refused** with `ELOOP`, by
+ *    whatever name, thread, link, mount or descriptor, and so is any part of a `/proc` that is
+ *    mounted by itself. Other processes' files are not: `/proc/PID/mem` is for the supervisor to
+ *    refuse. **`/proc/sys` is of the namespaces of who opens it.**
+ *  - **It can block** for as long as the target likes, on a file system that it serves itself
+ *    (FUSE).
  *
  * Errors: `UNOTIFY_ERR_SYSTEM` with the `errno` that the path leads to, which is the one to answer
  * the target with; `UNOTIFY_ERR_GONE`, and what was opened is closed again; `UNOTIFY_ERR_FAULT`,
@@ -1325,6 +1335,38 @@ unotify_status unotify_notification_open(unotify_notification *notification,
                                          int32_t *fd);
 
 /**
+ * Opens again the file that `fd` stands for, whatever its name leads to by now: for what
+ * unotify_notification_open() opened with `O_PATH`, once it is decided that the target may have
+ * it. `fd` remains the caller's; `*out`, close-on-exec, is the caller's to give away with
+ * unotify_notification_reply_fd() and to close.
+ *
+ * `flags` are those of `open(2)` that the target asked with, of which `O_CREAT`, `O_EXCL` and
+ * `O_NOFOLLOW` mean nothing any more; unknown ones are ignored. `mode` is looked at with `O_TMPFILE`
+ * only, and honours the target's umask.
+ *
+ * It never blocks on a FIFO: for reading it is open at once, for writing it fails with `ENXIO`
+ * while nobody reads. A terminal does not become anybody's controlling terminal, and for
+ * `/dev/tty` the target's own is opened: it is looked for among its descriptors 0 to 2, and then
+ * by its usual name in its `/dev`. What belongs to the supervisor's own process in a `/proc` is
+ * refused as unotify_notification_open() does, also when `fd` is a descriptor that the target had
+ * (unotify_notification_get_fd()).
+ *
+ * Errors: `UNOTIFY_ERR_SYSTEM` with the `errno` of opening, which is the one to answer the target
+ * with: `ENXIO` for a FIFO that nobody reads, a socket, or `/dev/tty` without a terminal, `ELOOP`
+ * for a symbolic link or the supervisor's own `/proc`, `EACCES`, `EISDIR`, ...;
+ * `UNOTIFY_ERR_INVALID_ARGUMENT` when `fd` is not open (`EBADF`), or for `mode`;
+ * `UNOTIFY_ERR_GONE`; `UNOTIFY_ERR_NOT_VISIBLE`; `UNOTIFY_ERR_ANSWERED`.
+ *
+ * Requires:
+ * `notification` is NULL or a live handle; `out` is NULL or valid for writing.
+ */
+unotify_status unotify_notification_reopen(unotify_notification *notification,
+                                           int32_t fd,
+                                           uint64_t flags,
+                                           uint64_t mode,
+                                           int32_t *out);
+
+/**
  * Opens the directory that the last component of the path at `path_addr` lies in, resolved as
  * unotify_notification_open() does, with `O_PATH`, and copies that component into `name`, with its
  * NUL: for calls that make, remove or rename what a path names (`mkdirat(2)`, `mknodat(2)`,
@@ -1332,8 +1374,9 @@ unotify_status unotify_notification_open(unotify_notification *notification,
  * close-on-exec, is the supervisor's to close. 256 bytes are room for any name.
  *
  * The component has no slash, not at its end either, and is neither "." nor "..". What lies there
- * may be a link at any time: use it only with calls that do not follow one, such as `openat(2)`
- * with `O_NOFOLLOW`.
+ * may be a link, or something may be mounted there, at any time: use it only with calls that
+ * neither follow nor open it, such as `openat(2)` with `O_CREAT` and `O_EXCL`. To open what is
+ * there already is for unotify_notification_open().
  *
  * Errors: as unotify_notification_open(); `UNOTIFY_ERR_SYSTEM` with `EEXIST` for a path that ends
  * in "." or ".." or is the root directory; `UNOTIFY_ERR_TOO_LONG` when the component does not fit

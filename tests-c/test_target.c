@@ -52,6 +52,7 @@ static void everything_answers(unotify_notification *n, unotify_status status)
     CHECK_STATUS(unotify_notification_reply_fd(n, 0, 0), status);
     CHECK_STATUS(unotify_notification_open(n, AT_FDCWD, 4096, NULL, &fd), status);
     CHECK_STATUS(unotify_notification_open_parent(n, AT_FDCWD, 4096, buf, sizeof buf, &fd), status);
+    CHECK_STATUS(unotify_notification_reopen(n, 0, O_RDONLY, 0, &fd), status);
     CHECK_STATUS(unotify_notification_path(n, AT_FDCWD, 4096, buf, sizeof buf), status);
     CHECK_STATUS(unotify_notification_identity(n, &who), status);
     CHECK_STATUS(unotify_notification_executable(n, buf, sizeof buf), status);
@@ -113,6 +114,11 @@ static void null_results_and_garbage_are_refused_and_the_target_goes_on_waiting(
     REFUSED(unotify_notification_open_parent(n, AT_FDCWD, 0, buf, sizeof buf, NULL));
     REFUSED(unotify_notification_open_parent(n, AT_FDCWD, 0, NULL, 1, &fd));
     REFUSED(unotify_notification_path(n, AT_FDCWD, 0, NULL, 1));
+    REFUSED(unotify_notification_reopen(n, 0, O_RDONLY, 0, NULL));
+    REFUSED(unotify_notification_reopen(n, -1, O_RDONLY, 0, &fd));
+    REFUSED(unotify_notification_reopen(n, INT32_MAX, O_RDONLY, 0, &fd));
+    CHECK_INT(errno, EBADF);
+    REFUSED(unotify_notification_reopen(n, 0, O_RDONLY, UINT64_MAX, &fd));
     REFUSED(unotify_notification_identity(n, NULL));
     REFUSED(unotify_notification_identity(n, &who));
     REFUSED(unotify_notification_executable(n, NULL, 1));
@@ -241,6 +247,42 @@ static void a_descriptor_is_installed_and_returned(void)
     done(&t, n, listener);
 }
 
+static void what_was_opened_by_path_is_opened_for_good(void)
+{
+    unotify_listener *listener;
+    static const char path[] = "/dev/null";
+    target t = target_start(&listener);
+    unotify_notification *n = ask(&t, listener, 0);
+    int found = open(path, O_PATH | O_CLOEXEC), again = -1;
+    char sentence[256];
+
+    CHECK(found >= 0);
+    /* The kernel cannot give away what was only found. */
+    REFUSED(unotify_notification_reply_fd(n, found, 0));
+    CHECK(unotify_last_error(sentence, sizeof sentence) > 0 && strstr(sentence, "O_PATH"));
+    OK(unotify_notification_reopen(n, found, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600, &again));
+    CHECK((fcntl(again, F_GETFL) & (O_ACCMODE | O_NONBLOCK | O_PATH)) == O_RDWR);
+    CHECK_INT(fcntl(again, F_GETFD), FD_CLOEXEC);
+    close(again);
+    close(found);
+    done(&t, n, listener);
+}
+
+static void the_supervisors_own_proc_is_not_opened_for_good(void)
+{
+    unotify_listener *listener;
+    target t = target_start(&listener);
+    unotify_notification *n = ask(&t, listener, 0);
+    int found = open("/proc/self/mem", O_PATH | O_CLOEXEC), fd = -5;
+
+    CHECK(found >= 0);
+    CHECK_STATUS(unotify_notification_reopen(n, found, O_RDWR, 0, &fd), UNOTIFY_ERR_SYSTEM);
+    CHECK_INT(errno, ELOOP);
+    CHECK_INT(fd, -5);
+    close(found);
+    done(&t, n, listener);
+}
+
 static void a_pidfd_stands_for_the_process(void)
 {
     unotify_listener *listener;
@@ -269,5 +311,7 @@ int main(void)
         CASE(the_executable_is_the_targets),
         CASE(the_targets_socket_is_connected_on_its_behalf),
         CASE(a_descriptor_is_installed_and_returned),
+        CASE(what_was_opened_by_path_is_opened_for_good),
+        CASE(the_supervisors_own_proc_is_not_opened_for_good),
         CASE(a_pidfd_stands_for_the_process));
 }

@@ -149,6 +149,30 @@ fn copying_a_descriptor_takes_a_kernel_with_pidfd_getfd() {
             (error.status(), error.errno()),
             (Status::Unsupported, libc::ENOSYS)
         );
+        // This kernel has it.
+        assert!(
+            error.to_string().contains("a filter on this supervisor"),
+            "{error}"
+        );
+        target.finish(n);
+    });
+}
+
+#[test]
+fn a_filter_that_forbids_copying_descriptors_is_told_from_missing_rights() {
+    in_child(|| {
+        let (target, mut n) = with_pipe(false, false);
+        refuse("pidfd_getfd", libc::EPERM, &[]);
+        let error = n.get_fd(0).unwrap_err();
+        assert_eq!(
+            (error.status(), error.errno()),
+            (Status::Permission, libc::EPERM)
+        );
+        let text = error.to_string();
+        assert!(
+            text.contains("a filter on it") && !text.contains("lacks"),
+            "{text}"
+        );
         target.finish(n);
     });
 }
@@ -308,6 +332,15 @@ fn a_closed_descriptor_is_refused_and_the_target_goes_on_waiting() {
         (error.status(), error.errno()),
         (Status::InvalidArgument, libc::EBADF)
     );
+    assert!(error.to_string().ends_with("is not open"), "{error}");
+    let found = own({
+        // SAFETY: NUL-terminated.
+        unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_PATH | libc::O_CLOEXEC) }
+    });
+    let error = n.reply_fd(found.as_fd(), false).unwrap_err();
+    assert!(error.to_string().contains("O_PATH"), "{error}");
+    let error = n.add_fd(borrow(0), Some(i32::MAX), false).unwrap_err();
+    assert!(error.to_string().contains("limit"), "{error}");
     let error = n.add_fd(borrow(0), Some(-5), false).unwrap_err();
     assert_eq!(error.status(), Status::InvalidArgument);
     n.check_valid().unwrap();

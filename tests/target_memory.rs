@@ -198,6 +198,138 @@ fn writing_where_the_target_cannot_is_a_fault_and_changes_nothing() {
     target.finish(n);
 }
 
+/// How many mappings a target has that does not make it easy; 65,530 are allowed.
+const MANY: usize = 60_000;
+
+/// A target that asks about the first of many mappings, the last one, and its stack above them.
+fn with_many_mappings() -> Target {
+    Target::start(|| {
+        let pages = pages(MANY);
+        for at in (0..MANY).step_by(2) {
+            // SAFETY: a page of the region that is nobody else's.
+            let changed = unsafe {
+                libc::mprotect(
+                    pages.as_mut_ptr().add(at * 4096).cast(),
+                    4096,
+                    libc::PROT_READ,
+                )
+            };
+            assert_eq!(changed, 0);
+        }
+        let on_stack = 0u64;
+        ask_about(&pages[4096]);
+        ask_about(&pages[8192]);
+        ask_about(&pages[(MANY - 1) * 4096]);
+        ask_about(&on_stack);
+        0
+    })
+}
+
+/// `PROCMAP_QUERY`, for this processor and those that number as it does.
+const PROCMAP_QUERY: u64 = 0xc068_6611;
+
+fn has_procmap_query() -> bool {
+    let maps = std::fs::File::open("/proc/self/maps").unwrap();
+    let mut query = [0u64; 13];
+    query[0] = 104;
+    query[2] = query.as_ptr() as u64;
+    // SAFETY: as long as it says.
+    unsafe {
+        let fd = std::os::fd::AsRawFd::as_raw_fd(&maps);
+        libc::ioctl(fd, PROCMAP_QUERY as _, query.as_mut_ptr()) == 0
+    }
+}
+
+#[test]
+fn writing_to_a_target_with_many_mappings_reads_no_list_of_them() {
+    if !has_procmap_query() {
+        return common::skip("takes a kernel with PROCMAP_QUERY (6.11)");
+    }
+    in_child(|| {
+        let target = with_many_mappings();
+        let mut n = target.receive();
+        // Nothing can be read, neither the list nor anything else.
+        refuse("read", libc::EPERM, &[]);
+        for expected in [Ok(()), Err(Status::Fault), Ok(()), Ok(())] {
+            let at = addr(&n);
+            assert_eq!(n.write(at, b"x").map_err(|e| e.status()), expected);
+            n.reply_value(0).unwrap();
+            if let Ok(next) = target.listener.receive_timeout(Duration::from_secs(5)) {
+                n = next;
+            }
+        }
+        assert_eq!(target.child.wait(), 0);
+    });
+}
+
+#[test]
+fn without_a_query_the_list_of_mappings_is_read_up_to_a_bound() {
+    in_child(|| {
+        let target = with_many_mappings();
+        refuse(
+            "ioctl",
+            libc::ENOTTY,
+            &[unotify::ScmpArgCompare::new(
+                1,
+                unotify::ScmpCompareOp::Equal,
+                PROCMAP_QUERY,
+            )],
+        );
+        let mut n = target.receive();
+        for expected in [
+            Ok(()),
+            Err(Status::Fault),
+            Err(Status::Unsupported),
+            Err(Status::Unsupported),
+        ] {
+            let at = addr(&n);
+            let outcome = n.write(at, b"x");
+            if let Err(error) = &outcome {
+                assert!(error.status() == Status::Fault || error.errno() == libc::ENOSYS);
+            }
+            assert_eq!(outcome.map_err(|e| e.status()), expected);
+            n.reply_value(0).unwrap();
+            if let Ok(next) = target.listener.receive_timeout(Duration::from_secs(5)) {
+                n = next;
+            }
+        }
+        assert_eq!(target.child.wait(), 0);
+    });
+}
+
+#[test]
+fn what_is_written_across_mappings_is_written_wholly_or_not_at_all() {
+    for query in [true, false] {
+        in_child(|| {
+            let target = Target::start(|| {
+                let pages = pages(4);
+                // Mappings of their own, the last of them not writable.
+                // SAFETY: pages of the region that is nobody else's.
+                unsafe {
+                    let at = pages.as_mut_ptr();
+                    libc::mprotect(at.add(4096).cast(), 4096, 7);
+                    libc::mprotect(at.add(3 * 4096).cast(), 4096, libc::PROT_READ);
+                }
+                ask_about(&pages[4000]);
+                i32::from(!(pages[4000..3 * 4096].iter().all(|&b| b == b'y')))
+            });
+            if !query {
+                let is_query =
+                    unotify::ScmpArgCompare::new(1, unotify::ScmpCompareOp::Equal, PROCMAP_QUERY);
+                refuse("ioctl", libc::ENOTTY, &[is_query]);
+            }
+            let mut n = target.receive();
+            let at = addr(&n);
+            let most = 3 * 4096 - 4000;
+            let error = n.write(at, &vec![b'x'; most + 1]).unwrap_err();
+            assert_eq!(error.status(), Status::Fault);
+            assert_eq!(bytes(&mut n, most).unwrap(), vec![0; most]);
+            n.write(at, &vec![b'y'; most]).unwrap();
+            target.finish(n);
+        });
+    }
+}
+
 #[test]
 fn pointers_are_read_up_to_the_terminator() {
     let target = Target::start(|| {
@@ -417,6 +549,41 @@ fn a_supervisor_without_the_right_is_told_what_is_missing() {
     });
     assert_eq!(child.wait(), 0);
     target.finish(n);
+}
+
+/// A target that executes a file it may run and not read.
+#[test]
+fn a_target_that_executes_what_it_cannot_read_is_told_from_one_that_made_itself_undumpable() {
+    if !common::is_root() {
+        return common::skip("takes root, to give it up");
+    }
+    let program = std::env::temp_dir().join(format!("unotify-sh-{}", std::process::id()));
+    std::fs::copy("/bin/sh", &program).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o711);
+    std::fs::set_permissions(&program, mode).unwrap();
+    in_child(|| {
+        // SAFETY: integers only.
+        unsafe {
+            libc::setgroups(0, std::ptr::null());
+            libc::setresgid(65534, 65534, 65534);
+            libc::setresuid(65534, 65534, 65534);
+            libc::prctl(libc::PR_SET_DUMPABLE, 1);
+        }
+        let target = Target::start(|| {
+            // A shell asks for its parent when it starts.
+            let error = std::os::unix::process::CommandExt::exec(
+                std::process::Command::new(&program).args(["-c", "exit 0"]),
+            );
+            panic!("{error}");
+        });
+        let mut n = target.receive();
+        let error = n.read(4096, &mut [0; 4]).unwrap_err();
+        assert_eq!(error.status(), Status::Permission);
+        assert!(error.to_string().contains("may not read"), "{error}");
+        n.reply_value(0).unwrap();
+        assert_eq!(target.child.wait(), 0);
+    });
+    std::fs::remove_file(program).unwrap();
 }
 
 #[test]

@@ -259,29 +259,6 @@ fn magic_links_are_not_followed() {
 }
 
 #[test]
-fn the_supervisors_own_proc_is_not_opened() {
-    let tree = Tree::new();
-    symlink("/proc/self", tree.path("root/dir/own")).unwrap();
-    let own = std::process::id();
-    for path in [
-        "/proc/self/status".into(),
-        "/proc/thread-self/status".into(),
-        "/proc/self/../self/environ".into(),
-        "/proc/mounts".into(),
-        format!("/proc/{own}/status"),
-        format!("/proc/{own}"),
-        "own/environ".into(),
-        "/dev/stdin".into(),
-    ] {
-        let outcome = opens(&path, || chdir(&tree.path("root/dir")));
-        assert_eq!(outcome, Err(libc::ELOOP), "{path}");
-    }
-    assert!(opens("/proc/version", || {}).is_ok());
-    assert!(opens("/proc/1/status", || {}).is_ok());
-    assert!(opens("/proc/self/../version", || {}).is_ok());
-}
-
-#[test]
 fn the_supervisors_terminal_is_not_opened() {
     if fs::metadata("/dev/tty").is_err() {
         return skip("there is no /dev/tty");
@@ -513,6 +490,26 @@ fn opening_takes_a_kernel_with_openat2() {
             (error.status(), error.errno()),
             (Status::Unsupported, libc::ENOSYS)
         );
+        // This kernel has it.
+        assert!(
+            error.to_string().contains("a filter on this supervisor"),
+            "{error}"
+        );
+        target.finish(n);
+    });
+}
+
+#[test]
+fn a_filter_that_forbids_openat2_is_told_from_a_file_that_may_not_be_opened() {
+    in_child(|| {
+        let (target, mut n) = asking("/dev/null", libc::AT_FDCWD, || {});
+        refuse("openat2", libc::EPERM, &[]);
+        let error = open(&mut n, OpenHow::new(0)).unwrap_err();
+        assert_eq!(
+            (error.status(), error.errno()),
+            (Status::Permission, libc::EPERM)
+        );
+        assert!(error.to_string().contains("openat2"), "{error}");
         target.finish(n);
     });
 }

@@ -95,6 +95,9 @@ static int is_allowed(int fd)
     if (length < 0 || length == sizeof path || fstat(fd, &object) != 0)
         return 0;
     path[length] = '\0';
+    /* A pipe or a socket has no name: it is one of the program's own descriptors (/dev/fd/N). */
+    if (path[0] != '/')
+        return 1;
     for (i = 0; i < n_roots; i++) {
         size_t root = strlen(roots[i].path);
         int found, same;
@@ -112,23 +115,6 @@ static int is_allowed(int fd)
             return 1;
     }
     return 0;
-}
-
-/* Opens for good what was found; -1 and errno. */
-static int open_again(int found, int flags, mode_t mode)
-{
-    const int at_once = O_NONBLOCK | O_NOCTTY | O_CLOEXEC; /* A FIFO must not keep us waiting. */
-    char link[64];
-    int fd;
-
-    snprintf(link, sizeof link, "/proc/self/fd/%d", found);
-    flags &= ~(O_CREAT | O_EXCL | O_NOFOLLOW);
-    fd = open(link, flags | at_once, mode);
-    if (fd >= 0 && !(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) != 0) {
-        close(fd);
-        return -1;
-    }
-    return fd;
 }
 
 /* Creates a file in a directory that allows it; -1 and errno, EEXIST if somebody was faster. */
@@ -152,7 +138,7 @@ static int create(unotify_notification *n, int dirfd, uint64_t path, int flags, 
 /* Opens what the program asks for if it may have it; -1 and errno. */
 static int broker(unotify_notification *n, int dirfd, uint64_t path, const struct open_how *asked)
 {
-    int flags = (int)asked->flags, created = flags & O_CREAT, tries = TRIES, found, fd;
+    int flags = (int)asked->flags, created = flags & O_CREAT, tries = TRIES, found, fd, error;
     unotify_open_how how;
 
     memset(&how, 0, sizeof how);
@@ -179,9 +165,11 @@ static int broker(unotify_notification *n, int dirfd, uint64_t path, const struc
         errno = EEXIST;
     else if (flags & O_PATH)
         return found;
-    else
-        fd = open_again(found, flags, (mode_t)asked->mode);
+    else if (unotify_notification_reopen(n, found, asked->flags, asked->mode, &fd))
+        fd = -1;
+    error = errno;
     close(found);
+    errno = error;
     return fd;
 }
 

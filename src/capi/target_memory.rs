@@ -5,7 +5,8 @@ use super::notification::{inner, unotify_notification};
 use std::ffi::{c_char, c_void};
 
 /// Fills `buf` with `len` bytes from the target's memory at `addr`, wholly or not at all, and only
-/// if the target waits still: the bytes are this target's and no other's.
+/// if the target waits still: the bytes are this target's and no other's. **It blocks for as long
+/// as the target likes** on pages that the target serves itself (`userfaultfd(2)`, FUSE).
 ///
 /// Errors: `UNOTIFY_ERR_GONE` when the target does not wait any more; `UNOTIFY_ERR_FAULT` when any
 /// of the bytes is not readable; `UNOTIFY_ERR_PERMISSION` when the supervisor may not look into
@@ -31,10 +32,12 @@ pub unsafe extern "C" fn unotify_notification_read(
 
 /// Copies `len` bytes from `buf` into the target's memory at `addr`, which must be writable to the
 /// target itself. It goes through `/proc/TID/mem`, so that no other process can be hit whatever
-/// becomes of the target meanwhile.
+/// becomes of the target meanwhile. One further system call for each mapping that is touched; before
+/// Linux 6.11 the list of mappings is read up to there, at most a MiB of it.
 ///
 /// Errors: as unotify_notification_read(); `UNOTIFY_ERR_FAULT` when any of the bytes is not
-/// writable, and none is written. `UNOTIFY_ERR_GONE` can come after they were written.
+/// writable, and none is written. `UNOTIFY_ERR_GONE` can come after they were written;
+/// `UNOTIFY_ERR_UNSUPPORTED` before Linux 6.11 when some ten thousand mappings lie below `addr`.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `buf` is valid for reading `len` bytes.

@@ -2,7 +2,7 @@
 
 use super::{check, fd, retry, Result};
 use std::ffi::CStr;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// The kernel's `struct open_how`.
 #[repr(C)]
@@ -22,6 +22,32 @@ pub(crate) struct FileId {
     mount: u64,
 }
 
+/// What is asked about a file at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stat {
+    pub(crate) id: FileId,
+    /// Kind and permissions.
+    pub(crate) mode: u32,
+    /// Which device it stands for.
+    pub(crate) rdev: (u32, u32),
+}
+
+impl Stat {
+    pub(crate) fn kind(&self) -> u32 {
+        self.mode & libc::S_IFMT
+    }
+
+    /// Whether this is `/dev/tty`, which is the terminal of whoever opens it.
+    pub(crate) fn is_controlling_terminal(&self) -> bool {
+        self.kind() == libc::S_IFCHR && self.rdev == (5, 0)
+    }
+
+    /// Whether its file system has no block device below it, as those that the kernel makes up.
+    pub(crate) fn is_of_no_disk(&self) -> bool {
+        self.id.device.0 == 0
+    }
+}
+
 /// The descriptor paths start from; none is the caller's own working directory.
 fn raw(dir: Option<BorrowedFd<'_>>) -> i32 {
     dir.map_or(libc::AT_FDCWD, |dir| dir.as_raw_fd())
@@ -29,8 +55,19 @@ fn raw(dir: Option<BorrowedFd<'_>>) -> i32 {
 
 /// `openat(2)`. Retries `EINTR`.
 pub(crate) fn open(dir: Option<BorrowedFd<'_>>, path: &CStr, flags: i32) -> Result<OwnedFd> {
-    // SAFETY: the path is NUL-terminated, and a mode is passed though no flag asks for it.
-    retry(|| check(unsafe { libc::openat(raw(dir), path.as_ptr(), flags, 0) }.into())).map(fd::own)
+    create(dir, path, flags, 0)
+}
+
+/// `openat(2)` with the mode of a file that is made. Retries `EINTR`.
+pub(crate) fn create(
+    dir: Option<BorrowedFd<'_>>,
+    path: &CStr,
+    flags: i32,
+    mode: u32,
+) -> Result<OwnedFd> {
+    // SAFETY: the path is NUL-terminated, and a mode is passed whether or not a flag asks for it.
+    retry(|| check(unsafe { libc::openat(raw(dir), path.as_ptr(), flags, mode) }.into()))
+        .map(fd::own)
 }
 
 /// `openat2(2)` (Linux 5.6). Retries `EINTR`; `EAGAIN` is the caller's.
@@ -48,6 +85,16 @@ pub(crate) fn openat2(dir: BorrowedFd<'_>, path: &CStr, how: OpenHow) -> Result<
         })
     })
     .map(fd::own)
+}
+
+/// Whether this process may call `openat2(2)` at all.
+pub(crate) fn can_openat2() -> bool {
+    let how = OpenHow {
+        flags: (libc::O_PATH | libc::O_CLOEXEC) as u64,
+        ..OpenHow::default()
+    };
+    open(None, c"/", libc::O_PATH | libc::O_CLOEXEC)
+        .is_ok_and(|root| openat2(root.as_fd(), c".", how).is_ok())
 }
 
 /// `readlinkat(2)`: what a symbolic link says. `ENAMETOOLONG` beyond one path's length; an empty
@@ -72,8 +119,13 @@ pub(crate) fn read_link(dir: Option<BorrowedFd<'_>>, path: &CStr) -> Result<Vec<
 
 /// Which file, on which mount, a descriptor stands for (`statx(2)`, Linux 4.11).
 pub(crate) fn id(file: BorrowedFd<'_>) -> Result<FileId> {
+    stat(file).map(|stat| stat.id)
+}
+
+/// What a descriptor stands for (`statx(2)`, Linux 4.11).
+pub(crate) fn stat(file: BorrowedFd<'_>) -> Result<Stat> {
     let stat = statx(file.as_raw_fd(), c"", libc::AT_EMPTY_PATH)?;
-    Ok(FileId {
+    let id = FileId {
         device: (stat.stx_dev_major, stat.stx_dev_minor),
         inode: stat.stx_ino,
         mount: if stat.stx_mask & libc::STATX_MNT_ID != 0 {
@@ -81,6 +133,11 @@ pub(crate) fn id(file: BorrowedFd<'_>) -> Result<FileId> {
         } else {
             0
         },
+    };
+    Ok(Stat {
+        id,
+        mode: stat.stx_mode.into(),
+        rdev: (stat.stx_rdev_major, stat.stx_rdev_minor),
     })
 }
 
@@ -120,11 +177,10 @@ pub(crate) fn is_procfs(file: BorrowedFd<'_>) -> Result<bool> {
     Ok(stat.f_type == libc::PROC_SUPER_MAGIC)
 }
 
-/// Whether a descriptor stands for `/dev/tty`, which is the terminal of whoever opens it.
-pub(crate) fn is_controlling_terminal(file: BorrowedFd<'_>) -> Result<bool> {
-    let stat = statx(file.as_raw_fd(), c"", libc::AT_EMPTY_PATH)?;
-    Ok(u32::from(stat.stx_mode) & libc::S_IFMT == libc::S_IFCHR
-        && (stat.stx_rdev_major, stat.stx_rdev_minor) == (5, 0))
+/// The flags a file was opened with (`F_GETFL`); `EBADF` when nothing is open there.
+pub(crate) fn flags(file: BorrowedFd<'_>) -> Result<i32> {
+    // SAFETY: integers only.
+    check(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETFL) }.into()).map(|flags| flags as i32)
 }
 
 /// Sets the flags that can be changed while a file is open (`F_SETFL`).
@@ -136,21 +192,25 @@ pub(crate) fn set_flags(file: BorrowedFd<'_>, flags: i32) -> Result<()> {
 /// A whole small file, such as those in `/proc`: read in one go, so that the kernel wrote it in
 /// one go if it is shorter than a page.
 pub(crate) fn read_all(path: &CStr) -> Result<Vec<u8>> {
-    let file = open(None, path, libc::O_RDONLY | libc::O_CLOEXEC)?;
+    read_to_end(open(None, path, libc::O_RDONLY | libc::O_CLOEXEC)?.as_fd())
+}
+
+/// The rest of a file; see [`read_all`].
+pub(crate) fn read_to_end(file: BorrowedFd<'_>) -> Result<Vec<u8>> {
     let mut text = Vec::new();
-    loop {
-        text.reserve(16384);
-        let room = text.spare_capacity_mut();
-        let count = retry(|| {
-            // SAFETY: the kernel writes at most as many bytes as there are.
-            check(unsafe {
-                libc::read(file.as_raw_fd(), room.as_mut_ptr().cast(), room.len()) as _
-            })
-        })? as usize;
-        if count == 0 {
-            return Ok(text);
-        }
-        // SAFETY: the kernel has written `count` bytes behind the `len` that were there.
-        unsafe { text.set_len(text.len() + count) };
-    }
+    while read_some(file, &mut text)? > 0 {}
+    Ok(text)
+}
+
+/// Reads once, behind what is in `text`. 0 at the end.
+pub(crate) fn read_some(file: BorrowedFd<'_>, text: &mut Vec<u8>) -> Result<usize> {
+    text.reserve(16384);
+    let room = text.spare_capacity_mut();
+    let count = retry(|| {
+        // SAFETY: the kernel writes at most as many bytes as there are.
+        check(unsafe { libc::read(file.as_raw_fd(), room.as_mut_ptr().cast(), room.len()) as _ })
+    })? as usize;
+    // SAFETY: the kernel has written `count` bytes behind the `len` that were there.
+    unsafe { text.set_len(text.len() + count) };
+    Ok(count)
 }

@@ -140,6 +140,57 @@ pub(crate) fn pwrite(file: BorrowedFd<'_>, addr: u64, from: &[u8]) -> Result<usi
     .map(|count| count as usize)
 }
 
+/// A mapping of a process, and whether that process can write there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mapping {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    pub(crate) writable: bool,
+}
+
+/// The kernel's `struct procmap_query`, without what names are for.
+#[repr(C)]
+#[derive(Debug, Default)]
+struct ProcmapQuery {
+    size: u64,
+    query_flags: u64,
+    query_addr: u64,
+    vma_start: u64,
+    vma_end: u64,
+    vma_flags: u64,
+    vma_page_size: u64,
+    vma_offset: u64,
+    inode: u64,
+    dev_major: u32,
+    dev_minor: u32,
+    vma_name_size: u32,
+    build_id_size: u32,
+    vma_name_addr: u64,
+    build_id_addr: u64,
+}
+
+const PROCMAP_QUERY: libc::Ioctl = libc::_IOWR::<ProcmapQuery>(b'f' as u32, 17);
+const PROCMAP_QUERY_VMA_WRITABLE: u64 = 2;
+
+/// The mapping that `addr` lies in (`PROCMAP_QUERY` on an open `/proc/PID/maps`, Linux 6.11).
+/// `ENOENT` when there is none, `ESRCH` when the memory is gone, `ENOTTY` on an older kernel.
+pub(crate) fn mapping_at(maps: BorrowedFd<'_>, addr: u64) -> Result<Mapping> {
+    let mut query = ProcmapQuery {
+        size: size_of::<ProcmapQuery>() as u64,
+        query_addr: addr,
+        ..ProcmapQuery::default()
+    };
+    retry(|| {
+        // SAFETY: the structure is as long as it says, and asks for nothing to be written elsewhere.
+        check(unsafe { libc::ioctl(maps.as_raw_fd(), PROCMAP_QUERY, &raw mut query) }.into())
+    })?;
+    Ok(Mapping {
+        start: query.vma_start,
+        end: query.vma_end,
+        writable: query.vma_flags & PROCMAP_QUERY_VMA_WRITABLE != 0,
+    })
+}
+
 /// An address as a pointer is wide here; none beyond that is anybody's.
 fn address(addr: u64) -> Result<usize> {
     addr.try_into().map_err(|_| Errno(libc::EFAULT))

@@ -226,12 +226,22 @@ pub(crate) fn ignored_signals() -> u64 {
     ignored
 }
 
-/// `KCMP_FILES` of `kcmp(2)`.
+/// `KCMP_VM` and `KCMP_FILES` of `kcmp(2)`.
+const KCMP_VM: libc::c_int = 1;
 const KCMP_FILES: libc::c_int = 2;
 
 /// Whether two threads have the same table of descriptors (`kcmp(2)`). `ENOSYS` on a kernel that
 /// was built without it.
 pub(crate) fn share_descriptors(a: libc::pid_t, b: libc::pid_t) -> Result<bool> {
+    same(a, b, KCMP_FILES)
+}
+
+/// Whether two threads have the same memory (`kcmp(2)`); errors as [`share_descriptors`].
+pub(crate) fn share_memory(a: libc::pid_t, b: libc::pid_t) -> Result<bool> {
+    same(a, b, KCMP_VM)
+}
+
+fn same(a: libc::pid_t, b: libc::pid_t, what: libc::c_int) -> Result<bool> {
     // SAFETY: integers only.
-    check(unsafe { libc::syscall(libc::SYS_kcmp, a, b, KCMP_FILES, 0, 0) }).map(|order| order == 0)
+    check(unsafe { libc::syscall(libc::SYS_kcmp, a, b, what, 0, 0) }).map(|order| order == 0)
 }

@@ -1,4 +1,4 @@
-//! Which kernel this is, for the one behaviour that cannot be asked for.
+//! Which kernel this is, for the one behaviour that cannot be asked for, and for messages.
 
 use std::sync::OnceLock;
 
@@ -9,6 +9,12 @@ use std::sync::OnceLock;
 pub(crate) fn recv_ends_with_last_target() -> bool {
     static SINCE_6_11: OnceLock<bool> = OnceLock::new();
     *SINCE_6_11.get_or_init(|| release().is_some_and(|r| r >= (6, 11)))
+}
+
+/// Whether this kernel is certainly one of at least this release, so that something else refuses
+/// what such a kernel has.
+pub(crate) fn is_at_least(major: u32, minor: u32) -> bool {
+    release().is_some_and(|r| r >= (major, minor))
 }
 
 /// Major and minor number of the running kernel.

@@ -30,11 +30,9 @@ impl Notification {
                 errno,
                 format!("the target has no descriptor {target_fd}"),
             ),
-            libc::ENOSYS => Error::with_errno(
-                Status::Unsupported,
-                errno,
-                "copying a target's descriptor takes Linux 5.6",
-            ),
+            libc::ENOSYS => {
+                permission::unsupported("copying a target's descriptor (pidfd_getfd)", (5, 6))
+            }
             libc::EOPNOTSUPP => Error::with_errno(
                 Status::Unsupported,
                 Errno(libc::ENOSYS),
@@ -66,7 +64,8 @@ impl Notification {
     ///
     /// # Errors
     /// [`Status::Gone`]; [`Status::Answered`]; [`Status::InvalidArgument`] with `EBADF` when `fd`
-    /// is not open or `target_fd` is beyond the target's limit; [`Status::System`] with `EMFILE`
+    /// is not open or was opened with `O_PATH` (see [`Notification::reopen`]), or `target_fd` is
+    /// beyond the target's limit; [`Status::System`] with `EMFILE`
     /// when the target may not open more; [`Status::Unsupported`] on a kernel before 5.9.
     pub fn add_fd(
         &mut self,
@@ -89,7 +88,7 @@ impl Notification {
         };
         let listener = self.pending_on()?;
         self.install(listener, fd, flags, number, cloexec)
-            .map_err(|errno| self.explain_install(errno))
+            .map_err(|errno| self.explain_install(errno, fd))
     }
 
     /// Gives the target a duplicate of `fd` at the lowest free number and lets its call return
@@ -128,11 +127,11 @@ impl Notification {
             Err(Errno(libc::EINVAL)) => {
                 let number = self
                     .install(listener, fd, 0, 0, cloexec)
-                    .map_err(|errno| self.explain_install(errno))?;
+                    .map_err(|errno| self.explain_install(errno, fd))?;
                 self.send(Reply::Fd, number.into(), 0, 0)?;
                 Ok(number)
             }
-            Err(errno) => Err(self.explain_install(errno)),
+            Err(errno) => Err(self.explain_install(errno, fd)),
         }
     }
 
@@ -156,7 +155,7 @@ impl Notification {
     }
 
     /// What a failed `ADDFD` means.
-    fn explain_install(&mut self, errno: Errno) -> Error {
+    fn explain_install(&mut self, errno: Errno, fd: BorrowedFd<'_>) -> Error {
         let (status, message) = match errno.0 {
             // `ESRCH`: it went away while the kernel waited for it to take the descriptor.
             libc::ENOENT | libc::ESRCH => return self.gone(),
@@ -165,13 +164,24 @@ impl Notification {
                 self.mark_answered(Reply::Fd);
                 return Error::plain(Status::Answered);
             }
-            libc::EINVAL | libc::ENOTTY => (
-                Status::Unsupported,
-                "giving a descriptor to a target takes Linux 5.9",
+            libc::EINVAL | libc::ENOTTY | libc::ENOSYS => {
+                return permission::unsupported("giving a descriptor to a target", (5, 9))
+            }
+            libc::EPERM | libc::EACCES => (
+                Status::Permission,
+                "a filter on this supervisor (a container's seccomp profile?) or a security module \
+                 does not let it give a descriptor to a target",
             ),
             libc::EBADF => (
                 Status::InvalidArgument,
-                "the descriptor is not open, or its number is beyond the target's limit",
+                match file::flags(fd) {
+                    Err(_) => "the descriptor is not open",
+                    Ok(flags) if flags & libc::O_PATH != 0 => {
+                        "the descriptor was opened with O_PATH, and the kernel passes no such \
+                         descriptor: open the file again (reopen)"
+                    }
+                    Ok(_) => "the number is beyond the target's limit of descriptors",
+                },
             ),
             libc::EMFILE => (Status::System, "the target may not have more descriptors"),
             // Only for an answer, while another holder of the listener adds descriptors.

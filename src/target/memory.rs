@@ -18,7 +18,7 @@
 //! about the moment of the write, when the number could be another's, and a check after it comes
 //! too late.
 
-use super::{permission, proc_path};
+use super::{maps, permission, proc_path};
 use crate::error::{Error, Result, Status};
 use crate::kernel::memory::{self, Scratch};
 use crate::kernel::{self, file, Errno};
@@ -50,6 +50,9 @@ impl Notification {
     ///
     /// Two system calls: `process_vm_readv(2)` and the check that the notification is still
     /// pending. More than 8 KiB takes memory from the heap.
+    ///
+    /// **It blocks for as long as the target likes** where the target serves the page itself
+    /// (`userfaultfd(2)`, a mapping of its own FUSE): one target stalls one thread with it.
     ///
     /// # Errors
     /// [`Status::Gone`] when the target does not wait any more; [`Status::Fault`] when any of the
@@ -211,12 +214,18 @@ impl Notification {
     ///
     /// Goes through `/proc/TID/mem`, opened at the first use for this notification, so that it
     /// cannot reach any memory but this target's even if the target dies meanwhile. The pages
-    /// must be writable to the target itself, which is looked up in `/proc/TID/maps` first.
+    /// must be writable to the target itself, which the kernel is asked first: one call for each
+    /// mapping that is touched. **Before Linux 6.11** the list of the target's mappings is read up to
+    /// there, and no more than a MiB of it: some ten thousand mappings, beyond which a target is not
+    /// written to.
+    ///
+    /// Like [`Notification::read`] it blocks on pages that the target serves itself.
     ///
     /// # Errors
     /// As [`Notification::read`]; [`Status::Fault`] when any of the bytes is not writable, of
     /// which nothing is written, unless the target unmaps it at that very moment;
-    /// [`Status::Gone`] can come after the bytes were written.
+    /// [`Status::Gone`] can come after the bytes were written; [`Status::Unsupported`] before Linux
+    /// 6.11 for a target with so many mappings.
     pub fn write(&mut self, addr: u64, data: &[u8]) -> Result<()> {
         let tid = self.target()?;
         let outcome = self.prepare_write(tid, addr, data.len());
@@ -234,8 +243,9 @@ impl Notification {
             self.open_memory(tid, true)?;
         }
         let end = addr.checked_add(len as u64).ok_or(Errno(libc::EFAULT))?;
-        let maps = file::read_all(&proc_path(tid, "maps"))?;
-        if is_writable(&maps, addr, end) {
+        let flags = libc::O_RDONLY | libc::O_CLOEXEC;
+        let maps = file::open(None, &proc_path(tid, "maps"), flags)?;
+        if maps::is_writable(maps.as_fd(), addr, end)? {
             Ok(())
         } else {
             Err(Errno(libc::EFAULT))
@@ -287,6 +297,11 @@ impl Notification {
                 Errno(libc::EFAULT),
                 format!("cannot {verb} the target's memory at {addr:#x}: not accessible there"),
             ),
+            libc::E2BIG => Error::with_errno(
+                Status::Unsupported,
+                Errno(libc::ENOSYS),
+                "writing to a target with so many mappings takes Linux 6.11",
+            ),
             libc::EPERM | libc::EACCES => permission::explain(
                 errno,
                 &format!("{verb} the target's memory"),
@@ -326,60 +341,9 @@ fn pointer(entry: &[u8]) -> u64 {
     }
 }
 
-/// Whether every address from `addr` to `end` is writable to the process that `maps`
-/// (`/proc/PID/maps`, in ascending order) belongs to.
-fn is_writable(maps: &[u8], addr: u64, end: u64) -> bool {
-    let mut covered = addr;
-    for line in maps.split(|&b| b == b'\n') {
-        let Some((from, to, writable)) = mapping(line) else {
-            continue;
-        };
-        if covered >= end || from > covered {
-            break;
-        }
-        if to > covered {
-            if !writable {
-                return false;
-            }
-            covered = to;
-        }
-    }
-    covered >= end
-}
-
-/// The range of one line of `/proc/PID/maps`, and whether it can be written.
-fn mapping(line: &[u8]) -> Option<(u64, u64, bool)> {
-    // The name at the end may be any bytes; the range and the modes are ASCII.
-    let mut words = line.split(|&b| b == b' ');
-    let range = std::str::from_utf8(words.next()?).ok()?;
-    let (from, to) = range.split_once('-')?;
-    Some((
-        u64::from_str_radix(from, 16).ok()?,
-        u64::from_str_radix(to, 16).ok()?,
-        words.next()?.get(1) == Some(&b'w'),
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const MAPS: &[u8] = b"1000-2000 rw-p 00000000 00:00 0 /a \xff b\n\
-        2000-3000 rw-p 00000000 00:00 0\n\
-        3000-4000 r--p 00000000 00:00 0\n\
-        5000-6000 rw-p 00000000 00:00 0\n";
-
-    #[test]
-    fn only_ranges_that_are_writable_throughout_are() {
-        assert!(is_writable(MAPS, 0x1000, 0x3000));
-        assert!(is_writable(MAPS, 0x1ff8, 0x2008));
-        assert!(is_writable(MAPS, 0x5fff, 0x6000));
-        assert!(!is_writable(MAPS, 0x2ff8, 0x3008));
-        assert!(!is_writable(MAPS, 0x0fff, 0x1001));
-        assert!(!is_writable(MAPS, 0x4000, 0x5001));
-        assert!(!is_writable(MAPS, 0x5fff, 0x6001));
-        assert!(!is_writable(b"", 0, 1));
-    }
 
     #[test]
     fn pointers_are_as_wide_as_the_architecture_has_them() {

@@ -12,10 +12,15 @@
 
 mod descriptors;
 mod identity;
+mod maps;
 mod memory;
 mod open;
 mod permission;
 mod place;
+mod procfs;
+mod reopen;
+mod terminal;
+mod translate;
 
 pub use identity::Identity;
 pub(crate) use memory::MemoryFile;

@@ -11,10 +11,11 @@
 //! named absolutely: it never leads to anything that the target could not have asked for.
 
 use super::place::{self, IN_ROOT};
-use super::{check_proc, permission, proc_path, status_field};
+use super::{check_proc, permission, proc_path, procfs, status_field, translate};
 use crate::error::{Error, Result, Status};
 use crate::kernel::{self, file, Errno};
 use crate::notification::Notification;
+use std::borrow::Cow;
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -89,23 +90,33 @@ impl Notification {
     ///   labels: check that the target may have the file. A file that is created belongs to the
     ///   supervisor; its permissions honour the target's umask, and the supervisor's as well.
     /// - `O_CREAT` and `O_TRUNC` take effect at once, before anything can be decided on the file.
-    ///   Open with `O_PATH` first where that matters, decide, and open
-    ///   `/proc/thread-self/fd/N` for good.
+    ///   Open with `O_PATH` first where that matters, decide, and open it for good with
+    ///   [`Notification::reopen`].
     /// - A FIFO does not block: opened for reading it is open at once, for writing it fails with
     ///   `ENXIO` while nobody reads. A terminal does not become anybody's controlling terminal.
-    /// - `/proc/self` and `/proc/thread-self` would be the supervisor: what lies in there, and in
-    ///   the supervisor's own directory by any name, is refused with `ELOOP`. So is `/dev/tty`,
-    ///   with `ENXIO`, unless it is opened with `O_PATH`. **`/proc/sys` is of the namespaces of who
-    ///   opens it**: do not hand out files in there.
+    ///   `/dev/tty` is the target's (as [`Notification::reopen`] finds it); with `O_PATH` it is the
+    ///   device itself.
+    /// - `/proc/self` and `/proc/thread-self` are the target, in the numbering of the `/proc` they
+    ///   are in, and what is a link to there is too: `/dev/fd`, `/dev/stdin`, `/proc/mounts`. Links
+    ///   that lead to a descriptor of the target (`/proc/self/fd/N`) are followed on this way only,
+    ///   and open its file anew; other magic links are not. None of it with `resolve` flags.
+    /// - **What belongs to the supervisor's own process in a `/proc` is refused** with `ELOOP`, by
+    ///   whatever name, thread, link, mount or descriptor it is reached, and so is any part of a
+    ///   `/proc` that is mounted by itself. Other processes' files are not: `/proc/PID/mem` of
+    ///   whoever the supervisor has rights to is for the supervisor to refuse. **`/proc/sys` is of
+    ///   the namespaces of who opens it**: do not hand out files in there.
+    /// - **Opening can block** where the target decides how long: on a file system that it serves
+    ///   itself (FUSE) or has mounted from elsewhere. One target stalls one thread of the supervisor
+    ///   with it.
     ///
     /// # Errors
     /// [`Status::System`] with the error number that the path leads to, which is the one to answer
     /// the target with (`ENOENT`, `EACCES`, `ELOOP`, ...), and `EXDEV` when the directory the path
     /// starts from is not below the target's root. [`Status::Gone`], and what was opened is closed
     /// again; [`Status::Fault`], [`Status::TooLong`] for the path itself; [`Status::Permission`]
-    /// when the supervisor may not look into the target; [`Status::InvalidArgument`] for `how`, or
+    /// when the supervisor may not look into the target, or a filter keeps it from `openat2(2)`; [`Status::InvalidArgument`] for `how`, or
     /// with `EBADF` when the target has no descriptor `dirfd`; [`Status::Unsupported`] on a kernel
-    /// before 5.6; [`Status::NotVisible`]; [`Status::Answered`].
+    /// before 5.6, or one that a filter makes look like it; [`Status::NotVisible`]; [`Status::Answered`].
     pub fn open(&mut self, dirfd: RawFd, path_addr: u64, how: OpenHow) -> Result<OwnedFd> {
         let mut buf = [0; libc::PATH_MAX as usize];
         let path = self.read_string(path_addr, &mut buf)?;
@@ -122,8 +133,9 @@ impl Notification {
     /// `renameat(2)`, ...), and for creating a file after deciding on the directory.
     ///
     /// The component has no slash, not at its end either, and is neither `.` nor `..`. What lies
-    /// there may be a link at any time: use it only with calls that do not follow one, such as
-    /// `openat(2)` with `O_NOFOLLOW`.
+    /// there may be a link, or something may be mounted there, at any time: use it only with calls
+    /// that neither follow nor open it, such as `openat(2)` with `O_CREAT` and `O_EXCL`. To open what
+    /// is there already is for [`Notification::open`].
     ///
     /// # Errors
     /// As [`Notification::open`]; [`Status::System`] with `EEXIST` for a path that ends in `.` or
@@ -148,22 +160,58 @@ impl Notification {
             self.check_valid()?;
             Some(start.map_err(|errno| self.explain_start(errno, dirfd))?)
         };
+        let asked = self.asked(tid, how)?;
+        // All that belongs to the target is in hand, and known to be its own.
+        let mut whole = Cow::Borrowed(path);
+        let start = start.as_ref().map(AsFd::as_fd);
+        let mut opened = resolve(root.as_fd(), start, &mut whole, &asked);
+        if let (Err(errno), true) = (&opened, is_absolute(&whole)) {
+            let errno = *errno;
+            opened = self.open_as_target(tid, root.as_fd(), &whole, &asked, errno);
+        }
+        self.check_valid()?;
+        opened.map_err(|errno| explain_open(errno, path))
+    }
+
+    /// What to open with, and the target's umask if that takes part.
+    pub(super) fn asked(&mut self, tid: libc::pid_t, how: OpenHow) -> Result<Asked> {
         let umask = if creates(how.flags) {
             let umask = umask(tid);
             self.settled(umask, "read the target's umask")?
         } else {
             0
         };
-        // All that belongs to the target is in hand, and known to be its own.
-        let opened = resolve(
-            root.as_fd(),
-            start.as_ref().map(AsFd::as_fd),
-            path,
-            how,
-            umask,
-        );
-        self.check_valid()?;
-        opened.map_err(|errno| explain_open(errno, path))
+        Ok(Asked { how, umask })
+    }
+
+    /// Another try at what failed with `errno`, in case that it depends on who opens it.
+    #[cold]
+    fn open_as_target(
+        &mut self,
+        tid: libc::pid_t,
+        root: BorrowedFd<'_>,
+        path: &CStr,
+        asked: &Asked,
+        errno: Errno,
+    ) -> kernel::Result<OwnedFd> {
+        if errno.0 == libc::ENXIO && asked.how.flags & libc::O_PATH == 0 {
+            let mut how = asked.kernel_how();
+            how.flags = (asked.how.flags & PATH_FLAGS | libc::O_PATH | libc::O_CLOEXEC) as u64;
+            how.mode = 0;
+            return match open_again(root, path, how) {
+                Ok(device) if file::stat(device.as_fd())?.is_controlling_terminal() => {
+                    self.open_terminal(tid, root, asked)
+                }
+                _ => Err(errno),
+            };
+        }
+        if !translate::may_help(errno, root, path, asked) {
+            return Err(errno);
+        }
+        match self.open_translated(tid, root, path, asked)? {
+            Some(opened) => Ok(opened),
+            None => Err(errno),
+        }
     }
 
     fn open_empty(&mut self, tid: libc::pid_t, dirfd: RawFd, how: OpenHow) -> Result<OwnedFd> {
@@ -174,7 +222,15 @@ impl Notification {
             return self.get_fd(dirfd);
         }
         let found = check_proc().and_then(|()| place::start(tid, dirfd));
-        self.settled(found, "open the target's working directory")
+        let found = self.settled(found, "open the target's working directory")?;
+        if file::is_procfs(found.as_fd())
+            .and_then(|is| Ok(is && !procfs::is_foreign(found.as_fd())?))
+            != Ok(false)
+        {
+            return Err(explain_open(Errno(libc::ELOOP), c""));
+        }
+        self.check_valid()?;
+        Ok(found)
     }
 
     /// The absolute path of what is at `path_addr` in the target's memory, as the target sees it:
@@ -246,34 +302,71 @@ fn split(path: &[u8]) -> kernel::Result<(CString, CString)> {
     }
 }
 
-fn creates(flags: i32) -> bool {
+pub(super) fn creates(flags: i32) -> bool {
     flags & libc::O_PATH == 0
         && (flags & libc::O_CREAT != 0 || flags & libc::O_TMPFILE == libc::O_TMPFILE)
 }
 
 /// The umask of a thread (in `/proc/TID/status` since Linux 4.7).
-fn umask(tid: libc::pid_t) -> kernel::Result<u32> {
+pub(super) fn umask(tid: libc::pid_t) -> kernel::Result<u32> {
     let status = file::read_all(&proc_path(tid, "status"))?;
     status_field(&status, "Umask", 8)
         .and_then(|numbers| numbers.first().copied())
         .ok_or(Errno(libc::EIO))
 }
 
-/// Opens `path` below `root`, or below or relative to `start`.
+/// What was asked for, with what the target adds to it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    pub(super) how: OpenHow,
+    pub(super) umask: u32,
+}
+
+impl Asked {
+    /// In the kernel's terms, so that it neither blocks nor gives anybody a terminal.
+    pub(super) fn kernel_how(&self) -> file::OpenHow {
+        let how = self.how;
+        let flags = if how.flags & libc::O_PATH != 0 {
+            how.flags & PATH_FLAGS
+        } else {
+            how.flags & KNOWN_FLAGS | libc::O_NOCTTY | libc::O_NONBLOCK | libc::O_LARGEFILE
+        };
+        file::OpenHow {
+            flags: (flags | libc::O_CLOEXEC) as u64,
+            mode: if creates(how.flags) {
+                (how.mode & 0o7777 & !self.umask).into()
+            } else {
+                0
+            },
+            resolve: how.resolve | IN_ROOT,
+        }
+    }
+
+    /// Lets what is open block if that was asked for.
+    pub(super) fn settle(&self, opened: OwnedFd) -> kernel::Result<OwnedFd> {
+        if self.how.flags & (libc::O_NONBLOCK | libc::O_PATH) == 0 {
+            file::set_flags(opened.as_fd(), self.how.flags & CHANGEABLE_FLAGS)?;
+        }
+        Ok(opened)
+    }
+}
+
+/// Opens `path` below `root`, or below or relative to `start`. A relative path becomes the one
+/// below the root that it was opened by; with `resolve` flags of its own it stays as it is.
 fn resolve(
     root: BorrowedFd<'_>,
     start: Option<BorrowedFd<'_>>,
-    path: &CStr,
-    how: OpenHow,
-    umask: u32,
+    path: &mut Cow<'_, CStr>,
+    asked: &Asked,
 ) -> kernel::Result<OwnedFd> {
     const OWN_ROOT: u64 = libc::RESOLVE_BENEATH | libc::RESOLVE_IN_ROOT;
-    let kernel_how = kernel_how(how, umask);
+    let how = asked.how;
+    let kernel_how = asked.kernel_how();
     let Some(start) = start else {
         if how.resolve & libc::RESOLVE_BENEATH != 0 {
             return Err(Errno(libc::EXDEV));
         }
-        return checked(root, open_again(root, path, kernel_how)?, how.flags);
+        return checked(root, open_again(root, path, kernel_how)?, asked);
     };
     let before = place::locate(root, start)?;
     if how.resolve & (OWN_ROOT | libc::RESOLVE_NO_XDEV) != 0 {
@@ -282,40 +375,29 @@ fn resolve(
         if how.resolve & OWN_ROOT == 0 {
             inner.resolve |= libc::RESOLVE_BENEATH;
         }
-        return checked(root, open_again(start, path, inner)?, how.flags);
+        return checked(root, open_again(start, path, inner)?, asked);
     }
+    let relative = path.clone();
     let mut from = before;
     for _ in 0..TRIES {
-        let opened = open_again(root, &join(&from, path)?, kernel_how);
+        *path = Cow::Owned(join(&from, &relative)?);
+        let opened = open_again(root, path, kernel_how);
         let after = place::locate(root, start)?;
         // What was created cannot be taken back, and creating it again would find it there.
         if after == from || (opened.is_ok() && creates(how.flags)) {
-            return checked(root, opened?, how.flags);
+            return checked(root, opened?, asked);
         }
         from = after;
     }
     Err(Errno(libc::EAGAIN))
 }
 
-fn kernel_how(how: OpenHow, umask: u32) -> file::OpenHow {
-    let flags = if how.flags & libc::O_PATH != 0 {
-        how.flags & PATH_FLAGS
-    } else {
-        how.flags & KNOWN_FLAGS | libc::O_NOCTTY | libc::O_NONBLOCK | libc::O_LARGEFILE
-    };
-    file::OpenHow {
-        flags: (flags | libc::O_CLOEXEC) as u64,
-        mode: if creates(how.flags) {
-            (how.mode & 0o7777 & !umask).into()
-        } else {
-            0
-        },
-        resolve: how.resolve | IN_ROOT,
-    }
-}
-
 /// `openat2`, again while renames keep the kernel from being sure of `..`.
-fn open_again(dir: BorrowedFd<'_>, path: &CStr, how: file::OpenHow) -> kernel::Result<OwnedFd> {
+pub(super) fn open_again(
+    dir: BorrowedFd<'_>,
+    path: &CStr,
+    how: file::OpenHow,
+) -> kernel::Result<OwnedFd> {
     let mut outcome = Err(Errno(libc::EAGAIN));
     for _ in 0..TRIES {
         outcome = file::openat2(dir, path, how);
@@ -327,8 +409,9 @@ fn open_again(dir: BorrowedFd<'_>, path: &CStr, how: file::OpenHow) -> kernel::R
 }
 
 fn join(start: &[u8], path: &CStr) -> kernel::Result<CString> {
-    let mut whole = start.to_vec();
-    if !whole.is_empty() {
+    let mut whole = vec![b'/'];
+    if !start.is_empty() {
+        whole.extend_from_slice(start);
         whole.push(b'/');
     }
     whole.extend_from_slice(path.to_bytes());
@@ -339,40 +422,27 @@ fn join(start: &[u8], path: &CStr) -> kernel::Result<CString> {
 }
 
 /// Lets through what does not depend on who opens it, and blocks as the target asked for.
-fn checked(root: BorrowedFd<'_>, opened: OwnedFd, flags: i32) -> kernel::Result<OwnedFd> {
-    if file::is_procfs(opened.as_fd())? && is_own(root, opened.as_fd())? {
-        return Err(Errno(libc::ELOOP));
-    }
-    if flags & libc::O_PATH != 0 {
+pub(super) fn checked(
+    root: BorrowedFd<'_>,
+    opened: OwnedFd,
+    asked: &Asked,
+) -> kernel::Result<OwnedFd> {
+    if asked.how.flags & libc::O_PATH != 0 {
+        if file::is_procfs(opened.as_fd())? {
+            let stat = file::stat(opened.as_fd())?;
+            return procfs::open_foreign(root, opened.as_fd(), &stat, asked.kernel_how());
+        }
         return Ok(opened);
     }
-    if file::is_controlling_terminal(opened.as_fd())? {
+    let stat = file::stat(opened.as_fd())?;
+    if stat.is_controlling_terminal() {
         return Err(Errno(libc::ENXIO));
     }
-    if flags & libc::O_NONBLOCK == 0 {
-        file::set_flags(opened.as_fd(), flags & CHANGEABLE_FLAGS)?;
+    if stat.is_of_no_disk() && file::is_procfs(opened.as_fd())? {
+        let opened = procfs::open_foreign(root, opened.as_fd(), &stat, asked.kernel_how())?;
+        return asked.settle(opened);
     }
-    Ok(opened)
-}
-
-/// Whether something in a `/proc` is in the supervisor's own directory there: one of the parents
-/// of its name is a `/proc` whose `self` is the next one.
-fn is_own(root: BorrowedFd<'_>, opened: BorrowedFd<'_>) -> kernel::Result<bool> {
-    let Some(path) = place::below(&place::name(root)?, &place::name(opened)?) else {
-        return Ok(true); // It cannot be told apart from one.
-    };
-    let components: Vec<_> = path.split(|&b| b == b'/').collect();
-    for (index, component) in components.iter().enumerate() {
-        let Ok(parent) = place::reach(root, &components[..index].join(&b'/')) else {
-            return Ok(true);
-        };
-        if file::is_procfs(parent.as_fd())?
-            && file::read_link(Some(parent.as_fd()), c"self").is_ok_and(|own| own == *component)
-        {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    asked.settle(opened)
 }
 
 /// A relative path behind its directory's name below the root.
@@ -396,10 +466,12 @@ fn absolute(root: BorrowedFd<'_>, start: BorrowedFd<'_>, path: &[u8]) -> kernel:
 fn explain_open(errno: Errno, path: &CStr) -> Error {
     let path = path.to_string_lossy();
     match errno.0 {
-        libc::ENOSYS => Error::with_errno(
-            Status::Unsupported,
+        libc::ENOSYS => permission::unsupported("opening on a target's behalf (openat2)", (5, 6)),
+        libc::EPERM if !file::can_openat2() => Error::with_errno(
+            Status::Permission,
             errno,
-            "opening on a target's behalf takes Linux 5.6 (openat2)",
+            "a filter on this supervisor (a container's seccomp profile?) refuses openat2(2), which \
+             it takes to open on a target's behalf",
         ),
         libc::EXDEV => Error::with_errno(
             Status::System,
@@ -421,6 +493,19 @@ fn explain_open(errno: Errno, path: &CStr) -> Error {
             ),
         ),
     }
+}
+
+/// What opening again came to.
+pub(super) fn explain_reopen(errno: Errno) -> Error {
+    let (status, message) = match errno.0 {
+        libc::ELOOP => (
+            Status::System,
+            "cannot open again a symbolic link, or what may be the supervisor's own in a /proc",
+        ),
+        libc::EBADF => (Status::InvalidArgument, "the descriptor is not open"),
+        _ => return Error::system(errno, "open the file again"),
+    };
+    Error::with_errno(status, errno, message)
 }
 
 #[cfg(test)]

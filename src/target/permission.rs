@@ -2,7 +2,7 @@
 
 use super::{proc_path, status_field};
 use crate::error::{Error, Status};
-use crate::kernel::{file, Errno};
+use crate::kernel::{file, version, Errno};
 
 /// The error for something about the target that could not be had, for a target that waits.
 pub(super) fn explain(errno: Errno, what: &str, pid: u32) -> Error {
@@ -24,10 +24,34 @@ pub(super) fn explain(errno: Errno, what: &str, pid: u32) -> Error {
     }
 }
 
+/// The error for a call that this kernel does not have, or that somebody keeps from the supervisor.
+pub(super) fn unsupported(what: &str, (major, minor): (u32, u32)) -> Error {
+    let message = if version::is_at_least(major, minor) {
+        format!(
+            "{what} takes Linux {major}.{minor}, which this kernel is: a filter on this supervisor \
+             (a container's seccomp profile?) refuses the call"
+        )
+    } else {
+        format!("{what} takes Linux {major}.{minor}")
+    };
+    Error::with_errno(Status::Unsupported, Errno(libc::ENOSYS), message)
+}
+
 /// What stands in the way, as far as can be seen. The kernel's rule is in `ptrace(2)`, under
 /// "Ptrace access mode checking".
 fn missing(pid: u32) -> String {
     let tid = pid.try_into().unwrap_or(0);
+    // What was refused asks for no more rights than this file does.
+    let mem = file::open(
+        None,
+        &proc_path(tid, "mem"),
+        libc::O_RDONLY | libc::O_CLOEXEC,
+    );
+    if mem.is_ok() {
+        return "this supervisor has the rights it takes, so a filter on it (a container's seccomp \
+                profile?) or a security module refuses the call"
+            .into();
+    }
     let mut reasons = Vec::new();
     let target = ids(&proc_path(tid, "status"));
     let own = ids(c"/proc/thread-self/status");
@@ -38,7 +62,11 @@ fn missing(pid: u32) -> String {
                 target[1], own[1]
             ));
         } else if file::owner(&proc_path(tid, "status")).is_ok_and(|owner| owner != target[1]) {
-            reasons.push("the target is not dumpable (PR_SET_DUMPABLE)".into());
+            reasons.push(
+                "the target is not dumpable (PR_SET_DUMPABLE; or it executes a file that it may \
+                 not read, or has changed its user)"
+                    .into(),
+            );
         }
     }
     match file::read_all(c"/proc/sys/kernel/yama/ptrace_scope").as_deref() {
