@@ -44,7 +44,7 @@ pub(super) struct Core {
     stuck: AtomicUsize,
     /// The supervisor was dropped while workers were stuck.
     abandoned: AtomicBool,
-    /// How many runs there were.
+    /// Counts the beginnings and the ends of runs.
     runs: AtomicU64,
     pub(super) deferrals: Arc<Deferrals>,
     /// Chooses the mode, where there is a choice.
@@ -373,7 +373,7 @@ impl Core {
         self.pool.want(1);
     }
 
-    /// The number of the present run.
+    /// A number that no other run has.
     pub(super) fn run_number(&self) -> u64 {
         self.runs.load(SeqCst)
     }
@@ -389,6 +389,8 @@ impl Core {
         if let Err(error) = self.listeners.watch_all() {
             self.remember(error);
         }
+        // To a worker that was stuck and is back, this run is over.
+        self.runs.fetch_add(1, SeqCst);
         self.close_run(end)
     }
 

@@ -144,8 +144,9 @@ impl<'a> Worker<'a> {
             if !core.backlog.is_empty() && self.take_permit() {
                 self.clear_backlog();
             } else if let Some(claim) = core.pool.claim(self.at_home) {
-                if let Some(end) = self.lead(claim) {
-                    core.finish(end);
+                match self.lead(claim) {
+                    Some(end) if core.run_number() == self.run => core.finish(end),
+                    _ => {}
                 }
                 // It need not cost those who go on receiving.
                 if self.share.take().is_some() {

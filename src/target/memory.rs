@@ -60,15 +60,15 @@ impl Notification {
     /// target (the message says what is missing); [`Status::NotVisible`] when the target is
     /// outside the supervisor's pid namespace; [`Status::NoMemory`]; [`Status::Answered`].
     pub fn read(&mut self, addr: u64, buf: &mut [u8]) -> Result<()> {
-        let scratch = self.read_checked(addr, buf.len())?;
+        let mut scratch = Scratch::new();
+        self.watched(|n| n.read_checked(&mut scratch, addr, buf.len()))?;
         buf.copy_from_slice(scratch.bytes());
         Ok(())
     }
 
     /// Exactly `len` bytes, of a target that waits.
-    fn read_checked(&mut self, addr: u64, len: usize) -> Result<Scratch> {
+    fn read_checked(&mut self, scratch: &mut Scratch, addr: u64, len: usize) -> Result<()> {
         let tid = self.target()?;
-        let mut scratch = Scratch::new();
         let mut outcome = Ok(());
         while scratch.bytes().len() < len {
             let had = scratch.bytes().len();
@@ -84,8 +84,7 @@ impl Notification {
             break;
         }
         self.check_valid()?;
-        outcome.map_err(|errno| self.explain_memory(errno, "read", addr))?;
-        Ok(scratch)
+        outcome.map_err(|errno| self.explain_memory(errno, "read", addr))
     }
 
     /// The string at `addr` in the target's memory, copied into `buf` with its NUL, which has to
@@ -98,7 +97,7 @@ impl Notification {
     /// As [`Notification::read`]; [`Status::TooLong`] when there is no NUL in as many bytes.
     pub fn read_string<'b>(&mut self, addr: u64, buf: &'b mut [u8]) -> Result<&'b CStr> {
         let mut scratch = Scratch::new();
-        let found = self.look(&mut scratch, addr, buf.len(), |bytes, new| {
+        let found = self.watched_look(&mut scratch, addr, buf.len(), |bytes, new| {
             let string = CStr::from_bytes_until_nul(&bytes[new..]).ok()?;
             Some(new + string.count_bytes() + 1)
         })?;
@@ -126,7 +125,7 @@ impl Notification {
         let width = pointer_width(self.request().arch, self.request().syscall);
         let limit = out.len().saturating_add(1).saturating_mul(width);
         let mut scratch = Scratch::new();
-        let found = self.look(&mut scratch, addr, limit, |bytes, new| {
+        let found = self.watched_look(&mut scratch, addr, limit, |bytes, new| {
             let first = new / width;
             bytes[first * width..]
                 .chunks_exact(width)
@@ -150,6 +149,17 @@ impl Notification {
                 "the array at this address is longer than the room for it",
             )),
         }
+    }
+
+    /// [`Notification::look`], which the target can make last.
+    fn watched_look(
+        &mut self,
+        scratch: &mut Scratch,
+        addr: u64,
+        limit: usize,
+        end: impl Fn(&[u8], usize) -> Option<usize>,
+    ) -> Result<Found> {
+        self.watched(|n| n.look(scratch, addr, limit, end))
     }
 
     /// Reads page by page, at most `limit` bytes, until `end` finds what it looks for in what was
@@ -227,6 +237,10 @@ impl Notification {
     /// [`Status::Gone`] can come after the bytes were written; [`Status::Unsupported`] before Linux
     /// 6.11 for a target with so many mappings.
     pub fn write(&mut self, addr: u64, data: &[u8]) -> Result<()> {
+        self.watched(|n| n.write_checked(addr, data))
+    }
+
+    fn write_checked(&mut self, addr: u64, data: &[u8]) -> Result<()> {
         let tid = self.target()?;
         let outcome = self.prepare_write(tid, addr, data.len());
         self.check_valid()?;

@@ -122,9 +122,9 @@ impl Notification {
         let path = self.read_string(path_addr, &mut buf)?;
         if path.is_empty() {
             let tid = self.target()?;
-            return self.open_empty(tid, dirfd, how);
+            return self.watched(|n| n.open_empty(tid, dirfd, how));
         }
-        self.open_path(dirfd, path, how)
+        self.watched(|n| n.open_path(dirfd, path, how))
     }
 
     /// Opens the directory that the last component of the path at `path_addr` lies in, resolved as
@@ -145,7 +145,7 @@ impl Notification {
         let path = self.read_string(path_addr, &mut buf)?;
         let (parent, name) = split(path.to_bytes()).map_err(|errno| explain_open(errno, path))?;
         let how = OpenHow::new(libc::O_PATH | libc::O_DIRECTORY);
-        let directory = self.open_path(dirfd, &parent, how)?;
+        let directory = self.watched(|n| n.open_path(dirfd, &parent, how))?;
         Ok((directory, name))
     }
 

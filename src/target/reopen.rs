@@ -34,6 +34,10 @@ impl Notification {
     /// [`Status::Gone`](crate::Status::Gone), [`Status::NotVisible`](crate::Status::NotVisible),
     /// [`Status::Answered`](crate::Status::Answered).
     pub fn reopen(&mut self, fd: BorrowedFd<'_>, flags: i32, mode: u32) -> Result<OwnedFd> {
+        self.watched(|n| n.reopen_checked(fd, flags, mode))
+    }
+
+    fn reopen_checked(&mut self, fd: BorrowedFd<'_>, flags: i32, mode: u32) -> Result<OwnedFd> {
         let tid = self.target()?;
         let mut how = OpenHow::new(flags & !(libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW));
         how.mode = mode;

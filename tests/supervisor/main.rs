@@ -10,4 +10,5 @@ mod listeners;
 mod modes;
 mod stats;
 mod stop;
+mod stuck;
 mod workers;

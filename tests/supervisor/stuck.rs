@@ -1,0 +1,317 @@
+//! Targets that make the supervisor's calls last: here by memory whose pages they provide themselves
+//! (`userfaultfd(2)`), and never do until the test says so.
+
+use crate::support::*;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+use unotify::*;
+
+const PAGE: usize = 4096;
+
+/// A page of the process's own that nobody can read before it is provided.
+struct Withheld {
+    userfaultfd: OwnedFd,
+    page: u64,
+}
+
+#[repr(C)]
+struct UffdioApi {
+    api: u64,
+    features: u64,
+    ioctls: u64,
+}
+
+#[repr(C)]
+struct UffdioRegister {
+    start: u64,
+    len: u64,
+    mode: u64,
+    ioctls: u64,
+}
+
+#[repr(C)]
+struct UffdioZeropage {
+    start: u64,
+    len: u64,
+    mode: u64,
+    zeropage: i64,
+}
+
+const UFFDIO_API: libc::Ioctl = 0xc018_aa3f;
+const UFFDIO_REGISTER: libc::Ioctl = 0xc020_aa00;
+const UFFDIO_ZEROPAGE: libc::Ioctl = 0xc020_aa04;
+
+impl Withheld {
+    fn new() -> io::Result<Self> {
+        // SAFETY: a new mapping and a new descriptor; the structures are those of the ioctls.
+        unsafe {
+            let raw = libc::syscall(libc::SYS_userfaultfd, libc::O_CLOEXEC);
+            if raw < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            let userfaultfd = OwnedFd::from_raw_fd(raw as i32);
+            let protection = libc::PROT_READ | libc::PROT_WRITE;
+            let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+            let page = libc::mmap(std::ptr::null_mut(), PAGE, protection, kind, -1, 0) as u64;
+            let mut api = UffdioApi {
+                api: 0xaa,
+                features: 0,
+                ioctls: 0,
+            };
+            let mut register = UffdioRegister {
+                start: page,
+                len: PAGE as u64,
+                mode: 1, // missing pages
+                ioctls: 0,
+            };
+            let fd = userfaultfd.as_raw_fd();
+            if libc::ioctl(fd, UFFDIO_API, &mut api) < 0
+                || libc::ioctl(fd, UFFDIO_REGISTER, &mut register) < 0
+            {
+                return Err(io::Error::last_os_error());
+            }
+            Ok(Withheld { userfaultfd, page })
+        }
+    }
+
+    /// Lets those who wait for the page have it.
+    fn provide(&self) {
+        let mut zero = UffdioZeropage {
+            start: self.page,
+            len: PAGE as u64,
+            mode: 0,
+            zeropage: 0,
+        };
+        // SAFETY: the structure is that of the ioctl.
+        let done = unsafe { libc::ioctl(self.userfaultfd.as_raw_fd(), UFFDIO_ZEROPAGE, &mut zero) };
+        assert_eq!(done, 0, "{}", io::Error::last_os_error());
+    }
+}
+
+/// Whether a process may withhold pages here; says so if not.
+fn may_withhold() -> bool {
+    match Withheld::new() {
+        Ok(_) => true,
+        Err(error) => {
+            println!("skipped: no userfaultfd for this user: {error}");
+            false
+        }
+    }
+}
+
+/// A target that makes a call about a page it withholds. It provides the page when it hears
+/// something, and tells what the call returned.
+fn withholder() -> (Target, Listener) {
+    Target::prepared(
+        &notifying(&["getppid"]),
+        LoadFlags::empty(),
+        || Withheld::new().unwrap(),
+        |withheld, channel| {
+            thread::scope(|scope| {
+                scope.spawn(|| channel.tell(call(CALL, [withheld.page, 0, 0])));
+                channel.hear();
+                withheld.provide();
+            });
+        },
+    )
+}
+
+/// Reads what the first argument points to if it is an address, then answers with the argument.
+fn read_and_echo(n: &mut Notification) -> Verdict {
+    let address = n.request().args[0];
+    if address >= PAGE as u64 {
+        let mut byte = [1];
+        if n.read(address, &mut byte).is_ok() {
+            assert_eq!(byte, [0]);
+        }
+        let _ = n.reply_value(77);
+        return Verdict::Handled;
+    }
+    echo(n)
+}
+
+fn workers(max_workers: usize) -> SupervisorOptions {
+    SupervisorOptions {
+        max_workers,
+        ..SupervisorOptions::default()
+    }
+}
+
+/// A supervisor that serves a target which withholds a page, and is stuck in it.
+fn stuck(max_workers: usize) -> (Supervisor, Target) {
+    let supervisor = supervisor(workers(max_workers), read_and_echo);
+    let (target, listener) = withholder();
+    supervisor.add_listener(listener, 0).unwrap();
+    supervisor.start().unwrap();
+    soon(|| supervisor.stats().workers_stuck == 1);
+    (supervisor, target)
+}
+
+fn others_are_served(max_workers: usize) {
+    let (supervisor, target) = stuck(max_workers);
+    let (other, listener) = Target::repeats();
+    supervisor.add_listener(listener, 0).unwrap();
+    other.repeat(500);
+    other.end();
+    assert!(!target.channel.said_something());
+    target.channel.tell(0);
+    assert_eq!(target.result(), 77);
+    target.end();
+    supervisor.join().unwrap();
+    assert_eq!(supervisor.stats().workers_stuck, 0);
+}
+
+#[test]
+fn one_target_that_withholds_memory_does_not_stall_the_others() {
+    watched(|| {
+        if may_withhold() {
+            others_are_served(1);
+            others_are_served(3);
+        }
+    });
+}
+
+#[test]
+fn several_targets_that_withhold_memory_do_not_stall_the_others() {
+    watched(|| {
+        if !may_withhold() {
+            return;
+        }
+        let (supervisor, first) = stuck(2);
+        let more: Vec<_> = (0..5)
+            .map(|_| {
+                let (target, listener) = withholder();
+                supervisor.add_listener(listener, 0).unwrap();
+                target
+            })
+            .collect();
+        soon(|| supervisor.stats().workers_stuck == 6);
+        let (other, listener) = Target::repeats();
+        supervisor.add_listener(listener, 0).unwrap();
+        other.repeat(500);
+        other.end();
+        for target in more.into_iter().chain([first]) {
+            target.channel.tell(0);
+            assert_eq!(target.result(), 77);
+            target.end();
+        }
+        supervisor.join().unwrap();
+    });
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_worker_that_is_stuck() {
+    watched(|| {
+        if !may_withhold() {
+            return;
+        }
+        let (supervisor, target) = stuck(1);
+        let begun = Instant::now();
+        supervisor.stop();
+        assert_eq!(status(supervisor.join()), Status::Stopped);
+        assert!(begun.elapsed() < Duration::from_secs(2));
+        assert_eq!(supervisor.stats().workers_stuck, 1);
+        // It is left to end by itself, and its target is answered.
+        target.channel.tell(0);
+        assert_eq!(target.result(), 77);
+        soon(|| supervisor.stats().workers == 0);
+        assert_eq!(supervisor.stats().workers_stuck, 0);
+        // The next run is as good as any.
+        let (other, listener) = Target::repeats();
+        supervisor.add_listener(listener, 0).unwrap();
+        supervisor.start().unwrap();
+        other.repeat(100);
+        other.end();
+        target.end();
+        supervisor.join().unwrap();
+    });
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_worker_that_has_just_become_stuck() {
+    watched(|| {
+        if !may_withhold() {
+            return;
+        }
+        let supervisor = supervisor(workers(1), read_and_echo);
+        let (target, listener) = withholder();
+        supervisor.add_listener(listener, 0).unwrap();
+        supervisor.start().unwrap();
+        soon(|| supervisor.stats().received == 1);
+        let begun = Instant::now();
+        supervisor.stop();
+        assert_eq!(status(supervisor.join()), Status::Stopped);
+        assert!(begun.elapsed() < Duration::from_secs(2));
+        target.channel.tell(0);
+        assert_eq!(target.result(), 77);
+    });
+}
+
+#[test]
+fn a_supervisor_that_is_dropped_leaves_no_target_waiting_for_a_worker_that_is_stuck() {
+    watched(|| {
+        if !may_withhold() {
+            return;
+        }
+        let (supervisor, target) = stuck(1);
+        let begun = Instant::now();
+        drop(supervisor);
+        assert!(begun.elapsed() < Duration::from_secs(2));
+        // Its listener was closed.
+        assert_eq!(target.result(), -i64::from(libc::ENOSYS));
+        target.channel.tell(0);
+        target.end();
+    });
+}
+
+#[test]
+fn handlers_of_one_worker_take_turns_also_with_one_that_was_stuck() {
+    watched(|| {
+        if !may_withhold() {
+            return;
+        }
+        let busy = Arc::new(AtomicBool::new(false));
+        let overlapped = Arc::new(AtomicBool::new(false));
+        let (b, o) = (Arc::clone(&busy), Arc::clone(&overlapped));
+        let supervisor = supervisor(workers(1), move |n| {
+            let enter = || o.fetch_or(b.swap(true, SeqCst), SeqCst);
+            enter();
+            thread::sleep(Duration::from_micros(50));
+            // Only within the library's call may others run.
+            b.store(false, SeqCst);
+            let verdict = read_and_echo(n);
+            enter();
+            thread::sleep(Duration::from_micros(50));
+            b.store(false, SeqCst);
+            verdict
+        });
+        let stuck: Vec<_> = (0..4)
+            .map(|_| {
+                let (target, listener) = withholder();
+                supervisor.add_listener(listener, 0).unwrap();
+                target
+            })
+            .collect();
+        let (other, listener) = Target::repeats();
+        supervisor.add_listener(listener, 0).unwrap();
+        supervisor.start().unwrap();
+        soon(|| supervisor.stats().workers_stuck == 4);
+        other.channel.tell(1000);
+        for target in &stuck {
+            thread::sleep(Duration::from_millis(10));
+            target.channel.tell(0);
+        }
+        assert_eq!(other.result(), 1000);
+        for target in stuck {
+            assert_eq!(target.result(), 77);
+            target.end();
+        }
+        other.end();
+        supervisor.join().unwrap();
+        assert!(!overlapped.load(SeqCst));
+    });
+}
