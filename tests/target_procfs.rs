@@ -93,6 +93,27 @@ fn unshare_mounts(user: bool) -> bool {
     unshared && mount("none", "/", None, libc::MS_REC | libc::MS_PRIVATE)
 }
 
+/// Whether [`unshare_mounts`] is allowed: to this process, or to nobody in a user namespace.
+fn may_mount(user: bool) -> bool {
+    let probe = common::fork(|| {
+        if user {
+            become_nobody();
+        }
+        i32::from(!unshare_mounts(user))
+    });
+    probe.wait() == 0
+}
+
+fn become_nobody() {
+    // SAFETY: integers only.
+    unsafe {
+        libc::setgroups(0, std::ptr::null());
+        libc::setresgid(65534, 65534, 65534);
+        libc::setresuid(65534, 65534, 65534);
+        libc::prctl(libc::PR_SET_DUMPABLE, 1);
+    }
+}
+
 /// A target that asks about each of the paths and descriptors it is told to ask about.
 struct Asking {
     target: Target,
@@ -486,8 +507,8 @@ fn no_name_without_a_mount_yields_a_file_of_the_supervisors() {
 #[test]
 fn no_mount_yields_a_file_of_the_supervisors() {
     as_a_supervisor(|| {
-        if !is_root() {
-            return skip("takes root to mount as root");
+        if !may_mount(false) {
+            return skip("takes the right to mount");
         }
         let folder = Folder::new("mounts");
         let (own, threads) = (std::process::id(), threads());
@@ -514,18 +535,11 @@ fn no_mount_in_a_user_namespace_of_nobody_yields_a_file_of_a_root_supervisors() 
         .unwrap();
         let (own, threads) = (std::process::id(), threads());
         let path = folder.path().to_owned();
-        let probe = common::fork(|| i32::from(!unshare_mounts(true)));
-        if probe.wait() != 0 {
+        if !may_mount(true) {
             return skip("nobody may make a user namespace here");
         }
         let target = Asking::start(|| {
-            // SAFETY: integers only.
-            unsafe {
-                libc::setgroups(0, std::ptr::null());
-                libc::setresgid(65534, 65534, 65534);
-                libc::setresuid(65534, 65534, 65534);
-                libc::prctl(libc::PR_SET_DUMPABLE, 1);
-            }
+            become_nobody();
             assert!(unshare_mounts(true));
             construct(&path, own, &threads, true);
         });
@@ -559,8 +573,8 @@ fn a_target_that_changes_the_root_to_the_supervisors_directory_gets_nothing() {
 #[test]
 fn no_race_of_mounts_yields_a_file_of_the_supervisors() {
     as_a_supervisor(|| {
-        if !is_root() {
-            return skip("takes root to mount as root");
+        if !may_mount(false) {
+            return skip("takes the right to mount");
         }
         let folder = Folder::new("race");
         let (own, threads) = (std::process::id(), threads());
@@ -764,8 +778,8 @@ fn thread_self_is_the_thread() {
 /// Its numbers there are others than the supervisor has for it.
 #[test]
 fn self_is_the_target_in_a_proc_of_its_own_pid_namespace() {
-    if !is_root() {
-        return skip("takes root, to mount a /proc");
+    if !may_mount(false) {
+        return skip("takes the right to mount a /proc");
     }
     let target = Target::start(|| {
         assert!(unshare_mounts(false));

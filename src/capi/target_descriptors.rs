@@ -39,7 +39,8 @@ pub unsafe extern "C" fn unotify_notification_get_fd(
 /// the caller's.
 ///
 /// Errors: `UNOTIFY_ERR_GONE`; `UNOTIFY_ERR_ANSWERED`; `UNOTIFY_ERR_INVALID_ARGUMENT` for `flags`,
-/// or with `EBADF` when `fd` is not open or `target_fd` is beyond the target's limit;
+/// or with `EBADF` when `fd` is not open or was opened with `O_PATH` (the kernel passes no such
+/// descriptor: see unotify_notification_reopen()), or `target_fd` is beyond the target's limit;
 /// `UNOTIFY_ERR_SYSTEM` with `EMFILE` when the target may not have more;
 /// `UNOTIFY_ERR_UNSUPPORTED`.
 ///
