@@ -238,7 +238,7 @@ impl Pool {
             return Woken::Interrupted;
         }
         // Likewise: a call that still counted on us left a lead vacant.
-        if may_retire && self.calls.load(SeqCst) == calls && !self.has_vacancy(at_home) {
+        if may_retire && self.calls.load(SeqCst) == calls && !self.has_vacancy(at_home) && !busy() {
             Woken::Retire
         } else {
             Woken::Called

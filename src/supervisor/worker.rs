@@ -228,7 +228,8 @@ impl<'a> Worker<'a> {
     /// The run is over: what was received is handled, but not for long.
     fn finish_backlog(&mut self) {
         let core = self.core;
-        if core.run_number() != self.run || !self.take_permit() {
+        let over = core.end().is_some() && core.run_number() == self.run;
+        if !over || !self.take_permit() {
             return;
         }
         let deadline = Instant::now() + HANDLED_AFTER_STOP;

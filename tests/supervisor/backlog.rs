@@ -192,6 +192,9 @@ fn hanging_pipelines(handler: Duration, times: u32) -> u32 {
         for _ in 0..times {
             let mut child = Spawn::new(&filter, "sh")
                 .args(["-c", script])
+                .stdout(Stdio::Null)
+                .stderr(Stdio::Null)
+                .kill_on_parent_death(true)
                 .spawn()
                 .unwrap();
             let listener = child.take_listener().unwrap();

@@ -87,8 +87,12 @@ impl Withheld {
             zeropage: 0,
         };
         // SAFETY: the structure is that of the ioctl.
-        let done = unsafe { libc::ioctl(self.userfaultfd.as_raw_fd(), UFFDIO_ZEROPAGE, &mut zero) };
-        assert_eq!(done, 0, "{}", io::Error::last_os_error());
+        while unsafe { libc::ioctl(self.userfaultfd.as_raw_fd(), UFFDIO_ZEROPAGE, &mut zero) } < 0 {
+            let error = io::Error::last_os_error();
+            // Its memory is being changed at the moment, by a thread that begins or ends.
+            assert_eq!(error.raw_os_error(), Some(libc::EAGAIN), "{error}");
+            thread::yield_now();
+        }
     }
 }
 
