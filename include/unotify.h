@@ -20,6 +20,24 @@
  * Threads. Listeners and supervisors may be shared between threads. A notification and a filter
  * belong to one thread at a time, and may be handed on. Freeing ends all sharing.
  *
+ * Signals. Interrupted system calls are tried again, and the program's handlers run as usual, except
+ * where a call is asked to return (UNOTIFY_RECEIVE_RETURN_ON_SIGNAL, UNOTIFY_SUPERVISOR_RETURN_ON_SIGNAL).
+ * To get a thread out of a receive the library reserves SIGSTKFLT, which Linux itself never sends: the
+ * first receive or run installs a handler for it, if the program has none, and unblocks it on its
+ * thread, which is to leave it so. It is sent only to a thread that is receiving, and interrupts
+ * nothing else. A program that resets its signals need not spare it: it is looked at before it is sent,
+ * and the handler put back. Where the program has a handler of its own for it, the library gets along
+ * without, a little slower. Its own threads block all signals but this one.
+ *
+ * Targets that stall. unotify_notification_read(), _read_string(), _read_pointers(), _write(), _open(),
+ * _open_parent() and _reopen() last as long as a target wants whose memory or files it provides itself
+ * (userfaultfd, FUSE); and so may close() of what was opened. A supervisor replaces a worker that is
+ * stuck in one of these calls for 100 ms, at most 64 of them, beyond `max_workers`; it is let in again
+ * when the call returns, so that handlers which must not overlap run one at a time still, though one may
+ * run within such a call of another. A run in the background that is stopped does not wait for it; when
+ * the supervisor is freed, it never returns to its handler, whose thread then sleeps until the program
+ * ends. Serve those who do not trust each other with a supervisor for each.
+ *
  * Fork. A copy of the process that fork() has made inherits copies of the handles, and none of the
  * threads. There, freeing anything only frees it: no target is answered, no run stopped, nothing is
  * waited for. unotify_supervisor_stop() does nothing, as from a signal handler that was inherited
