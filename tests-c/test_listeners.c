@@ -1,5 +1,6 @@
 /* Listeners: where they come from, who owns the descriptor, several of them, several threads. */
 
+#define _GNU_SOURCE
 #include "target.h"
 
 #include <poll.h>
