@@ -324,10 +324,8 @@ fn receiving_waits_for_a_program_whose_handle_is_gone_on_a_kernel_that_looks_old
         drop(child);
         assert_eq!(status(listener.receive()), Status::Closed);
         // SAFETY: no status is asked for.
-        assert_eq!(
-            unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::WNOHANG) },
-            -1
-        );
+        let reaped = unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::WNOHANG) };
+        assert_eq!(reaped, -1);
     });
 }
 

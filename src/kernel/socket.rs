@@ -11,8 +11,11 @@ struct Control<const BYTES: usize>([u8; BYTES]);
 const MOST_SENT: usize = 2;
 
 /// Bytes of the control message that carries [`MOST_SENT`] descriptors.
-// SAFETY: arithmetic only.
-const SENT: usize = unsafe { libc::CMSG_SPACE((MOST_SENT * size_of::<i32>()) as u32) } as usize;
+const SENT: usize = {
+    // SAFETY: arithmetic only.
+    let bytes = unsafe { libc::CMSG_SPACE((MOST_SENT * size_of::<i32>()) as u32) };
+    bytes as usize
+};
 
 /// Room for all that one message can bring: 253 descriptors (`SCM_MAX_FD`), credentials, a
 /// security label. What had no room would be cut off, and that must mean one thing only.
@@ -34,7 +37,8 @@ pub(crate) fn send_fds(socket: BorrowedFd<'_>, payload: &[u8], fds: &[i32]) -> R
     message.msg_iovlen = 1;
     message.msg_control = control.0.as_mut_ptr().cast();
     // SAFETY: arithmetic only.
-    message.msg_controllen = unsafe { libc::CMSG_SPACE(bytes) } as _;
+    let space = unsafe { libc::CMSG_SPACE(bytes) };
+    message.msg_controllen = space as _;
     // SAFETY: the control buffer has room for one header and these descriptors.
     unsafe {
         let header = libc::CMSG_FIRSTHDR(&message);

@@ -103,15 +103,11 @@ impl<'a> Files<'a> {
     }
 }
 
-/// Puts everything into place in the calling thread's own descriptor table, and keeps `spares`,
-/// descriptors of the thread's, out of the way. Gives them back under the numbers they have then.
-pub(super) fn arrange(moves: &[Move], spares: &[RawFd]) -> Result<Vec<OwnedFd>> {
+/// Puts everything into place in the calling thread's own descriptor table, and keeps `spare`, a
+/// descriptor of the thread's, out of the way. Gives it back under the number it has then.
+pub(super) fn arrange(moves: &[Move], spare: RawFd) -> Result<OwnedFd> {
     let taken: Vec<RawFd> = moves.iter().map(|m| m.target).collect();
-    let spares = spares
-        .iter()
-        .map(|&spare| lift(spare, &taken))
-        .collect::<crate::kernel::Result<_>>()
-        .map_err(|e| Error::system(e, "duplicate a socket"))?;
+    let spare = lift(spare, &taken).map_err(|e| Error::system(e, "duplicate a socket"))?;
     // First everything goes to numbers that nobody wants, then to those that are wanted.
     let mut lifted = Vec::new();
     for &Move { target, from } in moves {
@@ -148,7 +144,7 @@ pub(super) fn arrange(moves: &[Move], spares: &[RawFd]) -> Result<Vec<OwnedFd>> 
             .map_err(|errno| refused(errno, target, "the program cannot have one"))?;
     }
     close_listeners();
-    Ok(spares)
+    Ok(spare)
 }
 
 /// Closes the listeners that are close-on-exec, in the calling thread's own descriptor table. Its

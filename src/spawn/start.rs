@@ -9,9 +9,8 @@
 //!
 //! Until the caller has the listener, it may be that the child alone holds it should this process
 //! be killed. Its `execve` would then wait for ever. So until then the child is killed with this
-//! process: by [`guard`] when a second thread's table goes, which holds nothing else that matters.
-//! It must be a table that no one else shares or copies: neither the child, nor a process that
-//! another thread forks.
+//! process: by [`guard`], when the table of a second thread goes. It must be a table that no one
+//! else shares or copies: neither the child, nor a process that another thread forks.
 
 use super::files::{self, Move};
 use crate::error::{Error, Result, Status};
@@ -67,20 +66,7 @@ pub(super) fn on_a_thread(job: Job, ours: OwnedFd, theirs: OwnedFd) -> Result<St
     let (sender, receiver) = sync_channel(1);
     let (take, taken) = sync_channel(1);
     let line = Line { sender, taken };
-    let thread = if stays {
-        thread("unotify-spawn", move || {
-            work(job, None, line);
-            process::thread_id()
-        })
-    } else {
-        thread("unotify-guard", move || {
-            let sender = line.sender.clone();
-            if let Err(error) = work_guarded(job, line) {
-                let _ = sender.send(Err(error));
-            }
-            process::thread_id()
-        })
-    }?;
+    let thread = thread("unotify-spawn", move || work(job, line))?;
     let result = receiver.recv().unwrap_or_else(|_| {
         Err(Error::new(
             Status::Panic,
@@ -107,44 +93,36 @@ pub(super) fn on_a_thread(job: Job, ours: OwnedFd, theirs: OwnedFd) -> Result<St
     if stays && result.is_ok() {
         // Hung up when the thread has nothing open any more.
         let _ = receiver.recv();
-    } else {
-        end_of(thread);
+    } else if let Some(Some(guard)) = end_of(thread) {
+        end_of(guard);
     }
     result
 }
 
-/// Starts a thread, which gives its own number.
-fn thread(
+/// A thread that tells its own number at its end.
+type Thread<T> = JoinHandle<(libc::pid_t, T)>;
+
+fn thread<T: Send + 'static>(
     name: &str,
-    body: impl FnOnce() -> libc::pid_t + Send + 'static,
-) -> Result<JoinHandle<libc::pid_t>> {
+    body: impl FnOnce() -> T + Send + 'static,
+) -> Result<Thread<T>> {
     let builder = thread::Builder::new().name(name.into()).stack_size(STACK);
-    builder.spawn(body).map_err(|error| {
+    let thread = builder.spawn(move || {
+        let result = body();
+        (process::thread_id(), result)
+    });
+    thread.map_err(|error| {
         let errno = Errno(error.raw_os_error().unwrap_or(libc::EAGAIN));
         Error::system(errno, "start a thread")
     })
 }
 
-/// Waits until nothing is left of a thread.
-fn end_of(thread: JoinHandle<libc::pid_t>) {
-    if let Ok(id) = thread.join() {
-        // Only then is its copy of the descriptor table gone.
-        process::await_thread_end(id);
-    }
-}
-
-/// Does the job on another thread, while this one holds in a table of its own what keeps the child
-/// alive.
-fn work_guarded(job: Job, line: Line) -> Result<()> {
-    own_table()?;
-    let (end, other) = pipe()?;
-    let numbers = (end.as_raw_fd(), other.as_raw_fd());
-    let worker = thread("unotify-spawn", move || {
-        work(job, Some(numbers), line);
-        process::thread_id()
-    })?;
-    end_of(worker);
-    Ok(())
+/// Waits until nothing is left of a thread. `None` if it panicked.
+fn end_of<T>(thread: Thread<T>) -> Option<T> {
+    let (id, result) = thread.join().ok()?;
+    // Only then is its copy of the descriptor table gone.
+    process::await_thread_end(id);
+    Some(result)
 }
 
 fn own_table() -> Result<()> {
@@ -155,19 +133,92 @@ fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     fd_table::pipe().map_err(|e| Error::system(e, "make a pipe"))
 }
 
-/// Starts the child and sees to it until the caller has its listener.
-fn work(job: Job, guard: Option<(RawFd, RawFd)>, line: Line) {
+/// A thread whose table has nothing in it but the end of a pipe that keeps the child alive.
+struct Guard {
+    thread: Thread<()>,
+    /// The other end, for the child: see [`guard`].
+    end: OwnedFd,
+    /// The thread ends when this is dropped.
+    over: SyncSender<()>,
+}
+
+/// A [`Guard`] that is getting ready.
+struct GuardToBe {
+    guard: Guard,
+    ready: Receiver<Result<()>>,
+    held: OwnedFd,
+}
+
+impl GuardToBe {
+    fn start() -> Result<Self> {
+        let (end, held) = pipe()?;
+        let number = held.as_raw_fd();
+        let (over, is_over) = sync_channel(0);
+        let (tell, ready) = sync_channel(1);
+        let thread = thread("unotify-guard", move || {
+            // A copy of the table that the child will share.
+            let own = own_table();
+            let is_ready = own.is_ok();
+            if is_ready {
+                fd_table::close_all_but(Some(number));
+            }
+            let _ = tell.send(own);
+            if is_ready {
+                // Hangs up when it is over.
+                let _: std::result::Result<(), _> = is_over.recv();
+            }
+        })?;
+        let guard = Guard { thread, end, over };
+        Ok(GuardToBe { guard, ready, held })
+    }
+
+    /// From here on only the guard's table keeps the child alive.
+    fn finish(self) -> Result<Guard> {
+        let ready = self.ready.recv().unwrap_or_else(|_| {
+            Err(Error::new(
+                Status::Panic,
+                "the thread that guards a child panicked: please report this",
+            ))
+        });
+        drop(self.held);
+        match ready {
+            Ok(()) => Ok(self.guard),
+            Err(error) => {
+                self.guard.end();
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Guard {
+    /// Lets the thread end.
+    fn release(self) -> Thread<()> {
+        drop(self.over);
+        self.thread
+    }
+
+    fn end(self) {
+        end_of(self.release());
+    }
+}
+
+/// Starts the child and sees to it until the caller has its listener. Gives the guard, which is
+/// about to end.
+fn work(job: Job, line: Line) -> Option<Thread<()>> {
     let stays = job.launch.die_with_parent;
     let Line { sender, taken } = line;
-    let (child, guard) = match launch(job, guard) {
+    let (child, guard) = match launch(job) {
         Ok(launched) => launched,
         Err(error) => {
             let _ = sender.send(Err(error));
-            return;
+            return None;
         }
     };
     let told = sender.send(Ok(child.pid())).is_ok() && taken.recv().is_ok();
-    let disarmed = guard.is_none_or(|end| guard::disarm(end.as_fd()).is_ok());
+    let disarmed = guard
+        .as_ref()
+        .is_none_or(|guard| guard::disarm(guard.end.as_fd()).is_ok());
     if !told || !disarmed {
         child.put_down();
     } else if stays {
@@ -176,26 +227,47 @@ fn work(job: Job, guard: Option<(RawFd, RawFd)>, line: Line) {
         // However that ends, the child does not need this thread any more.
         let _ = child.await_end();
     }
+    guard.map(Guard::release)
 }
 
 /// Starts the child and sends its listener. Gives what kills it, to be disarmed.
-fn launch(mut job: Job, guard: Option<(RawFd, RawFd)>) -> Result<(Handle, Option<OwnedFd>)> {
+fn launch(mut job: Job) -> Result<(Handle, Option<Guard>)> {
     own_table()?;
-    let mut spares = vec![job.socket];
-    if let Some((end, other)) = guard {
-        fd_table::close(other);
-        spares.push(end);
+    let socket = files::arrange(&job.moves, job.socket)?;
+    let to_be = if job.launch.die_with_parent {
+        None
+    } else {
+        Some(GuardToBe::start()?)
+    };
+    // While the guard gets ready.
+    let pairs = socket::pair()
+        .map_err(|e| Error::system(e, "make a socket pair"))
+        .and_then(|mail| Ok((mail, pipe()?)));
+    let guard = to_be.map(GuardToBe::finish).transpose()?;
+    job.launch.guard = guard.as_ref().map(|guard| guard.end.as_raw_fd());
+    let started = pairs.and_then(|(mail, exec)| start(&job, &socket, &mail, exec));
+    match started {
+        Ok(child) => Ok((child, guard)),
+        Err(error) => {
+            if let Some(guard) = guard {
+                guard.end();
+            }
+            Err(error)
+        }
     }
-    let mut spares = files::arrange(&job.moves, &spares)?.into_iter();
-    let (socket, guard) = (spares.next(), spares.next());
-    let socket = socket.ok_or_else(|| Error::system(Errno(libc::EBADF), "send the listener"))?;
-    job.launch.guard = guard.as_ref().map(|end| end.as_raw_fd());
-    let mail = socket::pair().map_err(|e| Error::system(e, "make a socket pair"))?;
-    let (exec_ends, exec_pending) = pipe()?;
+}
+
+/// Starts the child and sends its listener.
+fn start(
+    job: &Job,
+    socket: &OwnedFd,
+    mail: &(OwnedFd, OwnedFd),
+    exec: (OwnedFd, OwnedFd),
+) -> Result<Handle> {
     let child =
         handover::start(&job.launch, &job.page).map_err(|e| Error::system(e, "start a process"))?;
-    match hand_over(&job, &child, &socket, &mail, &exec_ends, exec_pending) {
-        Ok(()) => Ok((child, guard)),
+    match hand_over(job, &child, socket, mail, exec) {
+        Ok(()) => Ok(child),
         Err(error) => {
             child.put_down();
             Err(error)
@@ -210,8 +282,7 @@ fn hand_over(
     child: &Handle,
     socket: &OwnedFd,
     mail: &(OwnedFd, OwnedFd),
-    exec_ends: &OwnedFd,
-    exec_pending: OwnedFd,
+    (exec_ends, exec_pending): (OwnedFd, OwnedFd),
 ) -> Result<()> {
     let (near, far) = mail;
     let number = await_listener(job, child)?;

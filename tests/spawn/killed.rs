@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 use unotify::*;
 
-/// How often to kill; more with a number in the environment.
+/// How often to kill; more with a number in the environment, as far as the watchdog allows.
 fn kills() -> u64 {
     std::env::var("UNOTIFY_TEST_KILLS").map_or(300, |number| number.parse().unwrap())
 }
