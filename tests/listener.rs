@@ -186,7 +186,7 @@ fn a_kernel_that_looks_old_gives_notifications_all_the_same() {
 fn receiving_goes_on_while_one_of_two_targets_lives() {
     watched(|| {
         let (mut target, listener) = Target::start(|channel| {
-            let (mut ready, mut is_ready) = io::pipe().unwrap();
+            let (mut ready, mut is_ready) = UnixStream::pair().unwrap();
             let child = Process::fork(|| {
                 // SAFETY: integers only. It outlives its parent, but not the channel.
                 unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, 0) };
@@ -372,7 +372,12 @@ fn receiving_again_answers_what_the_notification_held() {
 #[test]
 fn what_is_no_listener_is_refused() {
     watched(|| {
-        let (pipe, _writer) = io::pipe().unwrap();
+        let mut pipe = [-1; 2];
+        // SAFETY: the call fills two descriptors, and each gets one owner.
+        let [pipe, _writer] = unsafe {
+            assert_eq!(libc::pipe2(pipe.as_mut_ptr(), libc::O_CLOEXEC), 0);
+            pipe.map(|fd| OwnedFd::from_raw_fd(fd))
+        };
         let path = File::options()
             .read(true)
             .custom_flags(libc::O_PATH)
@@ -381,7 +386,7 @@ fn what_is_no_listener_is_refused() {
         // SAFETY: integers only.
         let event = unsafe { OwnedFd::from_raw_fd(libc::eventfd(0, libc::EFD_CLOEXEC)) };
         let others: [OwnedFd; 5] = [
-            pipe.into(),
+            pipe,
             File::open("/dev/null").unwrap().into(),
             path.into(),
             UnixStream::pair().unwrap().0.into(),

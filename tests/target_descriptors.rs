@@ -213,7 +213,7 @@ fn a_descriptor_is_added_at_the_lowest_free_number_or_a_given_one() {
     let first = n.add_fd(holding("low").as_fd(), None, false).unwrap();
     let second = n.add_fd(holding("77").as_fd(), Some(77), true).unwrap();
     assert_eq!(second, 77);
-    n.reply_value((second << 8 | first).into()).unwrap();
+    n.reply_value(((second << 8) | first).into()).unwrap();
     assert_eq!(target.child.wait(), 0);
 }
 

@@ -452,12 +452,14 @@ fn an_unprivileged_supervisor_reads_a_target_of_its_own_user_unless_it_is_not_du
 
 #[test]
 fn a_target_outside_the_pid_namespace_is_not_visible() {
+    // SAFETY: integers only.
+    let unshare = || unsafe { libc::unshare(libc::CLONE_NEWPID) } == 0;
+    if !common::can(unshare) {
+        return common::skip("takes the right to make a pid namespace");
+    }
     let target = Target::start(|| ask_about(c"text") as i32);
     in_child(|| {
-        // SAFETY: integers only.
-        if unsafe { libc::unshare(libc::CLONE_NEWPID) } != 0 {
-            return common::skip("takes the right to make a pid namespace");
-        }
+        assert!(unshare());
         in_child(|| {
             let mut n = target.receive();
             assert_eq!(n.request().pid, 0);

@@ -450,43 +450,25 @@ fn the_path_is_the_targets_own() {
 fn a_target_in_another_mount_namespace_opens_what_is_mounted_there() {
     let tree = Tree::new();
     let dir = tree.path("root/dir");
-    let prepare = || {
+    let mount = || {
         let dir = CString::new(dir.to_str().unwrap()).unwrap();
+        let (none, private) = (std::ptr::null(), libc::MS_REC | libc::MS_PRIVATE);
         // SAFETY: all strings are NUL-terminated.
         unsafe {
-            if libc::unshare(libc::CLONE_NEWNS) != 0 {
-                return skip("takes the right to make a mount namespace");
-            }
-            let private = libc::MS_REC | libc::MS_PRIVATE;
-            assert_eq!(
-                libc::mount(
-                    std::ptr::null(),
-                    c"/".as_ptr(),
-                    std::ptr::null(),
-                    private,
-                    std::ptr::null()
-                ),
-                0
-            );
-            assert_eq!(
-                libc::mount(
-                    c"none".as_ptr(),
-                    dir.as_ptr(),
-                    c"tmpfs".as_ptr(),
-                    0,
-                    std::ptr::null()
-                ),
-                0
-            );
+            libc::unshare(libc::CLONE_NEWNS) == 0
+                && libc::mount(none, c"/".as_ptr(), none, private, none.cast()) == 0
+                && libc::mount(none, dir.as_ptr(), c"tmpfs".as_ptr(), 0, none.cast()) == 0
         }
-        let dir = Path::new(dir.to_str().unwrap());
+    };
+    if !common::can(mount) {
+        return skip("takes the right to mount, and a root directory that is a mount point");
+    }
+    let prepare = || {
+        assert!(mount());
         fs::write(dir.join("mounted"), "only here").unwrap();
         fs::create_dir(dir.join("below")).unwrap();
         chdir(&dir.join("below"));
     };
-    if !is_root() {
-        return skip("takes root");
-    }
     assert_eq!(
         opens(dir.join("mounted").to_str().unwrap(), prepare).unwrap(),
         "only here"
@@ -500,11 +482,13 @@ fn a_target_in_another_mount_namespace_opens_what_is_mounted_there() {
 fn a_target_in_a_user_and_pid_namespace_is_served() {
     let tree = Tree::new();
     let dir = tree.path("root/dir");
+    // SAFETY: integers only.
+    let unshare = || unsafe { libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWPID) } == 0;
+    if !common::can(unshare) {
+        return skip("takes the right to make namespaces");
+    }
     let target = Target::start(|| {
-        // SAFETY: integers only.
-        if unsafe { libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWPID) } != 0 {
-            skip("takes the right to make namespaces");
-        }
+        assert!(unshare());
         chdir(&dir);
         common::fork(|| ask(c"file".as_ptr() as u64, libc::AT_FDCWD as u64, 0) as i32).wait()
     });
@@ -571,6 +555,12 @@ fn the_identity_is_the_targets() {
     assert_eq!(identity.tgid, target.child.0 as u32);
     assert_eq!((identity.uid, identity.euid, identity.fsuid), (1, 2, 2));
     assert_eq!((identity.gid, identity.egid, identity.fsgid), (11, 12, 12));
+    target.finish(n);
+}
+
+#[test]
+fn the_executable_is_the_targets() {
+    let (target, mut n) = asking("", libc::AT_FDCWD, || {});
     assert_eq!(n.executable().unwrap(), std::env::current_exe().unwrap());
     target.finish(n);
 }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{ask, fewer, is_root, pages, skip, Target};
+use common::{ask, fewer, pages, skip, Target};
 use std::sync::atomic::{AtomicU64, Ordering};
 use unotify::{OpenHow, Status};
 
@@ -73,7 +73,23 @@ fn breed(rounds: u32) -> i32 {
 /// Receives until the targets are gone, and has `look` (which says whether it saw anything of a
 /// target) at each.
 fn supervise(rounds: u32, mut look: impl FnMut(&mut unotify::Notification) -> Result<(), Status>) {
-    if !is_root() {
+    let chooses = || {
+        let number = fork_as(0);
+        if number == 0 {
+            // SAFETY: ends the child.
+            unsafe { libc::_exit(0) };
+        }
+        // SAFETY: integers only; it is a child of this process.
+        unsafe { libc::waitpid(number, std::ptr::null_mut(), 0) };
+        match fork_as(number) {
+            // SAFETY: as above.
+            0 => unsafe { libc::_exit(0) },
+            // The number may be taken by a passer-by.
+            -1 => std::io::Error::last_os_error().raw_os_error() == Some(libc::EEXIST),
+            again => again == number,
+        }
+    };
+    if !common::can(chooses) {
         return skip("takes the right to choose a process's number");
     }
     let target = Target::start(move || breed(fewer(rounds)));

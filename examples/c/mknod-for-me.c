@@ -80,7 +80,7 @@ static int make_node(unotify_notification *n, int dirfd, uint64_t path, mode_t m
     /* As the target from here on, whose rights decide on the way and on the directory. */
     setfsgid(who.fsgid);
     setfsuid(who.fsuid);
-    if (regain_mknod() == 0 &&
+    if ((S_ISFIFO(mode) || regain_mknod() == 0) &&
         unotify_notification_open_parent(n, dirfd, path, name, sizeof name, &directory) ==
             UNOTIFY_OK) {
         result = mknodat(directory, name, mode, device);

@@ -31,13 +31,45 @@ have_rust() {
         version_at_least "$(cargo --version | cut -d ' ' -f 2)" "$(rust_needed)"
 }
 
+# Runs a command with what it says in a file. On a terminal the file's last line is shown as long as
+# the command runs, behind what this says it is.
+logged() { # LOG WHAT COMMAND [ARGUMENT…]
+    local log=$1 what=$2 status=0 show='' start=$SECONDS
+    shift 2
+    if [ -t 1 ]; then
+        while sleep 0.5; do
+            printf '\r\033[K%s' "$(printf '%s %4d s  %s' "$what" $((SECONDS - start)) \
+                "$(tail -n 1 "$log" | tr -d '\r\033')" | cut -c "1-$(($(tput cols 2>/dev/null || echo 80) - 1))")"
+        done &
+        show=$!
+    fi
+    "$@" >"$log" 2>&1 </dev/null || status=$?
+    if [ -n "$show" ]; then
+        kill "$show"
+        wait "$show" 2>/dev/null || true
+        printf '\r\033[K'
+    fi
+    return "$status"
+}
+
+# The compiler's options for a program that uses the library, in the array FLAGS: directories may
+# have spaces in their names.
+# shellcheck disable=SC2034 # for those who source this
+FLAGS=()
+unotify_flags() { # [OPTION…]
+    local flags
+    flags=$(pkg-config "$@" --cflags --libs unotify) || die "pkg-config does not find unotify"
+    eval "FLAGS=($flags)"
+}
+
 # Builds the library and installs it: install_into PREFIX BUILD_DIR [MESON_OPTION…]
+# Each line ends at the first failure, also where a caller looks at the status.
 install_into() {
     local prefix=$1 build=$2
     shift 2
-    meson setup "$build" --prefix "$prefix" --libdir lib -Dtests=false "$@"
-    meson compile -C "$build"
-    meson install -C "$build" --quiet
+    meson setup "$build" --prefix "$prefix" --libdir lib -Dtests=false "$@" &&
+        meson compile -C "$build" &&
+        meson install -C "$build" --no-rebuild --quiet
 }
 
 # Lets what follows find the library that was installed into a prefix.

@@ -213,9 +213,8 @@ pub unsafe extern "C" fn unotify_listener_send(
         // SAFETY: the caller's promise.
         let listener = unsafe { shared(listener, "listener") }?;
         // SAFETY: used for this call only.
-        listener
-            .0
-            .send(unsafe { lent_fd(unix_socket, "unix_socket") }?.as_fd())
+        let socket = unsafe { lent_fd(unix_socket, "unix_socket") }?;
+        listener.0.send(socket.as_fd())
     })
 }
 

@@ -218,12 +218,11 @@ pub(crate) fn start(launch: &Launch, page: &Page) -> Result<libc::pid_t> {
     };
     // SAFETY: without CLONE_VM the child runs on in a copy of this memory, as after a fork, and
     // does nothing but `child`, which never returns.
-    let pid =
-        check(unsafe { libc::syscall(libc::SYS_clone, first, second, 0usize, 0usize, 0usize) })?;
+    let pid = unsafe { libc::syscall(libc::SYS_clone, first, second, 0usize, 0usize, 0usize) };
     if pid == 0 {
         child(&prepared);
     }
-    Ok(pid as libc::pid_t)
+    Ok(check(pid)? as libc::pid_t)
 }
 
 /// The child's life, up to the program's.

@@ -17,8 +17,10 @@ impl std::fmt::Debug for SignalMask {
 
 impl SignalMask {
     /// None.
-    // SAFETY: zero is a value of the set, the empty one.
-    pub(crate) const EMPTY: Self = SignalMask(unsafe { std::mem::zeroed() });
+    pub(crate) const EMPTY: Self = {
+        // SAFETY: zero is a value of the set, the empty one.
+        SignalMask(unsafe { std::mem::zeroed() })
+    };
 
     /// As the kernel reads it.
     pub(crate) fn as_ptr(&self) -> *const libc::sigset_t {

@@ -216,7 +216,13 @@ pub fn is_root() -> bool {
     unsafe { libc::geteuid() == 0 }
 }
 
-/// Says why a test does nothing here.
+/// Whether this may be done here. A process of its own tries, so that nothing is started in vain.
+pub fn can(attempt: impl FnOnce() -> bool) -> bool {
+    fork(|| i32::from(!attempt())).wait() == 0
+}
+
+/// Says why a test does nothing here. To be decided before a target is started: one that nobody
+/// answers would wait for ever.
 pub fn skip(why: &str) {
     let _ = writeln!(std::io::stderr(), "skipped: {why}");
 }

@@ -68,10 +68,8 @@ fn a_handler_of_the_callers_never_runs_in_the_child() {
         static PID: std::sync::atomic::AtomicI32 = std::sync::atomic::AtomicI32::new(0);
         extern "C" fn note(_: i32) {
             // SAFETY: no arguments; may be called in a handler.
-            PID.store(
-                unsafe { libc::getpid() },
-                std::sync::atomic::Ordering::Relaxed,
-            );
+            let pid = unsafe { libc::getpid() };
+            PID.store(pid, std::sync::atomic::Ordering::Relaxed);
         }
         // SAFETY: the handler stores an integer.
         unsafe { libc::signal(libc::SIGTERM, note as *const () as libc::sighandler_t) };

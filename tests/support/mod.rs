@@ -199,6 +199,16 @@ impl Drop for Process {
     }
 }
 
+/// Whether this may be done here; if not, says what it takes. A process of its own tries, before a
+/// test starts a target in vain.
+pub(crate) fn can(what: &str, attempt: impl FnOnce() -> bool) -> bool {
+    let can = Process::fork(|| i32::from(!attempt())).wait() == 0;
+    if !can {
+        let _ = writeln!(io::stderr(), "skipped: takes {what}");
+    }
+    can
+}
+
 /// What a target and its test tell each other.
 #[derive(Debug)]
 pub(crate) struct Channel(UnixStream);
