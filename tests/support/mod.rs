@@ -134,8 +134,13 @@ pub(crate) struct Process {
     reaper: Option<thread::JoinHandle<libc::c_int>>,
 }
 
-/// Whether this process is a target, which waits for its children by itself.
-static IS_CHILD: AtomicBool = AtomicBool::new(false);
+/// Whether this process waits for its children by itself, as targets do.
+static WAITS_BY_ITSELF: AtomicBool = AtomicBool::new(false);
+
+/// Says that the test is about zombies: from now on nobody waits for a child before the test does.
+pub(crate) fn wait_by_oneself() {
+    WAITS_BY_ITSELF.store(true, Ordering::Relaxed);
+}
 
 impl Process {
     /// Forks. What `body` returns is the exit status; a panic is 101.
@@ -147,16 +152,16 @@ impl Process {
         if pid == 0 {
             // SAFETY: integers only: no child outlives a test.
             unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
-            IS_CHILD.store(true, Ordering::Relaxed);
+            wait_by_oneself();
             let status = catch_unwind(AssertUnwindSafe(body)).unwrap_or(101);
             // SAFETY: never returns.
             unsafe { libc::_exit(status) }
         }
-        let is_child = IS_CHILD.load(Ordering::Relaxed);
+        let alone = WAITS_BY_ITSELF.load(Ordering::Relaxed);
         Process {
             pid,
             ended: None,
-            reaper: if is_child { None } else { reaper(pid) },
+            reaper: if alone { None } else { reaper(pid) },
         }
     }
 
