@@ -802,6 +802,18 @@ unotify_status unotify_filter_export_pfc(const unotify_filter *filter, int32_t f
  * target from then on: another thread or process must answer it. The filter may be loaded by
  * other threads too; each load yields a listener of its own.
  *
+ * A filter that notifies nothing is loaded without a listener: `*out` is NULL then. So it can be
+ * put on top of one that has a listener, of which the kernel allows one in all filters of a thread.
+ * A NULL `out` loads any filter without one; the calls that it notifies fail with `ENOSYS`.
+ *
+ * Once the filter is installed this function makes no system call, so it returns whatever the
+ * filter notifies. But every call that the thread makes after that counts:
+ * unotify_listener_send() is a `sendmsg(2)`, any free() may be a `munmap(2)`, and the thread's end
+ * is a call too. Before the supervisor has the listener, only calls may be made that the filter
+ * does not notify. A supervisor in another process can take the listener itself
+ * (unotify_listener_from_pid(), by a number agreed on through memory that both see), and
+ * unotify_spawn() works with every filter.
+ *
  * Errors: `UNOTIFY_ERR_BUSY` when the thread's filters have a listener already;
  * `UNOTIFY_ERR_PERMISSION` with `UNOTIFY_LOAD_KEEP_PRIVS` and neither no_new_privs nor
  * `CAP_SYS_ADMIN`; `UNOTIFY_ERR_INVALID_ARGUMENT` when a flag is none, or the program is longer
@@ -852,8 +864,9 @@ unotify_status unotify_listener_from_pid(pid_t pid, int fd, unotify_listener **o
 
 /**
  * The listener's descriptor, which remains the listener's; -1 for NULL. It polls readable when a
- * notification is pending and hung up when the last target has exited. Receive from it through
- * the library only.
+ * notification is pending and hung up when the last target has exited; on a kernel before 6.11,
+ * when it was waited for: poll the child's descriptor beside it there. Receive from it through the
+ * library only.
  *
  * Requires:
  * `listener` is NULL or a live handle.
@@ -878,7 +891,8 @@ int unotify_listener_release(unotify_listener *listener);
  * thread at a time waits in the kernel, the others queue for it.
  *
  * Errors: `UNOTIFY_ERR_TIMEOUT`; `UNOTIFY_ERR_CLOSED` when the last target has exited (kernels
- * before 5.9 do not tell); `UNOTIFY_ERR_INVALID_ARGUMENT`. On failure a handle that was given
+ * before 5.9 do not tell, those before 6.11 when it was waited for: the library sees to that for a
+ * program that it started, and see unotify_listener_watch_child()); `UNOTIFY_ERR_INVALID_ARGUMENT`. On failure a handle that was given
  * remains the caller's and holds nothing.
  *
  * Requires:
@@ -888,6 +902,32 @@ int unotify_listener_release(unotify_listener *listener);
 unotify_status unotify_listener_receive(const unotify_listener *listener,
                                         int timeout_ms,
                                         unotify_notification **notification);
+
+/**
+ * Tells whose listener this is, so that it ends with that process on every kernel: with a child
+ * of the caller's, which loaded the filter. Duplicates `pidfd` (`pidfd_open(2)`), which remains
+ * the caller's.
+ *
+ * A listener ends when its last target is gone. Since Linux 6.11 a process is gone when it has
+ * exited, and this function only checks `pidfd`. Before that it is gone when it was *reaped*, so
+ * one who receives until the end and waits for the child after that waits for ever. On such a
+ * kernel, then, receiving also ends, with `UNOTIFY_ERR_CLOSED`, when the child is a zombie and no
+ * notification is pending. It is not reaped: its status is the caller's to wait for. Whether
+ * *other* targets are left, children of the child's that outlive it, cannot be known before it
+ * was; one who has such targets waits for the child and receives again. A supervisor that the
+ * listener was given to lets go of it at that moment. Its descriptor is polled together with the
+ * child's there.
+ *
+ * A later call takes the place of an earlier one. The listeners of programs that unotify_spawn()
+ * starts end by themselves, and for them this changes nothing.
+ *
+ * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `pidfd` is none; `UNOTIFY_ERR_UNSUPPORTED` on a
+ * kernel before 5.4; `UNOTIFY_ERR_SYSTEM` when there is no descriptor left.
+ *
+ * Requires:
+ * `listener` is NULL or a live handle.
+ */
+unotify_status unotify_listener_watch_child(const unotify_listener *listener, int pidfd);
 
 /**
  * Switches synchronous wake-up on (`on` not 0) or off: with it the kernel runs the woken side at
@@ -915,6 +955,10 @@ unotify_status unotify_listener_set_fallback_error(const unotify_listener *liste
  * Sends a duplicate of the listener over a Unix socket (`SCM_RIGHTS`). The handle remains the
  * caller's.
  *
+ * This is a `sendmsg(2)`: a thread that has loaded a filter which notifies that call, or all
+ * calls, waits here for ever, as nobody has the listener yet. Such a target is started with
+ * unotify_spawn(), or its supervisor takes the listener with unotify_listener_from_pid().
+ *
  * Errors: `UNOTIFY_ERR_CLOSED` when the other side is closed; `UNOTIFY_ERR_INVALID_ARGUMENT`
  * when `unix_socket` is no open Unix socket.
  *
@@ -924,10 +968,14 @@ unotify_status unotify_listener_set_fallback_error(const unotify_listener *liste
 unotify_status unotify_listener_send(const unotify_listener *listener, int unix_socket);
 
 /**
- * Receives a listener that came over a Unix socket (`SCM_RIGHTS`, with any payload of one byte).
+ * Receives a listener that came over a Unix socket (`SCM_RIGHTS`, with any payload of one byte):
+ * the first descriptor of one message. Others that come with it are closed.
  *
  * Errors: `UNOTIFY_ERR_CLOSED` when the other side is closed; `UNOTIFY_ERR_INVALID_ARGUMENT`
- * when what came is no listener (it is closed), or `unix_socket` is no open Unix socket.
+ * when what came is no listener (it is closed), or `unix_socket` is no open Unix socket;
+ * `UNOTIFY_ERR_SYSTEM` with `EMFILE` when this process has no descriptor free: the message stays
+ * in the socket, to be received when there is one, unless another thread took the last one at
+ * that moment.
  *
  * Requires:
  * `out` is NULL or valid for writing.
@@ -1273,7 +1321,13 @@ unotify_status unotify_notification_executable(unotify_notification *notificatio
  * Returns when the program runs, or when its `execve` waits for the supervisor; a failure after
  * that is told by unotify_child_exec_error().
  *
- * The child must be waited for, by unotify_child_wait() or `waitpid(2)`.
+ * The child must be waited for, by unotify_child_wait() or `waitpid(2)`. On a kernel before 6.11
+ * its listener ends only once it was waited for, so there the library waits for it when it has
+ * ended and the listener is received from, or served by a supervisor. Its status is kept for
+ * unotify_child_wait(); `waitpid(2)` does not find it then.
+ *
+ * When the calling process is killed before this returns, the child is, too: it never stays behind
+ * with an `execve` that nobody answers.
  *
  * Errors, after which there is neither child nor descriptor left over: with the `errno` of
  * `execve`, `UNOTIFY_ERR_SYSTEM` when the program is not found or of an unknown format and
@@ -1307,9 +1361,8 @@ unotify_status unotify_spawn(const unotify_filter *filter,
 pid_t unotify_child_pid(const unotify_child *child);
 
 /**
- * A descriptor for the process (`pidfd_open(2)`), which remains the child's and polls readable
- * when it has ended; -1 for NULL, or with `errno` when there is none: `ENOSYS` on a kernel before
- * 5.3.
+ * A descriptor for the process (a pidfd), which remains the child's and polls readable when it has
+ * ended; -1 for NULL, or with `errno` when there is none: `ENOSYS` on a kernel before 5.2.
  *
  * Requires:
  * `child` is NULL or a live handle.

@@ -8,6 +8,7 @@ struct Readme;
 pub mod error;
 
 mod capi;
+mod ending;
 mod features;
 mod kernel;
 mod listener;

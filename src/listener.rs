@@ -1,12 +1,14 @@
 //! The listener: the descriptor that notifications come from.
 
+use crate::ending::{Life, Watch};
 use crate::error::{Error, Result, Status};
-use crate::kernel::{fd, pidfd, seccomp, socket, version, Errno};
+use crate::kernel::room::Room;
+use crate::kernel::{self, fd, pidfd, process, seccomp, socket, version, Errno};
 use crate::notification::Notification;
 use crate::turn::Turn;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The errno that an unanswered notification gets unless another one is chosen.
@@ -31,9 +33,86 @@ pub(crate) struct Shared {
     fallback: AtomicI32,
     tag: AtomicUsize,
     sync_wake_up: AtomicBool,
+    /// Synchronous wake-up is to be switched on by whoever receives first.
+    sync_wake_up_due: AtomicBool,
+    /// Whose end to look for, on a kernel where the listener does not tell.
+    watch: Mutex<Option<Arc<Watch>>>,
+}
+
+/// Room for a listener that is made where no system call may be: under its own filter.
+#[derive(Debug)]
+pub(crate) struct ListenerRoom {
+    room: Room<Shared>,
+    sync_wake_up: bool,
+}
+
+impl ListenerRoom {
+    pub(crate) fn new(sync_wake_up: bool) -> Self {
+        ListenerRoom {
+            room: Room::new(),
+            sync_wake_up,
+        }
+    }
+
+    /// Makes the listener of a descriptor known to be one. Makes no system call and does not touch
+    /// the heap; synchronous wake-up is switched on by the first receive.
+    pub(crate) fn fill(self, fd: OwnedFd) -> Listener {
+        let shared = Shared {
+            sync_wake_up_due: AtomicBool::new(self.sync_wake_up),
+            ..Shared::new(fd)
+        };
+        Listener {
+            shared: self.room.fill(shared),
+        }
+    }
 }
 
 impl Shared {
+    fn new(fd: OwnedFd) -> Self {
+        Shared {
+            fd,
+            turn: Turn::default(),
+            fallback: AtomicI32::new(DEFAULT_FALLBACK),
+            tag: AtomicUsize::new(0),
+            sync_wake_up: AtomicBool::new(false),
+            sync_wake_up_due: AtomicBool::new(false),
+            watch: Mutex::default(),
+        }
+    }
+
+    /// Switches synchronous wake-up on if that was left to the first who receives.
+    #[inline]
+    fn switch_what_is_due(&self) {
+        // Looked at first, as it is seldom so.
+        if self.sync_wake_up_due.load(Ordering::Relaxed)
+            && self.sync_wake_up_due.swap(false, Ordering::Relaxed)
+        {
+            self.switch_sync_wake_up(true);
+        }
+    }
+
+    /// Whose end is to be looked for beside the listener. On a kernel since 6.11, nobody's.
+    pub(crate) fn watch(&self) -> Option<Arc<Watch>> {
+        if version::recv_ends_with_last_target() {
+            return None;
+        }
+        let watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        watch.clone()
+    }
+
+    /// Nobody's end matters any more.
+    pub(crate) fn unwatch(&self) {
+        *self.watch.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Waits for a notification or the end, as [`fd::poll`] does.
+    fn poll(&self, deadline: Option<Instant>) -> kernel::Result<Option<fd::Ready>> {
+        match self.watch() {
+            None => fd::poll(self.fd(), deadline),
+            Some(watch) => watch.poll(self, deadline),
+        }
+    }
+
     /// Switches synchronous wake-up if it is not so already.
     #[inline]
     pub(crate) fn switch_sync_wake_up(&self, on: bool) {
@@ -93,16 +172,81 @@ impl Listener {
     /// to and the kernel has it.
     pub(crate) fn new(fd: OwnedFd, sync_wake_up: bool) -> Self {
         let listener = Listener {
-            shared: Arc::new(Shared {
-                fd,
-                turn: Turn::default(),
-                fallback: AtomicI32::new(DEFAULT_FALLBACK),
-                tag: AtomicUsize::new(0),
-                sync_wake_up: AtomicBool::new(false),
-            }),
+            shared: Arc::new(Shared::new(fd)),
         };
         listener.shared.switch_sync_wake_up(sync_wake_up);
         listener
+    }
+
+    /// The listener of a program that this library has started.
+    pub(crate) fn of_child(fd: OwnedFd, sync_wake_up: bool, life: &Arc<Life>) -> Self {
+        let listener = Self::new(fd, sync_wake_up);
+        if !version::recv_ends_with_last_target() {
+            listener.set_watch(Watch::Started(Arc::clone(life)));
+        }
+        listener
+    }
+
+    fn set_watch(&self, watch: Watch) {
+        let mut place = self
+            .shared
+            .watch
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *place = Some(Arc::new(watch));
+    }
+
+    /// Tells whose listener this is, so that it ends with that process on every kernel: with a
+    /// child of the caller's, which loaded the filter. Duplicates `pidfd`
+    /// (`pidfd_open(2)`), which remains the caller's.
+    ///
+    /// A listener ends when its last target is gone. Since Linux 6.11 a process is gone when it
+    /// has exited, and this function only checks `pidfd`. Before that it is gone when it was
+    /// *reaped*, so one who receives until the end and waits for the child after that waits for
+    /// ever. On such a kernel, then, receiving also ends, with [`Status::Closed`], when the child is
+    /// a zombie and no notification is pending. It is not reaped: its status is the caller's to
+    /// wait for. Whether *other* targets are left, children of the child's that outlive it, cannot
+    /// be known before it was; one who has such targets waits for the child and receives
+    /// again. A supervisor that the listener was given to lets go of it at that moment.
+    ///
+    /// A later call takes the place of an earlier one. The listeners of programs that
+    /// [`Spawn`](crate::Spawn) starts end by themselves, and for them this changes nothing.
+    ///
+    /// # Errors
+    /// [`Status::InvalidArgument`] when `pidfd` is none; [`Status::Unsupported`] on a kernel before
+    /// 5.4 (`waitid(2)` with `P_PIDFD`); [`Status::System`] when there is no descriptor left.
+    pub fn watch_child(&self, pidfd: BorrowedFd<'_>) -> Result<()> {
+        match process::is_zombie(pidfd) {
+            // One that was reaped meanwhile is gone, too.
+            Ok(_) | Err(Errno(libc::ECHILD)) => {}
+            Err(errno @ Errno(libc::EBADF)) => {
+                return Err(Error::with_errno(
+                    Status::InvalidArgument,
+                    errno,
+                    format!(
+                        "descriptor {} does not stand for a process",
+                        pidfd.as_raw_fd()
+                    ),
+                ))
+            }
+            Err(Errno(libc::EINVAL)) => {
+                return Err(Error::with_errno(
+                    Status::Unsupported,
+                    Errno(libc::ENOSYS),
+                    "waiting for a process by its descriptor takes Linux 5.4",
+                ))
+            }
+            Err(errno) => return Err(Error::system(errno, "look at the child")),
+        }
+        let started = self.shared.watch();
+        let started = started.is_some_and(|watch| matches!(*watch, Watch::Started(_)));
+        if started || version::recv_ends_with_last_target() {
+            return Ok(());
+        }
+        let pidfd = kernel::fd_table::duplicate_from(pidfd.as_raw_fd(), 0)
+            .map_err(|e| Error::system(e, "duplicate the descriptor of the child"))?;
+        self.set_watch(Watch::Own(pidfd));
+        Ok(())
     }
 
     /// Takes over a descriptor that came from elsewhere, after checking that it is a seccomp
@@ -211,13 +355,14 @@ impl Listener {
     ) -> Result<()> {
         let deadline = limit.and_then(|l| Instant::now().checked_add(l));
         notification.rebind(&self.shared);
+        self.shared.switch_what_is_due();
         let Some(_turn) = self.shared.turn.take(deadline) else {
             return Err(Error::plain(Status::Timeout));
         };
         let poll_first = deadline.is_some() || !version::recv_ends_with_last_target();
         loop {
             if poll_first {
-                match fd::poll(self.as_fd(), deadline) {
+                match self.shared.poll(deadline) {
                     Ok(None) => return Err(Error::plain(Status::Timeout)),
                     Ok(Some(ready)) if !ready.readable => return Err(Error::plain(Status::Closed)),
                     Ok(Some(_)) => {}
@@ -241,6 +386,7 @@ impl Listener {
     /// # Errors
     /// [`Status::Unsupported`] on a kernel before 6.6.
     pub fn set_sync_wake_up(&self, on: bool) -> Result<()> {
+        self.shared.sync_wake_up_due.store(false, Ordering::Relaxed);
         self.shared.sync_wake_up.store(on, Ordering::Relaxed);
         seccomp::set_sync_wake_up(self.as_fd(), on).map_err(|errno| match errno.0 {
             libc::EINVAL | libc::ENOTTY => Error::with_errno(
@@ -271,11 +417,15 @@ impl Listener {
 
     /// Sends a duplicate of the listener over a Unix socket (`SCM_RIGHTS`, with one byte).
     ///
+    /// This is a `sendmsg(2)`: a thread that has loaded a filter which notifies that call, or all
+    /// calls, waits here for ever, as nobody has the listener yet. Such a target is started with
+    /// [`Spawn`](crate::Spawn), or its supervisor takes the listener with [`Listener::from_pid`].
+    ///
     /// # Errors
     /// [`Status::Closed`] when the other side is closed; [`Status::InvalidArgument`] when it is
     /// not a socket or not open.
     pub fn send(&self, unix_socket: BorrowedFd<'_>) -> Result<()> {
-        socket::send_fd(unix_socket, b"L", self.as_raw_fd()).map_err(|errno| match errno.0 {
+        socket::send_fds(unix_socket, b"L", &[self.as_raw_fd()]).map_err(|errno| match errno.0 {
             libc::EPIPE | libc::ECONNRESET => Error::with_errno(
                 Status::Closed,
                 errno,
@@ -285,19 +435,23 @@ impl Listener {
         })
     }
 
-    /// Receives a listener that [`Listener::send`], or anybody with `SCM_RIGHTS`, has sent.
+    /// Receives a listener that [`Listener::send`], or anybody with `SCM_RIGHTS`, has sent: the
+    /// first descriptor of one message. Others that come with it are closed.
     ///
     /// # Errors
     /// [`Status::Closed`] when the other side is closed; [`Status::InvalidArgument`] when the
-    /// message carries no listener (the descriptor that came is closed) or `unix_socket` is none.
+    /// message carries no listener (the descriptor that came is closed) or `unix_socket` is none;
+    /// [`Status::System`] with `EMFILE` when this process has no descriptor free: the message
+    /// stays in the socket, to be received when there is one, unless another thread took the last
+    /// one at that moment.
     pub fn recv(unix_socket: BorrowedFd<'_>) -> Result<Self> {
         let mut byte = [0];
-        let received = socket::recv_fd(unix_socket, &mut byte)
+        let received = socket::recv_fds(unix_socket, &mut byte)
             .map_err(|errno| socket_error(errno, "receive a listener"))?;
-        match received.fd {
-            Some(fd) => Self::from_fd(fd),
-            None if received.len == 0 => Err(Error::plain(Status::Closed)),
-            None => Err(Error::new(
+        match received.fds {
+            [Some(fd)] => Self::from_fd(fd),
+            [None] if received.len == 0 => Err(Error::plain(Status::Closed)),
+            [None] => Err(Error::new(
                 Status::InvalidArgument,
                 "the message carries no descriptor",
             )),

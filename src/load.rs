@@ -2,9 +2,10 @@
 
 use crate::error::{Error, Result, Status};
 use crate::kernel::{seccomp, Errno};
-use crate::listener::Listener;
-use crate::scmp::ScmpFilterContext;
+use crate::listener::{Listener, ListenerRoom};
+use crate::scmp::{notifies, ScmpFilterContext};
 use bitflags::bitflags;
+use std::cell::Ref;
 use std::os::fd::OwnedFd;
 
 /// The kernel's limit on the length of one filter (`BPF_MAXINSNS`).
@@ -82,7 +83,8 @@ impl Install {
     }
 }
 
-/// Installs a filter program on the calling thread (or, with `tsync`, on all of them).
+/// Installs a filter program on the calling thread (or, with `tsync`, on all of them). Makes no
+/// system call after it has, and leaves nothing to be freed.
 pub(crate) fn install(program: &[libc::sock_filter], how: Install) -> Result<Option<OwnedFd>> {
     check_length(program.len())?;
     if how.no_new_privs {
@@ -139,15 +141,73 @@ pub(crate) fn explain(errno: Errno, flags: libc::c_ulong) -> Error {
     Error::with_errno(status, errno, message)
 }
 
+/// Whether a load is to yield a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Want {
+    Always,
+    IfItNotifies,
+    Never,
+}
+
+/// A load with everything done that takes a system call, but for the installation itself.
+#[derive(Debug)]
+pub(crate) struct Load<'a> {
+    program: Ref<'a, [libc::sock_filter]>,
+    how: Install,
+    listener: Option<ListenerRoom>,
+}
+
+impl Load<'_> {
+    /// Whether it will yield a listener.
+    pub(crate) fn has_listener(&self) -> bool {
+        self.listener.is_some()
+    }
+
+    /// Installs the filter. When it is there, neither this nor the drop of what it leaves behind
+    /// makes a system call or touches the heap: it may notify every call there is.
+    pub(crate) fn install(self) -> Result<Option<Listener>> {
+        match (install(&self.program, self.how)?, self.listener) {
+            (Some(fd), Some(room)) => Ok(Some(room.fill(fd))),
+            _ => Ok(None),
+        }
+    }
+}
+
 impl ScmpFilterContext {
+    pub(crate) fn prepare(&self, flags: LoadFlags, want: Want) -> Result<Load<'_>> {
+        let program = self.program_to_load()?;
+        let listener = match want {
+            Want::Always => true,
+            Want::IfItNotifies => notifies(&program),
+            Want::Never => false,
+        };
+        let sync_wake_up = !flags.contains(LoadFlags::NO_SYNC_WAKE_UP);
+        Ok(Load {
+            program,
+            how: Install {
+                listener,
+                ..Install::with_listener(flags)
+            },
+            listener: listener.then(|| ListenerRoom::new(sync_wake_up)),
+        })
+    }
+
     /// Loads the filter into the calling thread and returns the listener for it.
     ///
     /// The program is installed with `seccomp(2)` directly, not through libseccomp, which keeps
     /// one notification descriptor per process: every call of this function yields a listener of
-    /// its own. `flags` decides alone; the context's `CTL_*` attributes are for
-    /// [`ScmpFilterContext::load`].
+    /// its own, also for a filter that notifies nothing. `flags` decides alone; the context's
+    /// `CTL_*` attributes are for [`ScmpFilterContext::load`].
     ///
-    /// The calling thread is a target from here on: another thread or process must answer.
+    /// The calling thread is a target from here on: another thread or process must answer. Once the
+    /// filter is installed this function makes no system call, so it returns whatever the filter
+    /// notifies. (Synchronous wake-up is switched on by the first who receives.) But *every* call
+    /// that this thread makes then counts: [`Listener::send`] is a `sendmsg`, dropping the filter
+    /// or anything else may be a `munmap`, and the end of the thread is one. When nobody receives
+    /// yet, only calls that the filter does not notify may be made before the listener is with the
+    /// supervisor: a thread of this process has it at once (through memory that it looks at without
+    /// sleeping, or a call that is not notified), and another process can take it by itself
+    /// ([`Listener::from_pid`]). [`Spawn`](crate::Spawn) works with every filter.
     ///
     /// # Errors
     /// [`Status::Busy`] when this thread's filters have a listener already;
@@ -156,13 +216,27 @@ impl ScmpFilterContext {
     /// [`Status::Unsupported`] on a kernel before 5.0, or before 5.7 with [`LoadFlags::TSYNC`];
     /// [`Status::System`] when `TSYNC` meets a thread with other filters.
     pub fn load_listener(&self, flags: LoadFlags) -> Result<Listener> {
-        let program = self.program()?;
-        match install(&program, Install::with_listener(flags))? {
-            Some(fd) => Ok(Listener::new(
-                fd,
-                !flags.contains(LoadFlags::NO_SYNC_WAKE_UP),
-            )),
-            None => Err(Error::new(Status::System, "the kernel gave no listener")),
-        }
+        let listener = self.prepare(flags, Want::Always)?.install()?;
+        listener.ok_or_else(|| Error::new(Status::System, "the kernel gave no listener"))
+    }
+
+    /// [`ScmpFilterContext::load_listener`] with a listener only if the filter notifies something.
+    ///
+    /// The kernel allows one listener in all filters of a thread. A filter that only forbids can be
+    /// put on top of the one that has it.
+    ///
+    /// # Errors
+    /// As [`ScmpFilterContext::load_listener`].
+    pub fn load_with(&self, flags: LoadFlags) -> Result<Option<Listener>> {
+        self.prepare(flags, Want::IfItNotifies)?.install()
+    }
+
+    /// [`ScmpFilterContext::load_listener`] without a listener, whatever the filter says. The calls
+    /// that it notifies fail with `ENOSYS`.
+    ///
+    /// # Errors
+    /// As [`ScmpFilterContext::load_listener`], but for [`Status::Busy`].
+    pub fn load_without_listener(&self, flags: LoadFlags) -> Result<()> {
+        self.prepare(flags, Want::Never)?.install().map(drop)
     }
 }

@@ -5,7 +5,9 @@
 
 #include <pthread.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -194,6 +196,113 @@ static void an_over_long_filter_is_refused(void)
     unotify_filter_free(f);
 }
 
+/* What a thread of its own can find out about loading: a filter cannot be taken off again. */
+static void *load_without_listeners(void *unused)
+{
+    unotify_filter *notifies = new_filter(), *forbids = new_filter();
+    unotify_listener *listener = NULL, *none = NULL;
+
+    (void)unused;
+    OK(unotify_filter_notify(notifies, "getpgid"));
+    OK(unotify_filter_add_rule(forbids, unotify_action_errno(EXDEV), "getppid", NULL, 0));
+    OK(unotify_filter_load(notifies, NULL, &listener));
+    CHECK(listener != NULL);
+    none = listener;
+    OK(unotify_filter_load(forbids, NULL, &none));
+    CHECK(none == NULL);
+    errno = 0;
+    CHECK_INT(syscall(SYS_getppid), -1);
+    CHECK_INT(errno, EXDEV);
+    unotify_filter_free(notifies);
+    unotify_filter_free(forbids);
+    unotify_listener_free(listener);
+    return NULL;
+}
+
+static void a_filter_that_notifies_nothing_goes_on_top_of_one_that_does(void)
+{
+    pthread_t thread;
+
+    CHECK_INT(pthread_create(&thread, NULL, load_without_listeners, NULL), 0);
+    CHECK_INT(pthread_join(thread, NULL), 0);
+}
+
+static void *load_to_nowhere(void *unused)
+{
+    unotify_filter *f = new_filter();
+
+    (void)unused;
+    OK(unotify_filter_notify(f, "getppid"));
+    OK(unotify_filter_load(f, NULL, NULL));
+    OK(unotify_filter_load(f, NULL, NULL));
+    unotify_filter_free(f);
+    errno = 0;
+    CHECK_INT(syscall(SYS_getppid), -1);
+    CHECK_INT(errno, ENOSYS);
+    return NULL;
+}
+
+static void without_a_place_for_it_there_is_no_listener(void)
+{
+    pthread_t thread;
+
+    CHECK_INT(pthread_create(&thread, NULL, load_to_nowhere, NULL), 0);
+    CHECK_INT(pthread_join(thread, NULL), 0);
+}
+
+/* The child can make no call after it has loaded: it tells through memory, and its listener is
+   taken from outside. */
+static void a_filter_that_notifies_everything_is_loaded(void)
+{
+    volatile int *told = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    unotify_listener *listener = NULL;
+    pid_t child;
+    int status;
+
+    CHECK((const void *)told != MAP_FAILED);
+    child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        unotify_filter *f;
+
+        OK(unotify_filter_new(UNOTIFY_ACTION_NOTIFY, &f));
+        OK(unotify_filter_load(f, NULL, &listener));
+        told[1] = unotify_listener_fd(listener);
+        told[0] = 1;
+        for (;;)
+            ;
+    }
+    for (int i = 0; i < 2000 && told[0] == 0; i++)
+        usleep(5000);
+    if (told[0] != 0)
+        OK(unotify_listener_from_pid(child, told[1], &listener));
+    CHECK(kill(child, SIGKILL) == 0);
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(listener != NULL);
+    unotify_listener_free(listener);
+    munmap((void *)(uintptr_t)told, 4096);
+}
+
+static void loading_does_not_count_against_the_limit_of_file_sizes(void)
+{
+    pid_t child = fork();
+    int status;
+
+    CHECK(child >= 0);
+    if (child == 0) {
+        struct rlimit none = { 0, 0 };
+        unotify_listener *listener = NULL;
+        unotify_filter *f = new_filter();
+
+        CHECK(setrlimit(RLIMIT_FSIZE, &none) == 0);
+        OK(unotify_filter_notify(f, "getppid"));
+        OK(unotify_filter_load(f, NULL, &listener));
+        _exit(0);
+    }
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK_INT(status, 0);
+}
+
 static void garbage_is_refused(void)
 {
     unotify_filter *f = new_filter();
@@ -208,7 +317,7 @@ static void garbage_is_refused(void)
     CHECK_STATUS(unotify_filter_export_bpf(NULL, NULL, &len), UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_STATUS(unotify_filter_export_bpf(f, NULL, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK(unotify_filter_export_pfc(f, -1) != UNOTIFY_OK);
-    CHECK_STATUS(unotify_filter_load(f, NULL, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_filter_load(NULL, NULL, &listener), UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_STATUS(unotify_filter_load(f, &opts, &listener), UNOTIFY_ERR_INVALID_ARGUMENT);
     opts.size = 3;
     CHECK_STATUS(unotify_filter_load(f, &opts, &listener), UNOTIFY_ERR_INVALID_ARGUMENT);
@@ -224,5 +333,9 @@ int main(void)
         CASE(the_program_is_exported_where_there_is_room),
         CASE(each_thread_loads_a_filter_of_its_own),
         CASE(without_no_new_privs_loading_takes_privileges),
-        CASE(an_over_long_filter_is_refused), CASE(garbage_is_refused));
+        CASE(an_over_long_filter_is_refused),
+        CASE(a_filter_that_notifies_nothing_goes_on_top_of_one_that_does),
+        CASE(without_a_place_for_it_there_is_no_listener),
+        CASE(a_filter_that_notifies_everything_is_loaded),
+        CASE(loading_does_not_count_against_the_limit_of_file_sizes), CASE(garbage_is_refused));
 }

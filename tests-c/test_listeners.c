@@ -1,5 +1,6 @@
 /* Listeners: where they come from, who owns the descriptor, several of them, several threads. */
 
+#define _GNU_SOURCE
 #include "target.h"
 
 #include <poll.h>
@@ -294,6 +295,76 @@ static void no_descriptor_is_left_behind(void)
     CHECK_INT(count_open(), before);
 }
 
+static void send_two(int socket, int first, int second)
+{
+    char byte = 'L';
+    int fds[2] = { first, second };
+    struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+    union {
+        char bytes[CMSG_SPACE(sizeof fds)];
+        struct cmsghdr aligned;
+    } control = { .bytes = { 0 } };
+    struct msghdr message = {
+        .msg_iov = &iov,
+        .msg_iovlen = 1,
+        .msg_control = control.bytes,
+        .msg_controllen = sizeof control.bytes,
+    };
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof fds);
+    memcpy(CMSG_DATA(header), fds, sizeof fds);
+    CHECK_INT(sendmsg(socket, &message, 0), 1);
+}
+
+static void descriptors_beside_the_listener_are_closed(void)
+{
+    unotify_listener *listener, *received;
+    target t = target_start(&listener);
+    int ends[2], before;
+
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+    before = count_open();
+    send_two(ends[0], unotify_listener_fd(listener), 0);
+    OK(unotify_listener_recv(ends[1], &received));
+    unotify_listener_free(received);
+    send_two(ends[0], 0, 0);
+    CHECK_STATUS(unotify_listener_recv(ends[1], &received), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_INT(count_open(), before);
+    close(ends[0]);
+    close(ends[1]);
+    target_end(&t);
+    unotify_listener_free(listener);
+}
+
+/* The caller's own child: its listener ends before it is waited for, its status is the caller's. */
+static void a_watched_child_ends_its_listener(void)
+{
+    unotify_listener *listener;
+    unotify_notification *n = NULL;
+    target t = target_start(&listener);
+    int pidfd = (int)syscall(__NR_pidfd_open, t.pid, 0), status;
+
+    CHECK(pidfd >= 0);
+    OK(unotify_listener_watch_child(listener, pidfd));
+    CHECK_STATUS(unotify_listener_watch_child(listener, -1), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_listener_watch_child(listener, t.socket), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_listener_watch_child(NULL, pidfd), UNOTIFY_ERR_INVALID_ARGUMENT);
+    close(pidfd);
+    serve(&t, listener, 30);
+    CHECK(kill(t.pid, SIGKILL) == 0);
+    CHECK_STATUS(unotify_listener_receive(listener, -1, &n), UNOTIFY_ERR_CLOSED);
+    CHECK_STATUS(unotify_listener_receive(listener, 10000, &n), UNOTIFY_ERR_CLOSED);
+    CHECK_INT(waitpid(t.pid, &status, 0), t.pid);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    CHECK_STATUS(unotify_listener_receive(listener, 10000, &n), UNOTIFY_ERR_CLOSED);
+    close(t.socket);
+    unotify_notification_free(n);
+    unotify_listener_free(listener);
+}
+
 int main(void)
 {
     RUN(CASE(two_listeners_do_not_mix), CASE(one_handle_receives_from_two_listeners),
@@ -303,5 +374,6 @@ int main(void)
         CASE(the_descriptor_tells_by_poll_what_there_is), CASE(a_listener_travels_over_a_socket),
         CASE(a_closed_socket_is_closed), CASE(what_is_no_socket_is_refused),
         CASE(a_message_without_a_descriptor_is_refused), CASE(synchronous_wake_up_is_switched),
+        CASE(descriptors_beside_the_listener_are_closed), CASE(a_watched_child_ends_its_listener),
         CASE(threads_share_a_listener), CASE(no_descriptor_is_left_behind));
 }

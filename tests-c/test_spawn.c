@@ -111,6 +111,73 @@ static void a_child_is_killed_in_the_middle_of_its_call(void)
     unotify_child_free(child);
 }
 
+/* Who receives without a limit and waits for the child after that. */
+static void a_listener_ends_before_its_child_is_waited_for(void)
+{
+    unotify_child *child = spawn(filter_of(UNOTIFY_ACTION_ALLOW, "getppid"), "exit 7", NULL);
+    unotify_listener *listener = listener_of(child);
+    unotify_notification *n = NULL;
+    unotify_status received;
+    int status;
+
+    while ((received = unotify_listener_receive(listener, -1, &n)) == UNOTIFY_OK)
+        OK(unotify_notification_reply_value(n, 1));
+    CHECK_INT(received, UNOTIFY_ERR_CLOSED);
+    CHECK_STATUS(unotify_listener_receive(listener, 10000, &n), UNOTIFY_ERR_CLOSED);
+    unotify_notification_free(n);
+    for (int i = 0; i < 2; i++) {
+        OK(unotify_child_wait(child, &status));
+        CHECK_INT(WEXITSTATUS(status), 7);
+    }
+    CHECK_STATUS(unotify_child_kill(child, SIGKILL), UNOTIFY_ERR_SYSTEM);
+    unotify_listener_free(listener);
+    unotify_child_free(child);
+}
+
+static void a_listener_ends_after_the_handle_of_its_child(void)
+{
+    unotify_child *child = spawn(filter_of(UNOTIFY_ACTION_ALLOW, "getppid"), "exit 7", NULL);
+    unotify_listener *listener = listener_of(child);
+    unotify_notification *n = NULL;
+
+    unotify_child_free(child);
+    while (unotify_listener_receive(listener, -1, &n) == UNOTIFY_OK)
+        OK(unotify_notification_reply_value(n, 1));
+    unotify_notification_free(n);
+    unotify_listener_free(listener);
+    while (waitpid(-1, NULL, 0) > 0)
+        ;
+    CHECK_INT(errno, ECHILD);
+}
+
+static int32_t continues(unotify_notification *n, void *data)
+{
+    (void)data;
+    unotify_notification_reply_continue(n);
+    return UNOTIFY_HANDLED;
+}
+
+static void a_supervisor_ends_before_its_children_are_waited_for(void)
+{
+    unotify_child *children[3];
+    unotify_supervisor *supervisor;
+    int status;
+
+    OK(unotify_supervisor_new(NULL, &supervisor));
+    OK(unotify_supervisor_on_default(supervisor, continues, NULL));
+    for (int i = 0; i < 3; i++) {
+        children[i] = spawn(filter_of(UNOTIFY_ACTION_NOTIFY, NULL), "exit 7", NULL);
+        OK(unotify_supervisor_add_listener(supervisor, listener_of(children[i]), NULL));
+    }
+    OK(unotify_supervisor_run(supervisor));
+    for (int i = 0; i < 3; i++) {
+        OK(unotify_child_wait(children[i], &status));
+        CHECK_INT(WEXITSTATUS(status), 7);
+        unotify_child_free(children[i]);
+    }
+    unotify_supervisor_free(supervisor);
+}
+
 static void a_program_that_is_not_there_is_told(void)
 {
     unotify_filter *f = filter_of(UNOTIFY_ACTION_ALLOW, "getppid");
@@ -128,5 +195,8 @@ int main(void)
     RUN(CASE(a_call_of_the_program_is_answered),
         CASE(every_call_is_notified_and_the_first_is_execve),
         CASE(a_child_is_killed_in_the_middle_of_its_call),
+        CASE(a_listener_ends_before_its_child_is_waited_for),
+        CASE(a_listener_ends_after_the_handle_of_its_child),
+        CASE(a_supervisor_ends_before_its_children_are_waited_for),
         CASE(a_program_that_is_not_there_is_told));
 }

@@ -522,6 +522,140 @@ fn a_message_without_a_listener_is_refused() {
     });
 }
 
+/// Sends one byte with these descriptors.
+fn send_fds(socket: &UnixStream, fds: &[i32]) {
+    let mut control = [0u64; 64];
+    let mut byte = 1u8;
+    let mut iov = libc::iovec {
+        iov_base: (&raw mut byte).cast(),
+        iov_len: 1,
+    };
+    let bytes = size_of_val(fds) as u32;
+    // SAFETY: the control buffer is long enough, and all of it lives across the call.
+    unsafe {
+        let mut message: libc::msghdr = std::mem::zeroed();
+        message.msg_iov = &mut iov;
+        message.msg_iovlen = 1;
+        message.msg_control = control.as_mut_ptr().cast();
+        message.msg_controllen = libc::CMSG_SPACE(bytes) as _;
+        let header = libc::CMSG_FIRSTHDR(&message);
+        (*header).cmsg_level = libc::SOL_SOCKET;
+        (*header).cmsg_type = libc::SCM_RIGHTS;
+        (*header).cmsg_len = libc::CMSG_LEN(bytes) as _;
+        let data = libc::CMSG_DATA(header);
+        std::ptr::copy_nonoverlapping(fds.as_ptr().cast::<u8>(), data, bytes as usize);
+        assert_eq!(libc::sendmsg(socket.as_raw_fd(), &message, 0), 1);
+    }
+}
+
+#[test]
+fn descriptors_beside_the_listener_are_closed() {
+    alone(|| {
+        let (_target, listener) = Target::serves();
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let number = listener.as_raw_fd();
+        let before = entries("fd");
+        for many in [2, 13, 100] {
+            let mut fds = vec![0; many];
+            fds[0] = number;
+            send_fds(&ours, &fds);
+            drop(Listener::recv(theirs.as_fd()).unwrap());
+            assert_eq!(entries("fd"), before, "of a message with {many}");
+            send_fds(&ours, &vec![0; many]);
+            assert_eq!(
+                status(Listener::recv(theirs.as_fd())),
+                Status::InvalidArgument
+            );
+            assert_eq!(
+                entries("fd"),
+                before,
+                "of a message with {many} that are none"
+            );
+        }
+    });
+}
+
+#[test]
+fn a_listener_comes_beside_the_senders_credentials() {
+    alone(|| {
+        let (_target, listener) = Target::serves();
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let on: libc::c_int = 1;
+        // SAFETY: the option takes an integer.
+        let set = unsafe {
+            libc::setsockopt(
+                theirs.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_PASSCRED,
+                (&raw const on).cast(),
+                size_of_val(&on) as u32,
+            )
+        };
+        assert_eq!(set, 0);
+        listener.send(ours.as_fd()).unwrap();
+        Listener::recv(theirs.as_fd()).unwrap();
+    });
+}
+
+#[test]
+fn without_a_free_descriptor_the_listener_stays_to_be_received() {
+    alone(|| {
+        let (_target, listener) = Target::serves();
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        send_fds(&ours, &[listener.as_raw_fd(), 0]);
+        let mut files = Vec::new();
+        while let Ok(file) = File::open("/dev/null") {
+            files.push(file);
+        }
+        for _ in 0..3 {
+            let error = Listener::recv(theirs.as_fd()).unwrap_err();
+            assert_eq!(error.errno(), libc::EMFILE, "{error}");
+        }
+        files.pop();
+        let received = Listener::recv(theirs.as_fd()).unwrap();
+        assert_eq!(
+            status(received.receive_timeout(Duration::ZERO)),
+            Status::Timeout
+        );
+    });
+}
+
+#[test]
+fn receiving_a_listener_does_not_wait_where_the_socket_does_not() {
+    watched(|| {
+        let (_ours, theirs) = UnixStream::pair().unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        let error = Listener::recv(theirs.as_fd()).unwrap_err();
+        assert_eq!(error.errno(), libc::EAGAIN, "{error}");
+        theirs.set_nonblocking(false).unwrap();
+        theirs
+            .set_read_timeout(Some(Duration::from_millis(20)))
+            .unwrap();
+        let error = Listener::recv(theirs.as_fd()).unwrap_err();
+        assert_eq!(error.errno(), libc::EAGAIN, "{error}");
+    });
+}
+
+#[test]
+fn several_threads_receive_several_listeners() {
+    watched(|| {
+        let (_target, listener) = Target::serves();
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        Listener::recv(theirs.as_fd()).unwrap();
+                    }
+                });
+            }
+            for _ in 0..200 {
+                listener.send(ours.as_fd()).unwrap();
+            }
+        });
+    });
+}
+
 #[test]
 fn what_is_no_socket_is_refused() {
     watched(|| {

@@ -8,7 +8,7 @@
 mod support;
 
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
@@ -280,5 +280,173 @@ fn a_supervisor_without_signals_of_its_own_is_stopped() {
             unsafe { libc::signal(signal, nothing as *const () as libc::sighandler_t) };
         }
         stops_supervisors();
+    });
+}
+
+/// A program that makes no call which its filter notifies.
+fn a_program(script: &str) -> Child {
+    let filter = notifying(&["uname"]);
+    let mut spawn = Spawn::new(&filter, "sh");
+    spawn.args(["-c", script]).spawn().unwrap()
+}
+
+/// Waits for a process to be a zombie or gone.
+fn until_ended(pid: libc::pid_t) {
+    soon(|| {
+        std::fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| {
+            stat.rsplit(')').next().unwrap().starts_with(" Z")
+        })
+    });
+}
+
+#[test]
+fn receiving_waits_for_a_program_that_has_ended_on_a_kernel_that_looks_old() {
+    alone_after(look_old, || {
+        // A target that outlives the program keeps the listener open.
+        let mut child = a_program("sleep 0.5 & exit 7");
+        let listener = child.take_listener().unwrap();
+        until_ended(child.pid());
+        child.kill(0).unwrap();
+        assert_eq!(status(listener.receive_timeout(MOMENT)), Status::Timeout);
+        assert_eq!(child.kill(0).unwrap_err().errno(), libc::ESRCH);
+        // What remains is received from.
+        assert_eq!(status(listener.receive()), Status::Closed);
+        assert_eq!(child.wait().unwrap().code(), Some(7));
+        assert_eq!(child.try_wait().unwrap().unwrap().code(), Some(7));
+    });
+}
+
+#[test]
+fn receiving_waits_for_a_program_whose_handle_is_gone_on_a_kernel_that_looks_old() {
+    alone_after(look_old, || {
+        let mut child = a_program("sleep 0.2 & exit 7");
+        let (pid, listener) = (child.pid(), child.take_listener().unwrap());
+        drop(child);
+        assert_eq!(status(listener.receive()), Status::Closed);
+        // SAFETY: no status is asked for.
+        let reaped = unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::WNOHANG) };
+        assert_eq!(reaped, -1);
+    });
+}
+
+#[test]
+fn a_program_that_was_waited_for_elsewhere_ends_its_listener_on_a_kernel_that_looks_old() {
+    alone_after(look_old, || {
+        let mut child = a_program("sleep 0.2 & exit 7");
+        let listener = child.take_listener().unwrap();
+        // SAFETY: no status is asked for.
+        let reaped = unsafe { libc::waitpid(child.pid(), std::ptr::null_mut(), 0) };
+        assert_eq!(reaped, child.pid());
+        assert_eq!(status(listener.receive()), Status::Closed);
+        assert_eq!(child.wait().unwrap_err().errno(), libc::ECHILD);
+    });
+}
+
+#[test]
+fn a_supervisor_waits_for_a_program_that_has_ended_on_a_kernel_that_looks_old() {
+    alone_after(look_old, || {
+        let mut child = a_program("sleep 0.5 & exit 7");
+        let supervisor = supervisor(SupervisorOptions::default(), echo);
+        let listener = child.take_listener().unwrap();
+        supervisor.add_listener(listener, 0).unwrap();
+        supervisor.start().unwrap();
+        soon(|| child.kill(0).is_err());
+        // It serves what remains.
+        assert_eq!(supervisor.stats().listeners, 1);
+        supervisor.join().unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(7));
+    });
+}
+
+#[test]
+fn waiting_and_receiving_at_once_give_one_answer_on_a_kernel_that_looks_old() {
+    alone_after(look_old, || {
+        for _ in 0..100 {
+            let mut child = a_program("(exec true) & exit 7");
+            let listener = child.take_listener().unwrap();
+            thread::scope(|scope| {
+                scope.spawn(|| assert_eq!(status(listener.receive()), Status::Closed));
+                assert_eq!(child.wait().unwrap().code(), Some(7));
+            });
+        }
+    });
+}
+
+/// A child of this process's own whose child, under the same filter, makes a call when the pipe
+/// that is given back is written to, and lives until then. Its descriptor comes along.
+fn parent_of_a_target() -> (Target, Listener, OwnedFd) {
+    let (target, listener) = Target::start(|channel| {
+        // SAFETY: the child makes bare calls only, and ends.
+        if unsafe { libc::fork() } == 0 {
+            serve(channel);
+            // SAFETY: ends without the parent's exit handlers.
+            unsafe { libc::_exit(0) };
+        }
+    });
+    // SAFETY: integers only; the descriptor is new.
+    let pidfd = unsafe {
+        let fd = libc::syscall(libc::SYS_pidfd_open, target.process.pid, 0);
+        assert!(fd >= 0);
+        OwnedFd::from_raw_fd(fd as i32)
+    };
+    until_ended(target.process.pid);
+    (target, listener, pidfd)
+}
+
+#[test]
+fn a_watched_child_ends_its_listener_until_it_is_waited_for_on_a_kernel_that_looks_old() {
+    alone_after(look_old, || {
+        let (mut target, listener, pidfd) = parent_of_a_target();
+        assert_eq!(status(listener.receive_timeout(MOMENT)), Status::Timeout);
+        listener.watch_child(pidfd.as_fd()).unwrap();
+        drop(pidfd);
+        for _ in 0..2 {
+            assert_eq!(status(listener.receive()), Status::Closed);
+        }
+        // What is pending comes first.
+        target.make_call(5);
+        soon(|| {
+            let mut entry = libc::pollfd {
+                fd: listener.as_raw_fd(),
+                events: libc::POLLIN,
+                revents: 0,
+            };
+            // SAFETY: one entry.
+            unsafe { libc::poll(&mut entry, 1, 0) == 1 }
+        });
+        let mut notification = listener.receive().unwrap();
+        notification.reply_value(6).unwrap();
+        assert_eq!(target.result(), 6);
+        assert_eq!(status(listener.receive()), Status::Closed);
+        // It was not reaped. From then on the kernel tells.
+        assert_eq!(target.process.wait(), 0);
+        assert_eq!(status(listener.receive_timeout(MOMENT)), Status::Timeout);
+        target.make_call(7);
+        listener.receive().unwrap().reply_value(8).unwrap();
+        assert_eq!(target.result(), 8);
+        drop(target);
+        assert_eq!(status(listener.receive()), Status::Closed);
+    });
+}
+
+#[test]
+fn a_supervisor_lets_go_of_a_watched_child_on_a_kernel_that_looks_old() {
+    alone_after(look_old, || {
+        let (mut target, listener, pidfd) = parent_of_a_target();
+        listener.watch_child(pidfd.as_fd()).unwrap();
+        let supervisor = supervisor(SupervisorOptions::default(), echo);
+        supervisor.add_listener(listener, 0).unwrap();
+        supervisor.run().unwrap();
+        assert_eq!(target.process.wait(), 0);
+    });
+}
+
+#[test]
+fn what_is_no_process_cannot_be_watched() {
+    watched(|| {
+        let (_target, listener) = Target::serves();
+        let file = std::fs::File::open("/dev/null").unwrap();
+        let error = listener.watch_child(file.as_fd()).unwrap_err();
+        assert_eq!(error.status(), Status::InvalidArgument, "{error}");
     });
 }

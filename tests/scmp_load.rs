@@ -381,3 +381,237 @@ fn libseccomps_global_state_is_not_needed_by_a_listener() {
         assert!(is_listener(filter.get_notify_fd().unwrap()));
     });
 }
+
+/// Runs `test` in a process of its own, which is killed if it has not ended within ten seconds, and
+/// gives its wait status. The process ends by the call its filter may notify.
+fn status_of_a_child(test: impl FnOnce() -> i32) -> i32 {
+    // SAFETY: as in `in_a_child`.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0);
+    if pid == 0 {
+        let status = test();
+        // SAFETY: never returns.
+        unsafe { libc::_exit(status) }
+    }
+    let mut status = 0;
+    for _ in 0..1000 {
+        // SAFETY: `status` is ours.
+        if unsafe { libc::waitpid(pid, &mut status, libc::WNOHANG) } == pid {
+            return status;
+        }
+        thread::sleep(std::time::Duration::from_millis(10));
+    }
+    // SAFETY: a child of ours.
+    unsafe {
+        libc::kill(pid, libc::SIGKILL);
+        libc::waitpid(pid, &mut status, 0);
+    }
+    status
+}
+
+/// Memory that stays shared with a process that is forked.
+fn shared_words() -> &'static [std::sync::atomic::AtomicI32; 2] {
+    // SAFETY: a new mapping, all zeroes, which is never unmapped.
+    unsafe {
+        let page = libc::mmap(
+            std::ptr::null_mut(),
+            4096,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_SHARED | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        );
+        assert_ne!(page, libc::MAP_FAILED);
+        &*page.cast()
+    }
+}
+
+/// Loads in a process of its own, whose filter may notify every call, and takes its listener from
+/// outside. Without a system call the process can only tell through memory that it is past the
+/// load.
+fn load_returns(load: impl FnOnce() -> i32) {
+    use std::sync::atomic::Ordering::SeqCst;
+    let words = shared_words();
+    // SAFETY: as in `in_a_child`.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0);
+    if pid == 0 {
+        words[0].store(load(), SeqCst);
+        words[1].store(1, SeqCst);
+        loop {
+            std::hint::spin_loop();
+        }
+    }
+    let mut returned = false;
+    for _ in 0..1000 {
+        returned = words[1].load(SeqCst) == 1;
+        if returned {
+            break;
+        }
+        thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let listener = returned.then(|| Listener::from_pid(pid, words[0].load(SeqCst)));
+    // SAFETY: a child of ours.
+    unsafe {
+        libc::kill(pid, libc::SIGKILL);
+        libc::waitpid(pid, std::ptr::null_mut(), 0);
+    }
+    let listener = listener.expect("the load does not return").unwrap();
+    assert_eq!(listener.receive().unwrap_err().status(), Status::Closed);
+}
+
+/// Gives the number and lives on.
+fn number(listener: Listener) -> i32 {
+    use std::os::fd::AsRawFd;
+    let number = listener.as_raw_fd();
+    std::mem::forget(listener);
+    number
+}
+
+#[test]
+fn loading_a_filter_that_notifies_everything_returns() {
+    load_returns(|| {
+        let filter = ScmpFilterContext::new(ScmpAction::Notify).unwrap();
+        let listener = filter.load_listener(LoadFlags::empty()).unwrap();
+        std::mem::forget(filter);
+        number(listener)
+    });
+}
+
+#[test]
+fn loading_a_long_filter_that_notifies_everything_else_returns() {
+    load_returns(|| {
+        let mut filter = ScmpFilterContext::new(ScmpAction::Notify).unwrap();
+        let fchmod = ScmpSyscall::from_name("fchmod").unwrap();
+        for value in 0..1500 {
+            let compare = [scmp_cmp!($arg0 == value)];
+            filter
+                .add_rule_conditional(ScmpAction::Errno(1), fchmod, &compare)
+                .unwrap();
+        }
+        let listener = filter.load_listener(LoadFlags::empty()).unwrap();
+        std::mem::forget(filter);
+        number(listener)
+    });
+}
+
+#[test]
+fn the_load_of_a_context_that_notifies_everything_returns() {
+    load_returns(|| {
+        let filter = ScmpFilterContext::new(ScmpAction::Notify).unwrap();
+        filter.load().unwrap();
+        let fd = filter.get_notify_fd().unwrap();
+        std::mem::forget(filter);
+        fd
+    });
+}
+
+#[test]
+fn loading_does_not_count_against_the_limit_of_file_sizes() {
+    let status = status_of_a_child(|| {
+        let none = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
+        // SAFETY: the structure is ours.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &none) }, 0);
+        let filter = with_rule(ScmpAction::Notify, "getppid");
+        i32::from(filter.load_listener(LoadFlags::empty()).is_err())
+    });
+    assert_eq!(status, 0, "ended by signal {}", status & 0x7f);
+}
+
+/// A filter of so many rules, two instructions each.
+fn long_filter(rules: u64) -> ScmpFilterContext {
+    let mut filter = filter();
+    let fchmod = ScmpSyscall::from_name("fchmod").unwrap();
+    for value in 0..rules {
+        let compare = [scmp_cmp!($arg0 == value)];
+        filter
+            .add_rule_conditional(ScmpAction::Errno(libc::EXDEV), fchmod, &compare)
+            .unwrap();
+    }
+    filter
+}
+
+#[test]
+fn a_long_program_is_loaded_by_a_user_whose_pipes_are_used_up() {
+    in_a_child(|| {
+        // SAFETY: integers, a structure and an array of ours.
+        unsafe {
+            let all = libc::rlimit {
+                rlim_cur: 4096,
+                rlim_max: 4096,
+            };
+            let raised = libc::setrlimit(libc::RLIMIT_NOFILE, &all) == 0;
+            libc::setresgid(65534, 65534, 65534);
+            libc::setresuid(65534, 65534, 65534);
+            // 16 pages each, of 16,384 that a user may have.
+            let mut ends = [0; 2];
+            let mut pipes = 0;
+            while pipes < 1100 && libc::pipe(ends.as_mut_ptr()) == 0 {
+                pipes += 1;
+            }
+            if raised && pipes == 1100 {
+                assert!(
+                    libc::fcntl(ends[0], libc::F_GETPIPE_SZ) < 16 * 4096,
+                    "this user's pipes are not used up"
+                );
+            }
+            libc::close(ends[0]);
+            libc::close(ends[1]);
+        }
+        long_filter(1500).load().unwrap();
+        assert_eq!(errno_of(libc::SYS_fchmod, 1499, 0), libc::EXDEV);
+    });
+}
+
+#[test]
+fn a_second_filter_that_notifies_nothing_goes_on_top_of_one_that_has_a_listener() {
+    on_a_thread(|| {
+        let first = with_rule(ScmpAction::Notify, "getpgid");
+        let listener = first.load_listener(LoadFlags::empty()).unwrap();
+        let second = with_rule(ScmpAction::Errno(libc::EXDEV), "getppid");
+        assert!(second.load_with(LoadFlags::empty()).unwrap().is_none());
+        assert_eq!(errno_of(libc::SYS_getppid, 0, 0), libc::EXDEV);
+        drop(listener);
+    });
+}
+
+#[test]
+fn a_filter_that_notifies_has_a_listener_if_it_is_to_have_one() {
+    on_a_thread(|| {
+        let filter = with_rule(ScmpAction::Notify, "getppid");
+        assert!(filter.load_with(LoadFlags::empty()).unwrap().is_some());
+    });
+}
+
+#[test]
+fn without_a_listener_what_a_filter_notifies_is_not_there() {
+    on_a_thread(|| {
+        let filter = with_rule(ScmpAction::Notify, "getppid");
+        filter.load_without_listener(LoadFlags::empty()).unwrap();
+        assert_eq!(errno_of(libc::SYS_getppid, 0, 0), libc::ENOSYS);
+    });
+}
+
+#[test]
+fn without_a_listener_a_thread_that_cannot_be_synchronised_is_told() {
+    in_a_child(|| {
+        let (up, is_up) = channel();
+        let (go, wait) = channel::<()>();
+        let other = thread::spawn(move || {
+            with_rule(ScmpAction::Errno(libc::EXDEV), "getppid")
+                .load()
+                .unwrap();
+            up.send(()).unwrap();
+            let _ = wait.recv();
+        });
+        is_up.recv().unwrap();
+        let filter = with_rule(ScmpAction::Errno(libc::EXDEV), "getpgid");
+        let error = filter.load_with(LoadFlags::TSYNC).unwrap_err();
+        assert_eq!(error.errno(), libc::ESRCH, "{error}");
+        drop(go);
+        other.join().unwrap();
+    });
+}

@@ -7,9 +7,11 @@ use super::boundary::{
 use super::listener::{lent_fd, unotify_listener};
 use crate::error::{Error, Result, Status};
 use crate::kernel::Errno;
-use crate::load::LoadFlags;
+use crate::load::{LoadFlags, Want};
 use crate::scmp::{ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext};
 use std::ffi::{c_char, c_void};
+use std::mem::MaybeUninit;
+use std::ptr::null_mut;
 
 /// Kill the whole process (`SECCOMP_RET_KILL_PROCESS`).
 pub const UNOTIFY_ACTION_KILL_PROCESS: u32 = 0x8000_0000;
@@ -301,6 +303,18 @@ pub unsafe extern "C" fn unotify_filter_export_pfc(
 /// target from then on: another thread or process must answer it. The filter may be loaded by
 /// other threads too; each load yields a listener of its own.
 ///
+/// A filter that notifies nothing is loaded without a listener: `*out` is NULL then. So it can be
+/// put on top of one that has a listener, of which the kernel allows one in all filters of a thread.
+/// A NULL `out` loads any filter without one; the calls that it notifies fail with `ENOSYS`.
+///
+/// Once the filter is installed this function makes no system call, so it returns whatever the
+/// filter notifies. But every call that the thread makes after that counts:
+/// unotify_listener_send() is a `sendmsg(2)`, any free() may be a `munmap(2)`, and the thread's end
+/// is a call too. Before the supervisor has the listener, only calls may be made that the filter
+/// does not notify. A supervisor in another process can take the listener itself
+/// (unotify_listener_from_pid(), by a number agreed on through memory that both see), and
+/// unotify_spawn() works with every filter.
+///
 /// Errors: `UNOTIFY_ERR_BUSY` when the thread's filters have a listener already;
 /// `UNOTIFY_ERR_PERMISSION` with `UNOTIFY_LOAD_KEEP_PRIVS` and neither no_new_privs nor
 /// `CAP_SYS_ADMIN`; `UNOTIFY_ERR_INVALID_ARGUMENT` when a flag is none, or the program is longer
@@ -321,9 +335,29 @@ pub unsafe extern "C" fn unotify_filter_load(
         // SAFETY: the caller's promise.
         let filter = unsafe { shared(filter, "filter") }?;
         // SAFETY: the caller's promise.
-        let (opts, out) = unsafe { (options(opts)?, Out::new(out, "out")?) };
-        let flags = load_flags(opts)?;
-        out.put_boxed(unotify_listener(filter.context.load_listener(flags)?));
+        let opts = unsafe { options(opts) }?;
+        let want = if out.is_null() {
+            Want::Never
+        } else {
+            Want::IfItNotifies
+        };
+        let load = filter.context.prepare(load_flags(opts)?, want)?;
+        // Made before the filter is there, which may notify what an allocation takes.
+        let mut room = load
+            .has_listener()
+            .then(|| Box::new(MaybeUninit::<unotify_listener>::uninit()));
+        let listener = load.install()?;
+        let handle = match (listener, room.take()) {
+            (Some(listener), Some(mut room)) => {
+                room.write(unotify_listener(listener));
+                Box::into_raw(room).cast()
+            }
+            _ => null_mut(),
+        };
+        if !out.is_null() {
+            // SAFETY: not null, so valid by the caller's promise.
+            unsafe { out.write(handle) };
+        }
         Ok(())
     })
 }

@@ -80,8 +80,9 @@ pub unsafe extern "C" fn unotify_listener_from_pid(
 }
 
 /// The listener's descriptor, which remains the listener's; -1 for NULL. It polls readable when a
-/// notification is pending and hung up when the last target has exited. Receive from it through
-/// the library only.
+/// notification is pending and hung up when the last target has exited; on a kernel before 6.11,
+/// when it was waited for: poll the child's descriptor beside it there. Receive from it through the
+/// library only.
 ///
 /// # Safety
 /// `listener` is NULL or a live handle.
@@ -118,7 +119,8 @@ pub unsafe extern "C" fn unotify_listener_release(listener: *mut unotify_listene
 /// thread at a time waits in the kernel, the others queue for it.
 ///
 /// Errors: `UNOTIFY_ERR_TIMEOUT`; `UNOTIFY_ERR_CLOSED` when the last target has exited (kernels
-/// before 5.9 do not tell); `UNOTIFY_ERR_INVALID_ARGUMENT`. On failure a handle that was given
+/// before 5.9 do not tell, those before 6.11 when it was waited for: the library sees to that for a
+/// program that it started, and see unotify_listener_watch_child()); `UNOTIFY_ERR_INVALID_ARGUMENT`. On failure a handle that was given
 /// remains the caller's and holds nothing.
 ///
 /// # Safety
@@ -153,6 +155,43 @@ pub unsafe extern "C" fn unotify_listener_receive(
         };
         *place = Box::into_raw(Box::new(unotify_notification::new(received)));
         Ok(())
+    })
+}
+
+/// Tells whose listener this is, so that it ends with that process on every kernel: with a child
+/// of the caller's, which loaded the filter. Duplicates `pidfd` (`pidfd_open(2)`), which remains
+/// the caller's.
+///
+/// A listener ends when its last target is gone. Since Linux 6.11 a process is gone when it has
+/// exited, and this function only checks `pidfd`. Before that it is gone when it was *reaped*, so
+/// one who receives until the end and waits for the child after that waits for ever. On such a
+/// kernel, then, receiving also ends, with `UNOTIFY_ERR_CLOSED`, when the child is a zombie and no
+/// notification is pending. It is not reaped: its status is the caller's to wait for. Whether
+/// *other* targets are left, children of the child's that outlive it, cannot be known before it
+/// was; one who has such targets waits for the child and receives again. A supervisor that the
+/// listener was given to lets go of it at that moment. Its descriptor is polled together with the
+/// child's there.
+///
+/// A later call takes the place of an earlier one. The listeners of programs that unotify_spawn()
+/// starts end by themselves, and for them this changes nothing.
+///
+/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `pidfd` is none; `UNOTIFY_ERR_UNSUPPORTED` on a
+/// kernel before 5.4; `UNOTIFY_ERR_SYSTEM` when there is no descriptor left.
+///
+/// # Safety
+/// `listener` is NULL or a live handle.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_listener_watch_child(
+    listener: *const unotify_listener,
+    pidfd: c_int,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let listener = unsafe { shared(listener, "listener") }?;
+        // SAFETY: used for this call only.
+        listener
+            .0
+            .watch_child(unsafe { lent_fd(pidfd, "pidfd") }?.as_fd())
     })
 }
 
@@ -199,6 +238,10 @@ pub unsafe extern "C" fn unotify_listener_set_fallback_error(
 /// Sends a duplicate of the listener over a Unix socket (`SCM_RIGHTS`). The handle remains the
 /// caller's.
 ///
+/// This is a `sendmsg(2)`: a thread that has loaded a filter which notifies that call, or all
+/// calls, waits here for ever, as nobody has the listener yet. Such a target is started with
+/// unotify_spawn(), or its supervisor takes the listener with unotify_listener_from_pid().
+///
 /// Errors: `UNOTIFY_ERR_CLOSED` when the other side is closed; `UNOTIFY_ERR_INVALID_ARGUMENT`
 /// when `unix_socket` is no open Unix socket.
 ///
@@ -218,10 +261,14 @@ pub unsafe extern "C" fn unotify_listener_send(
     })
 }
 
-/// Receives a listener that came over a Unix socket (`SCM_RIGHTS`, with any payload of one byte).
+/// Receives a listener that came over a Unix socket (`SCM_RIGHTS`, with any payload of one byte):
+/// the first descriptor of one message. Others that come with it are closed.
 ///
 /// Errors: `UNOTIFY_ERR_CLOSED` when the other side is closed; `UNOTIFY_ERR_INVALID_ARGUMENT`
-/// when what came is no listener (it is closed), or `unix_socket` is no open Unix socket.
+/// when what came is no listener (it is closed), or `unix_socket` is no open Unix socket;
+/// `UNOTIFY_ERR_SYSTEM` with `EMFILE` when this process has no descriptor free: the message stays
+/// in the socket, to be received when there is one, unless another thread took the last one at
+/// that moment.
 ///
 /// # Safety
 /// `out` is NULL or valid for writing.

@@ -88,7 +88,13 @@ pub struct unotify_child {
 /// Returns when the program runs, or when its `execve` waits for the supervisor; a failure after
 /// that is told by unotify_child_exec_error().
 ///
-/// The child must be waited for, by unotify_child_wait() or `waitpid(2)`.
+/// The child must be waited for, by unotify_child_wait() or `waitpid(2)`. On a kernel before 6.11
+/// its listener ends only once it was waited for, so there the library waits for it when it has
+/// ended and the listener is received from, or served by a supervisor. Its status is kept for
+/// unotify_child_wait(); `waitpid(2)` does not find it then.
+///
+/// When the calling process is killed before this returns, the child is, too: it never stays behind
+/// with an `execve` that nobody answers.
 ///
 /// Errors, after which there is neither child nor descriptor left over: with the `errno` of
 /// `execve`, `UNOTIFY_ERR_SYSTEM` when the program is not found or of an unknown format and
@@ -208,9 +214,8 @@ pub unsafe extern "C" fn unotify_child_pid(child: *const unotify_child) -> libc:
     })
 }
 
-/// A descriptor for the process (`pidfd_open(2)`), which remains the child's and polls readable
-/// when it has ended; -1 for NULL, or with `errno` when there is none: `ENOSYS` on a kernel before
-/// 5.3.
+/// A descriptor for the process (a pidfd), which remains the child's and polls readable when it has
+/// ended; -1 for NULL, or with `errno` when there is none: `ENOSYS` on a kernel before 5.2.
 ///
 /// # Safety
 /// `child` is NULL or a live handle.

@@ -32,20 +32,27 @@ pub(crate) fn unshare() -> Result<()> {
     .map_err(|_| refused)
 }
 
-/// Closes every descriptor of the calling thread's table, which is its own (see [`unshare`]) and
-/// which nothing uses any more.
-pub(crate) fn close_all() {
-    // SAFETY: nothing uses the table, as the callers promise.
+/// Closes every descriptor of the calling thread's table but one. The table is the thread's own
+/// (see [`unshare`]), and nothing uses the others any more.
+pub(crate) fn close_all_but(keep: Option<RawFd>) {
+    let close = |first: libc::c_uint, last: libc::c_uint| {
+        // SAFETY: nothing uses the table, as the callers promise.
+        first > last || unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) == 0 }
+    };
+    // A number that nobody has stands for none.
+    let kept = keep.map_or(libc::c_uint::MAX, |keep| keep as libc::c_uint);
+    if (kept == 0 || close(0, kept - 1)) && close(kept.saturating_add(1), libc::c_uint::MAX) {
+        return;
+    }
+    // Before Linux 5.9.
+    // SAFETY: zero is a value of both fields, and the structure is ours; nothing uses the table.
     unsafe {
-        let all = libc::syscall(libc::SYS_close_range, 0, libc::c_uint::MAX, 0);
-        if all == 0 {
-            return;
-        }
-        // Before Linux 5.9. Zero is a value of both fields.
         let mut limit: libc::rlimit = std::mem::zeroed();
         libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit);
         for number in 0..limit.rlim_cur.min(1 << 20) as RawFd {
-            libc::close(number);
+            if Some(number) != keep {
+                libc::close(number);
+            }
         }
     }
 }

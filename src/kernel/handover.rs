@@ -9,9 +9,10 @@
 //! nothing to send: between its filter and its `execve` stands no system call at all. `execve`
 //! then gives the child a table of its own.
 
-use super::process::{ignored_signals, SignalMask};
-use super::{check, seccomp, Errno, Result};
+use super::process::{ignored_signals, Handle, SignalMask};
+use super::{check, fd, guard, seccomp, Errno, Result};
 use std::ffi::{c_char, CStr, CString};
+use std::os::fd::RawFd;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use std::time::Duration;
@@ -31,6 +32,8 @@ pub(crate) struct Launch {
     pub(crate) no_new_privs: bool,
     /// Die with the thread that clones.
     pub(crate) die_with_parent: bool,
+    /// What else kills the child as long as it may hold its listener; see [`guard`].
+    pub(crate) guard: Option<RawFd>,
     /// The signals the program is to have blocked.
     pub(crate) mask: SignalMask,
 }
@@ -199,7 +202,7 @@ struct Prepared<'a> {
 /// table must be its own, and its signals blocked.
 ///
 /// The bare `clone` runs none of the C library's fork handlers, which may want locks.
-pub(crate) fn start(launch: &Launch, page: &Page) -> Result<libc::pid_t> {
+pub(crate) fn start(launch: &Launch, page: &Page) -> Result<Handle> {
     let prepared = Prepared {
         launch,
         page,
@@ -211,18 +214,33 @@ pub(crate) fn start(launch: &Launch, page: &Page) -> Result<libc::pid_t> {
         parent: unsafe { libc::getpid() },
     };
     let flags = (libc::CLONE_FILES | libc::SIGCHLD) as libc::c_ulong;
+    let mut pidfd = -1;
+    let mut pid = clone(flags | libc::CLONE_PIDFD as libc::c_ulong, &mut pidfd);
+    // Before Linux 5.2 the flag means nothing; some sandboxes know flags that mean something only.
+    if matches!(pid, Err(Errno(libc::EINVAL | libc::EPERM | libc::ENOSYS))) {
+        pid = clone(flags, &mut pidfd);
+    }
+    let pid = pid? as libc::pid_t;
+    if pid == 0 {
+        child(&prepared);
+    }
+    let pidfd = (pidfd >= 0).then(|| fd::own(pidfd.into()));
+    let pidfd = pidfd.or_else(|| super::pidfd::open(pid, 0).ok());
+    Ok(Handle::new(pid, pidfd))
+}
+
+/// `clone(2)`: goes on in the parent, with the child's id and descriptor, and in the child, which
+/// must do nothing but [`child`].
+fn clone(flags: libc::c_ulong, pidfd: &mut libc::c_int) -> Result<libc::c_long> {
     let (first, second) = if cfg!(target_arch = "s390x") {
         (0, flags)
     } else {
         (flags, 0)
     };
-    // SAFETY: without CLONE_VM the child runs on in a copy of this memory, as after a fork, and
-    // does nothing but `child`, which never returns.
-    let pid = unsafe { libc::syscall(libc::SYS_clone, first, second, 0usize, 0usize, 0usize) };
-    if pid == 0 {
-        child(&prepared);
-    }
-    Ok(check(pid)? as libc::pid_t)
+    let pidfd = std::ptr::from_mut(pidfd);
+    // SAFETY: without CLONE_VM the child runs on in a copy of this memory, as after a fork. The
+    // kernel writes one number, in this process only.
+    check(unsafe { libc::syscall(libc::SYS_clone, first, second, pidfd, 0usize, 0usize) })
 }
 
 /// The child's life, up to the program's.
@@ -262,6 +280,9 @@ fn get_ready<'a>(prepared: &Prepared<'a>) -> std::result::Result<&'a CStr, (Stag
     reset_signals(prepared.ignored);
     if launch.die_with_parent {
         die_with(prepared.parent).map_err(|errno| (Stage::Parent, errno))?;
+    }
+    if let Some(end) = launch.guard {
+        guard::arm(end).map_err(|errno| (Stage::Parent, errno))?;
     }
     if let Some(directory) = &launch.directory {
         // SAFETY: a NUL-terminated string.

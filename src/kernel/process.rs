@@ -1,8 +1,8 @@
 //! Child processes: waiting for them, sending them signals; the calling thread's signal mask; and
 //! what two threads share.
 
-use super::{check, retry, Result};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use super::{check, retry, Errno, Result};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 /// The signals a thread has blocked.
@@ -70,55 +70,120 @@ pub(crate) fn thread_id() -> libc::pid_t {
 /// Waits until the kernel has let go of a thread of this process that was joined. A moment: the
 /// C library wakes the joining thread a little before that.
 pub(crate) fn await_thread_end(thread: libc::pid_t) {
-    for _ in 0..1000 {
+    for turn in 0..1000 {
         // SAFETY: integers only; signal 0 is not sent, only looked up.
         let gone = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, 0) < 0 };
         if gone {
             return;
         }
-        std::thread::sleep(Duration::from_micros(10));
+        if turn < 20 {
+            std::thread::yield_now();
+        } else {
+            std::thread::sleep(Duration::from_micros(10));
+        }
     }
 }
 
-/// Waits for a child to end, and leaves it to be reaped. Retries `EINTR`; `ECHILD` when there is
-/// no such child (any more).
-pub(crate) fn await_end(pid: libc::pid_t) -> Result<()> {
-    look(pid, 0).map(drop)
+/// A child of this process: its id and, where the kernel has them, a descriptor that stands for it
+/// for ever, while the id is another's once the child was reaped.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    pid: libc::pid_t,
+    pidfd: Option<OwnedFd>,
 }
 
-/// Whether a child has ended. It is left to be reaped. `ECHILD` as in [`await_end`].
-pub(crate) fn has_ended(pid: libc::pid_t) -> Result<bool> {
-    look(pid, libc::WNOHANG)
+impl Handle {
+    pub(crate) fn new(pid: libc::pid_t, pidfd: Option<OwnedFd>) -> Self {
+        Handle { pid, pidfd }
+    }
+
+    pub(crate) fn pid(&self) -> libc::pid_t {
+        self.pid
+    }
+
+    pub(crate) fn pidfd(&self) -> Option<BorrowedFd<'_>> {
+        self.pidfd.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Waits for the child to end, and leaves it to be reaped. Retries `EINTR`; `ECHILD` when there
+    /// is no such child (any more).
+    pub(crate) fn await_end(&self) -> Result<()> {
+        self.look(libc::WNOWAIT).map(drop)
+    }
+
+    /// Whether the child has ended. It is left to be reaped. `ECHILD` as in [`Handle::await_end`].
+    pub(crate) fn has_ended(&self) -> Result<bool> {
+        let found = self.look(libc::WNOWAIT | libc::WNOHANG)?;
+        Ok(found.is_some())
+    }
+
+    /// Reaps a child that has ended and gives its wait status; `None` when it has not ended.
+    pub(crate) fn reap(&self) -> Result<Option<i32>> {
+        self.look(libc::WNOHANG)
+    }
+
+    fn look(&self, flags: i32) -> Result<Option<i32>> {
+        if let Some(pidfd) = &self.pidfd {
+            match wait_for(libc::P_PIDFD, pidfd.as_raw_fd() as libc::id_t, flags) {
+                // Before Linux 5.4.
+                Err(Errno(libc::EINVAL)) => {}
+                found => return found,
+            }
+        }
+        wait_for(libc::P_PID, self.pid as libc::id_t, flags)
+    }
+
+    /// Sends a signal (`pidfd_send_signal(2)`, Linux 5.1, else `kill(2)`). By its id only a child
+    /// that was not reaped can be meant.
+    pub(crate) fn kill(&self, signal: i32) -> Result<()> {
+        if let Some(pidfd) = &self.pidfd {
+            match kill_by_pidfd(pidfd.as_fd(), signal) {
+                Err(Errno(libc::ENOSYS)) => {}
+                sent => return sent,
+            }
+        }
+        kill(self.pid, signal)
+    }
+
+    /// Kills the child and reaps it. Nothing happens to a process that is not, or no longer, a
+    /// child.
+    pub(crate) fn put_down(&self) {
+        if self.has_ended() == Ok(false) {
+            let _ = self.kill(libc::SIGKILL);
+        }
+        if self.await_end().is_ok() {
+            let _ = self.reap();
+        }
+    }
 }
 
-fn look(pid: libc::pid_t, flags: i32) -> Result<bool> {
+/// Whether the process that a pidfd stands for is a child of this process that has ended and waits
+/// to be reaped (`waitid(2)`, Linux 5.4). `EBADF` when it is no pidfd, `ECHILD` when it is not, or
+/// no longer, a child.
+pub(crate) fn is_zombie(pidfd: BorrowedFd<'_>) -> Result<bool> {
+    let flags = libc::WNOWAIT | libc::WNOHANG;
+    wait_for(libc::P_PIDFD, pidfd.as_raw_fd() as libc::id_t, flags).map(|found| found.is_some())
+}
+
+/// `waitid(2)` for the end of a child: its wait status in the form of `waitpid(2)`. Retries
+/// `EINTR`.
+fn wait_for(what: libc::idtype_t, id: libc::id_t, flags: i32) -> Result<Option<i32>> {
     // SAFETY: plain bytes, for which zero is a value.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
-    let flags = libc::WEXITED | libc::WNOWAIT | flags;
     retry(|| {
         // SAFETY: `info` is ours.
-        check(unsafe { libc::waitid(libc::P_PID, pid as libc::id_t, &mut info, flags) }.into())
+        check(unsafe { libc::waitid(what, id, &mut info, libc::WEXITED | flags) }.into())
     })?;
-    // SAFETY: `waitid` fills the field in, or leaves its zero when there is nothing to tell.
-    Ok(unsafe { info.si_pid() } != 0)
-}
-
-/// Reaps a child that has ended and gives its wait status; `None` when it has not ended.
-pub(crate) fn reap(pid: libc::pid_t) -> Result<Option<i32>> {
-    let mut status = 0;
-    // SAFETY: `status` is ours.
-    let reaped = retry(|| check(unsafe { libc::waitpid(pid, &mut status, libc::WNOHANG) }.into()))?;
-    Ok((reaped != 0).then_some(status))
-}
-
-/// Kills a child and reaps it. Nothing happens to a process that is not, or no longer, a child.
-pub(crate) fn put_down(pid: libc::pid_t) {
-    if has_ended(pid) == Ok(false) {
-        let _ = kill(pid, libc::SIGKILL);
+    // SAFETY: `waitid` fills the fields in, or leaves their zeroes when there is nothing to tell.
+    let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
+    if pid == 0 && info.si_signo == 0 {
+        return Ok(None);
     }
-    if await_end(pid).is_ok() {
-        let _ = reap(pid);
-    }
+    Ok(Some(match info.si_code {
+        libc::CLD_EXITED => (status & 0xff) << 8,
+        libc::CLD_DUMPED => status | 0x80,
+        _ => status,
+    }))
 }
 
 /// `kill(2)`.

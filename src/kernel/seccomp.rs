@@ -250,13 +250,18 @@ pub(crate) fn set_sync_wake_up(listener: BorrowedFd<'_>, on: bool) -> Result<()>
 }
 
 /// `SECCOMP_SET_MODE_FILTER`: installs `program` on the calling thread. With
-/// `SECCOMP_FILTER_FLAG_NEW_LISTENER` the answer is the listener.
+/// `SECCOMP_FILTER_FLAG_NEW_LISTENER` the answer is the listener. After a success, nothing here
+/// makes a system call: the filter may notify it. `ESRCH` when a thread cannot be synchronised.
 pub(crate) fn set_mode_filter(
     program: &[libc::sock_filter],
     flags: libc::c_ulong,
 ) -> Result<Option<OwnedFd>> {
-    let raw = set_mode_filter_raw(&fprog(program)?, flags)?;
-    Ok((flags & libc::SECCOMP_FILTER_FLAG_NEW_LISTENER != 0).then(|| fd::own(raw)))
+    match set_mode_filter_raw(&fprog(program)?, flags)? {
+        raw if flags & libc::SECCOMP_FILTER_FLAG_NEW_LISTENER != 0 => Ok(Some(fd::own(raw))),
+        0 => Ok(None),
+        // The thread that has other filters: nothing was installed.
+        _ => Err(Errno(libc::ESRCH)),
+    }
 }
 
 /// The program as `seccomp(2)` takes it; `EINVAL` when it is too long to be counted.

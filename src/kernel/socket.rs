@@ -1,24 +1,32 @@
-//! Passing one descriptor over a Unix socket.
+//! Passing descriptors over a Unix socket.
 
-use super::{check, fd, retry, Errno, Result};
+use super::{check, fd, fd_table, retry, Errno, Result};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
-/// Control message space for one descriptor, aligned as the kernel wants it.
+/// Room for control messages, aligned as the kernel wants it.
 #[repr(C, align(8))]
-struct Control([u8; 64]);
+struct Control<const BYTES: usize>([u8; BYTES]);
 
-/// Bytes of a control message that carries one descriptor.
-const fn control_len() -> usize {
+/// The most descriptors that are sent in one message here.
+const MOST_SENT: usize = 2;
+
+/// Bytes of the control message that carries [`MOST_SENT`] descriptors.
+const SENT: usize = {
     // SAFETY: arithmetic only.
-    unsafe { libc::CMSG_SPACE(size_of::<i32>() as u32) as usize }
-}
+    let bytes = unsafe { libc::CMSG_SPACE((MOST_SENT * size_of::<i32>()) as u32) };
+    bytes as usize
+};
 
-const _: () = assert!(control_len() <= size_of::<Control>());
+/// Room for all that one message can bring: 253 descriptors (`SCM_MAX_FD`), credentials, a
+/// security label. What had no room would be cut off, and that must mean one thing only.
+const RECEIVED: usize = 4096;
 
-/// Sends `payload` with one descriptor (`SCM_RIGHTS`). Retries `EINTR`; never raises `SIGPIPE`.
-/// Calls nothing but the one system call, so a child may use it between `fork` and `exec`.
-pub(crate) fn send_fd(socket: BorrowedFd<'_>, payload: &[u8], raw_fd: i32) -> Result<()> {
-    let mut control = Control([0; 64]);
+/// Sends `payload` with one or two descriptors (`SCM_RIGHTS`). Retries `EINTR`; never raises
+/// `SIGPIPE`. Calls nothing but the one system call.
+pub(crate) fn send_fds(socket: BorrowedFd<'_>, payload: &[u8], fds: &[i32]) -> Result<()> {
+    let fds = &fds[..fds.len().min(MOST_SENT)];
+    let bytes = size_of_val(fds) as u32;
+    let mut control = Control([0; SENT]);
     let mut iov = libc::iovec {
         iov_base: payload.as_ptr().cast_mut().cast(),
         iov_len: payload.len(),
@@ -28,16 +36,17 @@ pub(crate) fn send_fd(socket: BorrowedFd<'_>, payload: &[u8], raw_fd: i32) -> Re
     message.msg_iov = &mut iov;
     message.msg_iovlen = 1;
     message.msg_control = control.0.as_mut_ptr().cast();
-    message.msg_controllen = control_len() as _;
-    // SAFETY: the control buffer has room for one header and one descriptor.
+    // SAFETY: arithmetic only.
+    let space = unsafe { libc::CMSG_SPACE(bytes) };
+    message.msg_controllen = space as _;
+    // SAFETY: the control buffer has room for one header and these descriptors.
     unsafe {
         let header = libc::CMSG_FIRSTHDR(&message);
         (*header).cmsg_level = libc::SOL_SOCKET;
         (*header).cmsg_type = libc::SCM_RIGHTS;
-        (*header).cmsg_len = libc::CMSG_LEN(size_of::<i32>() as u32) as _;
-        libc::CMSG_DATA(header)
-            .cast::<i32>()
-            .write_unaligned(raw_fd);
+        (*header).cmsg_len = libc::CMSG_LEN(bytes) as _;
+        let data = libc::CMSG_DATA(header);
+        std::ptr::copy_nonoverlapping(fds.as_ptr().cast::<u8>(), data, bytes as usize);
     }
     // The bare system call, because the C wrapper is a cancellation point.
     retry(|| {
@@ -63,17 +72,94 @@ pub(crate) fn pair() -> Result<(OwnedFd, OwnedFd)> {
     Ok((fd::own(ends[0].into()), fd::own(ends[1].into())))
 }
 
-/// What came over a socket: how many bytes, and a descriptor if there was one.
+/// What came over a socket: how many bytes, and the first descriptors.
 #[derive(Debug)]
-pub(crate) struct Received {
+pub(crate) struct Received<const N: usize> {
     pub(crate) len: usize,
-    pub(crate) fd: Option<OwnedFd>,
+    pub(crate) fds: [Option<OwnedFd>; N],
 }
 
-/// Receives a message with at most one descriptor, close-on-exec. Further descriptors are closed
-/// by the kernel (`MSG_CTRUNC`, reported as `EMSGSIZE`). Retries `EINTR`; 0 bytes is the end.
-pub(crate) fn recv_fd(socket: BorrowedFd<'_>, payload: &mut [u8]) -> Result<Received> {
-    let mut control = Control([0; 64]);
+/// Receives a message and its first `N` descriptors, close-on-exec; whatever else comes with it is
+/// closed. Retries `EINTR`; 0 bytes is the end.
+///
+/// A descriptor for which there is no number would be lost with its message. So the message is
+/// waited for and left where it is while there is none free: `EMFILE`. (Unless another thread takes
+/// the last one in between.) What can be told of the wait is the socket's own: whether it blocks,
+/// and for how long.
+pub(crate) fn recv_fds<const N: usize>(
+    socket: BorrowedFd<'_>,
+    payload: &mut [u8],
+) -> Result<Received<N>> {
+    loop {
+        // Without room for descriptors: none is made.
+        let len = receive(socket, payload, &mut [], libc::MSG_PEEK)?.0;
+        if len > 0 {
+            drop(fd_table::duplicate_from(socket.as_raw_fd(), 0)?);
+        }
+        match take(socket, payload) {
+            // Another one has received it.
+            Err(Errno(libc::EAGAIN)) => {}
+            taken => return taken,
+        }
+    }
+}
+
+/// Receives what is there.
+fn take<const N: usize>(socket: BorrowedFd<'_>, payload: &mut [u8]) -> Result<Received<N>> {
+    let mut control = Control([0; RECEIVED]);
+    let (len, flags, control_len) = receive(socket, payload, &mut control.0, libc::MSG_DONTWAIT)?;
+    let mut received = Received {
+        len,
+        fds: [const { None }; N],
+    };
+    // SAFETY: zero is a value of every field of `msghdr`.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_control = control.0.as_mut_ptr().cast();
+    message.msg_controllen = control_len as _;
+    // SAFETY: only the control buffer is looked at, which the kernel filled in up to this length.
+    unsafe {
+        let mut header = libc::CMSG_FIRSTHDR(&message);
+        while !header.is_null() {
+            let data = libc::CMSG_DATA(header);
+            let bytes = ((*header).cmsg_len as usize)
+                .saturating_sub(data.offset_from(header.cast::<u8>()) as usize);
+            let of = ((*header).cmsg_level, (*header).cmsg_type);
+            if matches!(of, (libc::SOL_SOCKET, libc::SCM_RIGHTS | SCM_PIDFD)) {
+                for at in 0..bytes / size_of::<i32>() {
+                    let raw = data.cast::<i32>().add(at).read_unaligned();
+                    if raw < 0 {
+                        continue; // where the kernel could not make a pidfd
+                    }
+                    let fd = fd::own(raw.into());
+                    let free = received.fds.iter_mut().find(|slot| slot.is_none());
+                    if let (libc::SCM_RIGHTS, Some(free)) = (of.1, free) {
+                        *free = Some(fd);
+                    }
+                }
+            }
+            header = libc::CMSG_NXTHDR(&message, header);
+        }
+    }
+    if flags & libc::MSG_CTRUNC != 0 && received.fds.iter().any(Option::is_none) {
+        // There was no number left after all, or what was sent may not be had here.
+        drop(fd_table::duplicate_from(socket.as_raw_fd(), 0)?);
+        if received.fds.iter().all(Option::is_none) {
+            return Err(Errno(libc::EACCES));
+        }
+    }
+    Ok(received)
+}
+
+/// `SCM_PIDFD` (Linux 6.5), which comes to a socket that asked for it (`SO_PASSPIDFD`).
+const SCM_PIDFD: libc::c_int = 4;
+
+/// `recvmsg(2)`: how many bytes came, the message's flags, how many bytes of `control` are used.
+fn receive(
+    socket: BorrowedFd<'_>,
+    payload: &mut [u8],
+    control: &mut [u8],
+    flags: libc::c_int,
+) -> Result<(usize, libc::c_int, usize)> {
     let mut iov = libc::iovec {
         iov_base: payload.as_mut_ptr().cast(),
         iov_len: payload.len(),
@@ -82,28 +168,19 @@ pub(crate) fn recv_fd(socket: BorrowedFd<'_>, payload: &mut [u8]) -> Result<Rece
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     message.msg_iov = &mut iov;
     message.msg_iovlen = 1;
-    message.msg_control = control.0.as_mut_ptr().cast();
-    message.msg_controllen = control_len() as _;
+    if !control.is_empty() {
+        message.msg_control = control.as_mut_ptr().cast();
+        message.msg_controllen = control.len() as _;
+    }
     let len = retry(|| {
         // SAFETY: `message` and everything it points to live across the call.
         check(unsafe {
-            libc::recvmsg(socket.as_raw_fd(), &mut message, libc::MSG_CMSG_CLOEXEC) as libc::c_long
+            libc::recvmsg(
+                socket.as_raw_fd(),
+                &mut message,
+                libc::MSG_CMSG_CLOEXEC | flags,
+            ) as libc::c_long
         })
-    })? as usize;
-    let mut received = None;
-    // SAFETY: the kernel filled in the control buffer and its length.
-    unsafe {
-        let header = libc::CMSG_FIRSTHDR(&message);
-        if !header.is_null()
-            && (*header).cmsg_level == libc::SOL_SOCKET
-            && (*header).cmsg_type == libc::SCM_RIGHTS
-        {
-            let raw = libc::CMSG_DATA(header).cast::<i32>().read_unaligned();
-            received = Some(fd::own(raw.into()));
-        }
-    }
-    if message.msg_flags & libc::MSG_CTRUNC != 0 {
-        return Err(Errno(libc::EMSGSIZE));
-    }
-    Ok(Received { len, fd: received })
+    })?;
+    Ok((len as usize, message.msg_flags, message.msg_controllen as _))
 }

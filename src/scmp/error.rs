@@ -133,12 +133,6 @@ impl SeccompError {
         }
     }
 
-    /// The error of the system call that just failed on this thread.
-    pub(crate) fn last_os_error() -> Self {
-        let error = std::io::Error::last_os_error();
-        Self::from_errno(-error.raw_os_error().unwrap_or(libc::EIO)).because(error)
-    }
-
     /// An invalid argument, with the sentence that says which.
     pub(crate) fn invalid(reason: impl Into<String>) -> Self {
         Self::from_errno(-libc::EINVAL).because(reason.into())

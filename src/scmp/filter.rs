@@ -5,7 +5,7 @@ use super::program::NotifyFd;
 use super::{check, ScmpAction, ScmpArch, ScmpArgCompare, ScmpSyscall};
 use libseccomp_sys as sys;
 use std::cell::RefCell;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::ptr::NonNull;
 
 /// What the `seccomp_arch_*` calls return for "there already" and for "not there".
@@ -28,6 +28,10 @@ const MAX_ERRNO: i32 = 4094;
 pub struct ScmpFilterContext {
     handle: Handle,
     pub(super) notify_fd: RefCell<NotifyFd>,
+    /// The program that was loaded last.
+    pub(super) loaded: RefCell<Vec<libc::sock_filter>>,
+    /// A listener whose place another one has taken.
+    pub(super) retired: RefCell<Vec<OwnedFd>>,
 }
 
 /// Owns libseccomp's context.
@@ -62,6 +66,8 @@ impl ScmpFilterContext {
         Ok(ScmpFilterContext {
             handle: Handle(ctx),
             notify_fd: RefCell::default(),
+            loaded: RefCell::default(),
+            retired: RefCell::default(),
         })
     }
 

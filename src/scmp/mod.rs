@@ -26,6 +26,7 @@ pub use arg_compare::ScmpArgCompare;
 pub use attr::ScmpFilterAttr;
 pub use compare_op::ScmpCompareOp;
 pub use filter::ScmpFilterContext;
+pub(crate) use program::notifies;
 #[allow(deprecated)]
 pub use syscall::{get_syscall_from_name, get_syscall_name_from_arch};
 pub use syscall::{RawSyscall, ScmpSyscall};

@@ -5,11 +5,11 @@
 
 use super::error::{Result, SeccompError};
 use super::{ensure_supported_api, ScmpFilterAttr, ScmpFilterContext, ScmpVersion};
+use crate::kernel::pipe;
 use crate::load::{install, Install};
 use libc::sock_filter;
-use std::fs::File;
-use std::io::{ErrorKind, Read, Seek};
-use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::cell::Ref;
+use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
 
 /// The listener of a context's last load.
 #[derive(Debug, Default)]
@@ -31,7 +31,8 @@ impl ScmpFilterContext {
     /// A filter with a [`Notify`](crate::ScmpAction::Notify) rule gets a listener; see
     /// [`get_notify_fd`](Self::get_notify_fd). Each load gets its own.
     ///
-    /// Installs the program [`export_bpf`](Self::export_bpf) gives with `seccomp(2)`.
+    /// Installs the program [`export_bpf`](Self::export_bpf) gives with `seccomp(2)`. After that it
+    /// makes no system call.
     ///
     /// # Errors
     ///
@@ -42,7 +43,11 @@ impl ScmpFilterContext {
     /// longer than 4096 instructions; `ENOMEM` when all filters of the thread together are too
     /// long.
     pub fn load(&self) -> Result<()> {
-        let program = self.program()?;
+        let program = self.program_to_load()?;
+        // What an earlier load left here is closed by the next one, as the filter may notify that.
+        let mut retired = self.retired.borrow_mut();
+        retired.clear();
+        retired.reserve(1);
         let how = Install {
             listener: notifies(&program),
             tsync: self.is_set(ScmpFilterAttr::CtlTsync),
@@ -54,15 +59,17 @@ impl ScmpFilterContext {
         let listener = install(&program, how)
             .map_err(|error| SeccompError::from_errno(-error.errno()).because(error))?;
         if let Some(listener) = listener {
-            self.notify_fd.replace(NotifyFd::Owned(listener));
+            if let NotifyFd::Owned(old) = self.notify_fd.replace(NotifyFd::Owned(listener)) {
+                retired.push(old);
+            }
         }
         Ok(())
     }
 
     /// The listener of this context's last load that made one.
     ///
-    /// Until it is asked for, the listener is the context's, and closed with it or by its next
-    /// such load; from the first call on it is the caller's, who closes it. Further calls give
+    /// Until it is asked for, the listener is the context's, and closed with it or after its next
+    /// such load, by the one that follows; from the first call on it is the caller's, who closes it. Further calls give
     /// the same number.
     ///
     /// Takes the place of `seccomp_notify_fd(3)`, which knows one listener per process.
@@ -92,18 +99,22 @@ impl ScmpFilterContext {
     ///
     /// `EMFILE`, `ENFILE` or `ENOMEM` when the system has no room to write it out.
     pub(crate) fn program(&self) -> Result<Vec<sock_filter>> {
-        let mut file = memory_file()?;
-        self.export_bpf(&file)?;
-        let mut bytes = Vec::new();
-        file.rewind()
-            .and_then(|()| file.read_to_end(&mut bytes)) // goes on after EINTR
-            .map_err(|error| {
-                SeccompError::from_errno(-error.raw_os_error().unwrap_or(libc::EIO)).because(error)
-            })?;
+        // libseccomp before 2.6 writes programs to descriptors only.
+        let bytes = pipe::written(|fd| self.export_bpf(fd)).map_err(|errno| {
+            SeccompError::from_errno(-errno.0).because("write the filter out")
+        })??;
         Ok(bytes
             .chunks_exact(size_of::<sock_filter>())
             .map(instruction)
             .collect())
+    }
+
+    /// [`program`](Self::program), kept here until the next load: freeing it could be a system
+    /// call, which the filter may notify once it is installed.
+    pub(crate) fn program_to_load(&self) -> Result<Ref<'_, [sock_filter]>> {
+        let program = self.program()?;
+        self.loaded.replace(program);
+        Ok(Ref::map(self.loaded.borrow(), Vec::as_slice))
     }
 
     /// Whether a switch is on. One this libseccomp does not have is not.
@@ -128,21 +139,5 @@ fn instruction(bytes: &[u8]) -> sock_filter {
         jt: bytes[2],
         jf: bytes[3],
         k: u32::from_ne_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]),
-    }
-}
-
-/// A file that is gone when it is closed: libseccomp before 2.6 writes programs to descriptors
-/// only, and a pipe would block on a long one.
-fn memory_file() -> Result<File> {
-    loop {
-        // SAFETY: the name is NUL-terminated; the call keeps nothing of it.
-        let fd = unsafe { libc::memfd_create(c"seccomp-filter".as_ptr(), libc::MFD_CLOEXEC) };
-        if fd >= 0 {
-            // SAFETY: the descriptor is new, and nobody else's.
-            return Ok(unsafe { File::from_raw_fd(fd) });
-        }
-        if std::io::Error::last_os_error().kind() != ErrorKind::Interrupted {
-            return Err(SeccompError::last_os_error());
-        }
     }
 }

@@ -1,13 +1,14 @@
 //! A program that was started.
 
+use crate::ending::{Fate, Life};
 use crate::error::{Error, Result, Status};
 use crate::kernel::handover::Page;
-use crate::kernel::{self, process, Errno};
+use crate::kernel::Errno;
 use crate::listener::Listener;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 /// A program that [`Spawn`](crate::Spawn) has started, and its listener.
 ///
@@ -16,65 +17,47 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// ordinary child of this process, and `waitpid(2)` finds it too. Dropping this *with* the
 /// listener leaves the program without a supervisor, and its notifying calls fail with `ENOSYS`.
 ///
+/// On a kernel before 6.11 a listener only ends when its last target was waited for. There the
+/// listener of a child waits for it when it has ended, and leaves the answer here: `waitpid(2)` does
+/// not find the child any more once its listener has been received from, or served by a supervisor,
+/// after its end.
+///
 /// All functions but [`Child::take_listener`] may be called from several threads at once: one
 /// can kill while another waits.
 #[derive(Debug)]
 pub struct Child {
-    pid: libc::pid_t,
-    pidfd: kernel::Result<OwnedFd>,
+    life: Arc<Life>,
     listener: Option<Listener>,
     page: Arc<Page>,
-    fate: Mutex<Fate>,
-}
-
-/// What is known of a child.
-#[derive(Debug, Clone, Copy)]
-enum Fate {
-    /// It runs, or is a zombie: its process id is its own.
-    Ours,
-    /// It was reaped here, with this wait status.
-    Ended(i32),
-    /// It was reaped by somebody else.
-    Lost,
 }
 
 impl Child {
-    pub(super) fn new(
-        pid: libc::pid_t,
-        pidfd: kernel::Result<OwnedFd>,
-        listener: Listener,
-        page: Arc<Page>,
-    ) -> Self {
+    pub(super) fn new(life: Arc<Life>, listener: Listener, page: Arc<Page>) -> Self {
         Child {
-            pid,
-            pidfd,
+            life,
             listener: Some(listener),
             page,
-            fate: Mutex::new(Fate::Ours),
         }
     }
 
     /// Its process id. It may name another process once this one was waited for.
     #[must_use]
     pub fn pid(&self) -> libc::pid_t {
-        self.pid
+        self.life.pid()
     }
 
-    /// A descriptor for the process (`pidfd_open(2)`), which polls readable when it has ended.
+    /// A descriptor for the process (a pidfd), which polls readable when it has ended.
     ///
     /// # Errors
-    /// [`Status::Unsupported`] on a kernel before 5.3; [`Status::System`] when there was no
-    /// descriptor left.
+    /// [`Status::Unsupported`] on a kernel before 5.2.
     pub fn pidfd(&self) -> Result<BorrowedFd<'_>> {
-        match &self.pidfd {
-            Ok(pidfd) => Ok(pidfd.as_fd()),
-            Err(errno @ Errno(libc::ENOSYS)) => Err(Error::with_errno(
+        self.life.pidfd().ok_or_else(|| {
+            Error::with_errno(
                 Status::Unsupported,
-                *errno,
-                "descriptors for processes take Linux 5.3",
-            )),
-            Err(errno) => Err(Error::system(*errno, "open a pidfd for the child")),
-        }
+                Errno(libc::ENOSYS),
+                "descriptors for processes take Linux 5.2",
+            )
+        })
     }
 
     /// The listener, unless it was taken.
@@ -100,8 +83,7 @@ impl Child {
             if let Some(status) = self.try_wait()? {
                 return Ok(status);
             }
-            // Without the lock, so that others can kill. Failure is told by the next look.
-            let _ = process::await_end(self.pid);
+            self.life.await_end();
         }
     }
 
@@ -110,22 +92,15 @@ impl Child {
     /// # Errors
     /// As [`Child::wait`].
     pub fn try_wait(&self) -> Result<Option<ExitStatus>> {
-        let mut fate = self.fate();
-        if let Fate::Ours = *fate {
-            match process::reap(self.pid) {
-                Ok(None) => return Ok(None),
-                Ok(Some(status)) => *fate = Fate::Ended(status),
-                Err(Errno(libc::ECHILD)) => *fate = Fate::Lost,
-                Err(errno) => return Err(Error::system(errno, "wait for the child")),
-            }
-        }
-        match *fate {
-            Fate::Ended(status) => Ok(Some(ExitStatus::from_raw(status))),
-            _ => Err(Error::with_errno(
+        match self.life.reap() {
+            Ok(Fate::Ours) => Ok(None),
+            Ok(Fate::Ended(status)) => Ok(Some(ExitStatus::from_raw(status))),
+            Ok(Fate::Lost) => Err(Error::with_errno(
                 Status::System,
                 Errno(libc::ECHILD),
                 "the child was waited for elsewhere",
             )),
+            Err(errno) => Err(Error::system(errno, "wait for the child")),
         }
     }
 
@@ -136,16 +111,7 @@ impl Child {
     /// [`Status::System`] with `ESRCH` when it was waited for; [`Status::InvalidArgument`] for a
     /// number that is no signal; [`Status::Permission`] when it has become somebody else.
     pub fn kill(&self, signal: i32) -> Result<()> {
-        // The lock keeps the id from being given to another process.
-        let fate = self.fate();
-        let sent = match (*fate, &self.pidfd) {
-            (Fate::Ours, Ok(pidfd)) => match process::kill_by_pidfd(pidfd.as_fd(), signal) {
-                Err(Errno(libc::ENOSYS)) => process::kill(self.pid, signal),
-                sent => sent,
-            },
-            (Fate::Ours, Err(_)) => process::kill(self.pid, signal),
-            _ => Err(Errno(libc::ESRCH)),
-        };
+        let sent = self.life.kill(signal);
         sent.map_err(|errno| match errno.0 {
             libc::ESRCH => Error::with_errno(
                 Status::System,
@@ -165,9 +131,5 @@ impl Child {
     #[must_use]
     pub fn exec_error(&self) -> Option<i32> {
         self.page.exec_error().map(|errno| errno.0)
-    }
-
-    fn fate(&self) -> MutexGuard<'_, Fate> {
-        self.fate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -12,18 +12,19 @@ mod start;
 pub use child::Child;
 pub use files::Stdio;
 
+use crate::ending::Life;
 use crate::error::{Error, Result, Status};
 use crate::kernel::handover::{Launch, Page};
 use crate::kernel::process::{self, SignalsBlocked};
-use crate::kernel::{pidfd, seccomp, socket, Errno};
+use crate::kernel::{seccomp, socket, Errno};
 use crate::listener::Listener;
 use crate::load::{self, Install, LoadFlags};
 use crate::scmp::ScmpFilterContext;
 use files::Files;
-use start::Job;
+use start::{Job, Started};
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -65,8 +66,11 @@ const DEFAULT_PATH: &str = "/bin:/usr/bin";
 /// The child is cloned by a thread made for this call that has a descriptor table of its own and
 /// shares it with the child up to `execve`; so it holds the listener as soon as the child has it,
 /// and the child makes no system call between its filter and `execve`. No privilege, no right to
-/// trace and no second process is needed. The thread has ended when [`Spawn::spawn`] returns,
-/// unless [`Spawn::kill_on_parent_death`] keeps it. For the sake of that thread, a copy that
+/// trace and no second process is needed. A second thread holds a pipe whose end kills the child
+/// (`F_SETSIG`): should this process be killed before [`Spawn::spawn`] returns, so is the child,
+/// which might hold its own listener at that moment and wait for an answer for ever. (Only the
+/// first process of a new pid namespace cannot be killed that way.) The threads have ended when
+/// [`Spawn::spawn`] returns, unless [`Spawn::kill_on_parent_death`] keeps one. For the sake of that thread, a copy that
 /// `fork(2)` makes of a process with several threads should execute something before it starts
 /// programs.
 #[derive(Debug)]
@@ -248,40 +252,24 @@ impl<'a> Spawn<'a> {
     pub fn spawn(&mut self) -> Result<Child> {
         let page = Page::new().map_err(|e| Error::system(e, "map memory to share"))?;
         let page = Arc::new(page);
-        let blocked;
         let (ours, theirs) = socket::pair().map_err(|e| Error::system(e, "make a socket pair"))?;
-        let outcome = {
-            let mut job = Job {
-                launch: self.launch()?,
-                page: Arc::clone(&page),
-                moves: self.files.moves(),
-                socket: theirs.as_raw_fd(),
-                name: self.file.to_string_lossy().into_owned(),
-            };
-            // The thread inherits the mask, and the child gets the old one back.
-            blocked = SignalsBlocked::new();
-            job.launch.mask = blocked.before();
-            start::on_a_thread(job)
+        let mut job = Job {
+            launch: self.launch()?,
+            page: Arc::clone(&page),
+            moves: self.files.moves(),
+            socket: theirs.as_raw_fd(),
+            name: self.file.to_string_lossy().into_owned(),
         };
+        // The thread inherits the mask, and the child gets the old one back.
+        let blocked = SignalsBlocked::new();
+        job.launch.mask = blocked.before();
+        let started = start::on_a_thread(job, ours, theirs);
         drop(blocked);
-        // Leaves a number free for the listener.
-        drop(theirs);
-        let pid = outcome?;
-        let received = socket::recv_fd(ours.as_fd(), &mut [0]);
-        drop(ours);
-        let listener = match received.map(|r| r.fd) {
-            Ok(Some(fd)) => fd,
-            lost => {
-                process::put_down(pid);
-                return Err(Error::system(
-                    lost.err().unwrap_or(Errno(libc::EMFILE)),
-                    "take over the listener",
-                ));
-            }
-        };
+        let Started { child, listener } = started?;
+        let life = Arc::new(Life::new(child));
         let sync_wake_up = !self.load_flags.contains(LoadFlags::NO_SYNC_WAKE_UP);
-        let listener = Listener::new(listener, sync_wake_up);
-        Ok(Child::new(pid, pidfd::open(pid, 0), listener, page))
+        let listener = Listener::of_child(listener, sync_wake_up, &life);
+        Ok(Child::new(life, listener, page))
     }
 
     /// Everything the child needs, but for the mask.
@@ -315,6 +303,7 @@ impl<'a> Spawn<'a> {
             filter_flags,
             no_new_privs: how.no_new_privs,
             die_with_parent: self.kill_on_parent_death,
+            guard: None,
             mask: process::SignalMask::EMPTY,
         })
     }

@@ -1,5 +1,6 @@
 //! The listeners a supervisor serves.
 
+use crate::ending::Ending;
 use crate::error::{Error, Result};
 use crate::kernel::epoll::{Epoll, WakeFd};
 use crate::listener::{Listener, Shared};
@@ -7,9 +8,18 @@ use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Whether a report is of the end of a listener's child; see [`Listeners::child_ended`].
+pub(super) fn is_child(key: u64) -> bool {
+    key & CHILD != 0
+}
 
 /// The key that the wake-up descriptor is reported with.
 pub(super) const WAKE: u64 = 0;
+
+/// In the key that the end of a listener's child is reported with, beside the listener's own key.
+const CHILD: u64 = 1 << 63;
 
 /// A listener and the key it is reported with.
 #[derive(Debug, Clone)]
@@ -66,6 +76,10 @@ impl Listeners {
         let mut set = self.lock();
         self.rewatch(&mut set)?;
         self.watch(key, listener.as_fd())?;
+        if let Err(error) = self.watch_child(key, listener.shared()) {
+            let _ = self.epoll.remove(listener.as_fd());
+            return Err(error);
+        }
         set.by_key.insert(key, Arc::clone(listener.shared()));
         self.changed(&set);
         Ok(())
@@ -82,8 +96,49 @@ impl Listeners {
                 // It can only fail if the descriptor was closed behind our back.
                 let _ = self.epoll.remove(gone.fd());
             }
+            self.unwatch_child(&gone);
         }
         self.changed(&set);
+    }
+
+    /// Where a listener does not tell of its child's end, the child does, with another key.
+    fn watch_child(&self, key: u64, shared: &Shared) -> Result<()> {
+        let Some(watch) = shared.watch() else {
+            return Ok(());
+        };
+        let Some(pidfd) = watch.pidfd() else {
+            return Ok(());
+        };
+        self.epoll
+            .add(pidfd, key | CHILD)
+            .map_err(|e| Error::system(e, "watch the listener's child"))
+    }
+
+    fn unwatch_child(&self, shared: &Shared) {
+        if let Some(watch) = shared.watch() {
+            if let Some(pidfd) = watch.pidfd() {
+                let _ = self.epoll.remove(pidfd);
+            }
+            shared.unwatch();
+        }
+    }
+
+    /// Looks at the child whose end was reported. The key of its listener if that one has nothing
+    /// more to give.
+    pub(super) fn child_ended(&self, key: u64) -> Option<u64> {
+        let Entry { key, shared } = self.get(key & !CHILD)?;
+        match shared.watch()?.look() {
+            Ending::Reaped => {
+                self.unwatch_child(&shared);
+                None
+            }
+            Ending::Zombie => (!shared.readable()).then_some(key),
+            Ending::NotYet => {
+                // Its tracer is told first. That takes a moment, and the report stays meanwhile.
+                std::thread::sleep(Duration::from_millis(1));
+                None
+            }
+        }
     }
 
     fn changed(&self, set: &Set) {

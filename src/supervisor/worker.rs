@@ -1,7 +1,7 @@
 //! The loop: receive, find the handler, call it, settle.
 
 use super::core::{Core, End};
-use super::listeners::{Entry, WAKE};
+use super::listeners::{is_child, Entry, WAKE};
 use super::mode::Round;
 use super::pool::{Claim, Woken};
 use super::stats::Counters;
@@ -248,6 +248,12 @@ impl<'a> Worker<'a> {
         }
         while let Some(event) = self.events.pop() {
             if event.key == WAKE {
+                continue;
+            }
+            if is_child(event.key) {
+                if let Some(key) = core.listeners.child_ended(event.key) {
+                    self.remove(key);
+                }
                 continue;
             }
             if !event.readable {

@@ -113,6 +113,71 @@ fn a_child_that_was_waited_for_elsewhere_is_lost() {
     });
 }
 
+/// The kernel's `struct clone_args`, as long as it must be to choose an id.
+#[repr(C)]
+#[derive(Default)]
+struct CloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+}
+
+/// Makes a child with this id, which ends with this status. The error number if that may not be.
+fn child_with_id(pid: libc::pid_t, status: i32) -> Result<(), i32> {
+    let args = CloneArgs {
+        exit_signal: libc::SIGCHLD as u64,
+        set_tid: (&raw const pid) as u64,
+        set_tid_size: 1,
+        ..CloneArgs::default()
+    };
+    // SAFETY: without CLONE_VM the child runs on in a copy, and only ends.
+    let made = unsafe {
+        let made = libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>());
+        if made == 0 {
+            libc::syscall(libc::SYS_exit_group, status);
+        }
+        made
+    };
+    match made {
+        -1 => Err(std::io::Error::last_os_error().raw_os_error().unwrap()),
+        _ => Ok(()),
+    }
+}
+
+#[test]
+fn the_status_of_another_child_with_the_same_id_is_not_taken() {
+    in_a_process(|| {
+        // The caller's own id is taken: who may choose one is told that.
+        match child_with_id(std::process::id() as libc::pid_t, 0) {
+            Err(libc::EEXIST) => {}
+            error => {
+                eprintln!("skipped: this user may not choose a process's id: {error:?}");
+                return;
+            }
+        }
+        let child = Spawn::new(&notifying(&[]), "true").spawn().unwrap();
+        let reap = || {
+            let mut status = 0;
+            // SAFETY: `status` is ours.
+            let reaped = unsafe { libc::waitpid(child.pid(), &mut status, 0) };
+            assert_eq!(reaped, child.pid());
+            status
+        };
+        assert_eq!(reap(), 0);
+        child_with_id(child.pid(), 9).unwrap();
+        assert_eq!(child.wait().unwrap_err().errno(), libc::ECHILD);
+        assert_eq!(child.kill(libc::SIGKILL).unwrap_err().errno(), libc::ESRCH);
+        assert_eq!(libc::WEXITSTATUS(reap()), 9);
+    });
+}
+
 #[test]
 fn a_caller_that_ignores_sigchld_can_start_programs() {
     in_a_process(|| {

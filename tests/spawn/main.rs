@@ -4,6 +4,7 @@ mod exec;
 mod files;
 mod hand_over;
 mod inherited;
+mod killed;
 mod life;
 mod limits;
 mod support;

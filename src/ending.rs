@@ -1,0 +1,177 @@
+//! How a listener learns that its targets have ended, where it does not tell by itself.
+//!
+//! A listener hangs up when the last task has let go of the filter. Since Linux 6.11 a task does so
+//! when it exits, before that when it is *reaped*. So on an older kernel a child that nobody has
+//! waited for yet keeps its listener, and whoever means to wait for the child once the listener has
+//! ended waits for ever. There the child is watched beside the listener.
+
+use crate::kernel::process::{self, Handle};
+use crate::kernel::{self, fd, Errno};
+use crate::listener::Shared;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How often to look for an end that no descriptor tells of.
+const SLICE: Duration = Duration::from_millis(10);
+
+/// A child that this library has started, as its handle and its listener know it: whoever reaps it
+/// leaves its status to the other.
+#[derive(Debug)]
+pub(crate) struct Life {
+    child: Handle,
+    fate: Mutex<Fate>,
+}
+
+/// What is known of a child.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Fate {
+    /// It runs, or is a zombie: its process id is its own.
+    Ours,
+    /// It was reaped here, with this wait status.
+    Ended(i32),
+    /// It was reaped by somebody else.
+    Lost,
+}
+
+impl Life {
+    pub(crate) fn new(child: Handle) -> Self {
+        Life {
+            child,
+            fate: Mutex::new(Fate::Ours),
+        }
+    }
+
+    pub(crate) fn pid(&self) -> libc::pid_t {
+        self.child.pid()
+    }
+
+    pub(crate) fn pidfd(&self) -> Option<BorrowedFd<'_>> {
+        self.child.pidfd()
+    }
+
+    /// Waits for the end, without the lock, so that others can kill meanwhile.
+    pub(crate) fn await_end(&self) {
+        // Failure is told by the next look.
+        let _ = self.child.await_end();
+    }
+
+    /// Reaps the child if it has ended, and tells what is known of it.
+    pub(crate) fn reap(&self) -> kernel::Result<Fate> {
+        let mut fate = self.fate();
+        if let Fate::Ours = *fate {
+            match self.child.reap() {
+                Ok(None) => {}
+                Ok(Some(status)) => *fate = Fate::Ended(status),
+                Err(Errno(libc::ECHILD)) => *fate = Fate::Lost,
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(*fate)
+    }
+
+    /// Sends a signal to a child that was not reaped yet, else `ESRCH`.
+    pub(crate) fn kill(&self, signal: i32) -> kernel::Result<()> {
+        // The lock keeps the id from being given to another process.
+        let fate = self.fate();
+        match *fate {
+            Fate::Ours => self.child.kill(signal),
+            _ => Err(Errno(libc::ESRCH)),
+        }
+    }
+
+    fn fate(&self) -> MutexGuard<'_, Fate> {
+        self.fate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whose end is looked for beside a listener.
+#[derive(Debug)]
+pub(crate) enum Watch {
+    /// That of a program which this library has started: it is reaped, and its status kept.
+    Started(Arc<Life>),
+    /// That of a child of the caller's, who reaps it.
+    Own(OwnedFd),
+}
+
+/// What the end of the child that is watched means for the listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It is too early to tell.
+    NotYet,
+    /// The child was reaped. The listener tells the rest by itself.
+    Reaped,
+    /// The child is a zombie that its owner has yet to reap. Until then nobody can know of other
+    /// targets, so what is not pending now does not count.
+    Zombie,
+}
+
+impl Watch {
+    /// What polls readable when the child has ended.
+    pub(crate) fn pidfd(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Watch::Started(life) => life.pidfd(),
+            Watch::Own(pidfd) => Some(pidfd.as_fd()),
+        }
+    }
+
+    /// Looks at the child, and reaps it if that is this library's to do.
+    pub(crate) fn look(&self) -> Ending {
+        match self {
+            Watch::Started(life) => match life.reap() {
+                // It has not ended, or somebody traces it, who is told of the end first.
+                Ok(Fate::Ours) => Ending::NotYet,
+                _ => Ending::Reaped,
+            },
+            Watch::Own(pidfd) => match process::is_zombie(pidfd.as_fd()) {
+                Ok(false) => Ending::NotYet,
+                Ok(true) => Ending::Zombie,
+                // It was reaped, or never was this process's to reap.
+                Err(_) => Ending::Reaped,
+            },
+        }
+    }
+
+    /// Waits for the listener as [`fd::poll`] does, and for the child beside it. A child that is a
+    /// zombie hangs the listener up.
+    pub(crate) fn poll(
+        &self,
+        listener: &Shared,
+        deadline: Option<Instant>,
+    ) -> kernel::Result<Option<fd::Ready>> {
+        let mut pidfd = self.pidfd();
+        loop {
+            // Without a descriptor for the child, and for one whose end is not ours to see yet, in
+            // slices.
+            let slice = Instant::now() + SLICE;
+            let until = match (pidfd, deadline) {
+                (Some(_), deadline) => deadline,
+                (None, deadline) => Some(deadline.map_or(slice, |d| d.min(slice))),
+            };
+            let ready = fd::poll_beside(listener.fd(), pidfd, until)?;
+            if ready.first.is_some() {
+                return Ok(ready.first);
+            }
+            if !ready.second && pidfd.is_some() {
+                return Ok(None);
+            }
+            match self.look() {
+                Ending::Reaped => {
+                    listener.unwatch();
+                    return fd::poll(listener.fd(), deadline);
+                }
+                Ending::Zombie => {
+                    let pending = listener.readable();
+                    return Ok(Some(fd::Ready {
+                        readable: pending,
+                        hung_up: !pending,
+                    }));
+                }
+                Ending::NotYet => pidfd = None,
+            }
+            if deadline.is_some_and(|d| d <= Instant::now()) {
+                return Ok(None);
+            }
+        }
+    }
+}
