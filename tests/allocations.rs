@@ -42,14 +42,13 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-const CALLS: i64 = 1000;
-
-/// How often this process allocates while each target makes [`CALLS`] calls, after as many to
+/// How often this process allocates while each target makes a thousand calls, after as many to
 /// warm up. The targets are processes of their own, and waiting for them allocates nothing.
 fn allocations(targets: &[Target]) -> u64 {
+    let calls = fewer(1000).into();
     let round = || {
-        targets.iter().for_each(|t| t.channel.tell(CALLS));
-        targets.iter().for_each(|t| assert_eq!(t.result(), CALLS));
+        targets.iter().for_each(|t| t.channel.tell(calls));
+        targets.iter().for_each(|t| assert_eq!(t.result(), calls));
     };
     round();
     let before = ALLOCATIONS.load(SeqCst);

@@ -1,9 +1,9 @@
 //! The C API of starting programs.
 
-#[path = "support/slowness.rs"]
-mod slowness;
+#[path = "support/machine.rs"]
+mod machine;
 
-use slowness::slowed;
+use machine::slowed;
 use std::ffi::{c_char, c_void, CStr};
 use std::io::Read;
 use std::os::fd::AsRawFd;

@@ -375,6 +375,7 @@ fn waiting_and_receiving_at_once_give_one_answer_on_a_kernel_that_looks_old() {
 /// A child of this process's own whose child, under the same filter, makes a call when the pipe
 /// that is given back is written to, and lives until then. Its descriptor comes along.
 fn parent_of_a_target() -> (Target, Listener, OwnedFd) {
+    wait_by_oneself();
     let (target, listener) = Target::start(|channel| {
         // SAFETY: the child makes bare calls only, and ends.
         if unsafe { libc::fork() } == 0 {

@@ -718,6 +718,7 @@ fn the_memory_file_is_opened_once_for_a_notification() {
 }
 
 /// A 32-bit program that asks about its arguments by a 32-bit call.
+#[cfg(target_arch = "x86_64")]
 const NARROW: &str = "int main(int argc, char **argv) {
     long result;
     __asm__ volatile(\"int $0x80\" : \"=a\"(result) : \"a\"(64), \"b\"(argv) : \"memory\");

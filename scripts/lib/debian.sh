@@ -12,6 +12,7 @@ debian_mirror() {
         echo "$UNOTIFY_DEBIAN_MIRROR"
         return
     fi
+    # shellcheck disable=SC2016 # apt's own variables
     apt-get indextargets --format '$(REPO_URI) $(CREATED_BY) $(COMPONENT)' |
         sed -nE 's,^([^ ]*/debian/?) Packages main$,\1,p' | head -n 1
 }

@@ -7,7 +7,7 @@
 //! this was found (AMD Zen 3, Linux 6.18). Calls made right behind the system call put harmless
 //! addresses there instead, for a hundredth of that.
 
-use super::{Errno, Result};
+use super::Result;
 
 /// Makes a system call. `nr` and the arguments are as in `syscall(2)`; the kernel's error number
 /// comes back, and `errno` stays as it is.
@@ -42,7 +42,37 @@ pub(super) unsafe fn syscall(nr: libc::c_long, args: [usize; 6]) -> Result<libc:
         );
     }
     if ret < 0 {
-        Err(Errno(-ret as i32))
+        Err(super::Errno(-ret as i32))
+    } else {
+        Ok(ret)
+    }
+}
+
+/// Makes a system call. As on x86_64, but for the calls behind it: what they are for is not known
+/// of processors of this architecture.
+///
+/// # Safety
+/// The arguments are what this call takes, and what they point to lives across it.
+#[cfg(all(target_arch = "aarch64", target_pointer_width = "64"))]
+#[inline(always)]
+pub(super) unsafe fn syscall(nr: libc::c_long, args: [usize; 6]) -> Result<libc::c_long> {
+    let ret: libc::c_long;
+    // SAFETY: the kernel's calling convention: it changes x0 and what the arguments point to.
+    unsafe {
+        std::arch::asm!(
+            "svc #0",
+            in("x8") nr,
+            inlateout("x0") args[0] as libc::c_long => ret,
+            in("x1") args[1],
+            in("x2") args[2],
+            in("x3") args[3],
+            in("x4") args[4],
+            in("x5") args[5],
+            options(nostack),
+        );
+    }
+    if ret < 0 {
+        Err(super::Errno(-ret as i32))
     } else {
         Ok(ret)
     }
@@ -52,7 +82,10 @@ pub(super) unsafe fn syscall(nr: libc::c_long, args: [usize; 6]) -> Result<libc:
 ///
 /// # Safety
 /// The arguments are what this call takes, and what they point to lives across it.
-#[cfg(not(all(target_arch = "x86_64", target_pointer_width = "64")))]
+#[cfg(not(all(
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+    target_pointer_width = "64"
+)))]
 pub(super) unsafe fn syscall(nr: libc::c_long, args: [usize; 6]) -> Result<libc::c_long> {
     let [a, b, c, d, e, f] = args;
     // SAFETY: the caller's promise.
@@ -62,6 +95,7 @@ pub(super) unsafe fn syscall(nr: libc::c_long, args: [usize; 6]) -> Result<libc:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::Errno;
 
     #[test]
     fn a_value_comes_back() {

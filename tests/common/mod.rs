@@ -1,12 +1,13 @@
 //! Targets and supervisors to test with: real processes, which end when the test does.
 #![allow(dead_code, unreachable_pub)] // each test uses some of it
 
-#[path = "../support/slowness.rs"]
-mod slowness;
+#[path = "../support/machine.rs"]
+mod machine;
 
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Once;
 use std::time::Duration;
 use unotify::{
@@ -14,7 +15,7 @@ use unotify::{
     ScmpSyscall,
 };
 
-pub(crate) use slowness::*;
+pub(crate) use machine::*;
 
 /// Aborts the process if it runs on for so long: a test that hangs has failed.
 const LIMIT: Duration = Duration::from_secs(180);
@@ -64,16 +65,21 @@ pub fn fork(body: impl FnOnce() -> i32) -> Child {
     if pid == 0 {
         // SAFETY: integers only. The child of a test that died would wait for ever.
         unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+        IS_CHILD.store(true, Ordering::Relaxed);
         let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).unwrap_or(101);
         // SAFETY: ends without the parent's exit handlers.
         unsafe { libc::_exit(code) };
     }
-    Child(pid)
+    let is_child = IS_CHILD.load(Ordering::Relaxed);
+    Child(pid, if is_child { None } else { reaper(pid) })
 }
+
+/// Whether this process is a child, which waits for its own by itself.
+static IS_CHILD: AtomicBool = AtomicBool::new(false);
 
 /// A child process, killed when dropped.
 #[derive(Debug)]
-pub struct Child(pub i32);
+pub struct Child(pub i32, Option<std::thread::JoinHandle<i32>>);
 
 impl Child {
     pub fn kill(&self) {
@@ -87,12 +93,10 @@ impl Child {
     }
 
     fn reap(&mut self) -> i32 {
-        let mut status = 0;
-        // SAFETY: `status` is valid for the call.
-        while unsafe { libc::waitpid(self.0, &mut status, 0) } < 0 {
-            let error = std::io::Error::last_os_error();
-            assert_eq!(error.raw_os_error(), Some(libc::EINTR));
-        }
+        let status = match self.1.take() {
+            Some(reaper) => reaper.join().unwrap(),
+            None => wait_for(self.0),
+        };
         self.0 = 0;
         if libc::WIFEXITED(status) {
             libc::WEXITSTATUS(status)
@@ -114,6 +118,7 @@ impl Drop for Child {
 /// Runs a supervisor in a process of its own, to which things are done that cannot be undone.
 pub fn in_child(body: impl FnOnce()) {
     let child = fork(|| {
+        IS_CHILD.store(false, Ordering::Relaxed);
         body();
         0
     });

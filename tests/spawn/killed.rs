@@ -7,7 +7,7 @@ use unotify::*;
 
 /// How often to kill; more with a number in the environment, as far as the watchdog allows.
 fn kills() -> u64 {
-    std::env::var("UNOTIFY_TEST_KILLS").map_or(300, |number| number.parse().unwrap())
+    std::env::var("UNOTIFY_TEST_KILLS").map_or(fewer(300).into(), |number| number.parse().unwrap())
 }
 
 fn pipe() -> (OwnedFd, OwnedFd) {
@@ -55,7 +55,7 @@ fn kill_all(end: &OwnedFd) {
 /// Kills processes `within` that time after they began to start a program whose `execve` nobody
 /// answers. All that is left of them must end: each inherits a pipe.
 fn kills_at_random_moments(filter: impl Fn() -> ScmpFilterContext + Sync, threads: usize) {
-    let within = Duration::from_micros(1000 + 1000 * threads as u64);
+    let within = slowed(Duration::from_micros(1000 + 1000 * threads as u64));
     let mut random = u64::from(std::process::id()) | 1;
     let mut spawned = 0;
     for turn in 0..kills() {

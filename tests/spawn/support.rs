@@ -1,7 +1,7 @@
 //! What the tests have in common.
 
-#[path = "../support/slowness.rs"]
-mod slowness;
+#[path = "../support/machine.rs"]
+mod machine;
 
 use std::fs::{self, Permissions};
 use std::io::Read;
@@ -15,7 +15,7 @@ use std::thread;
 use std::time::Duration;
 use unotify::*;
 
-pub(crate) use slowness::*;
+pub(crate) use machine::*;
 
 /// No test takes nearly as long.
 const LIMIT: Duration = Duration::from_secs(60);

@@ -192,7 +192,7 @@ fn a_fast_handler_is_served_by_few_workers_of_many() {
         target.end();
         supervisor.join().unwrap();
         // One, and another when the machine is so busy that a fast handler looks stuck.
-        assert!(supervisor.stats().workers_max <= 4);
+        assert!(supervisor.stats().workers_max <= u64::from(4 * slowness()).min(15));
     });
 }
 

@@ -1,7 +1,7 @@
 //! What the tests have in common: real targets under real filters, and guards against hanging.
 #![allow(dead_code)] // no test program uses all of it
 
-mod slowness;
+mod machine;
 
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
@@ -9,6 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::process::{abort, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{channel, RecvTimeoutError};
 use std::time::{Duration, Instant};
 use std::{env, fs, io, thread};
@@ -17,7 +18,7 @@ use unotify::{
     Status, Supervisor, SupervisorOptions, Verdict,
 };
 
-pub(crate) use slowness::*;
+pub(crate) use machine::*;
 
 /// No test takes nearly as long.
 const LIMIT: Duration = Duration::from_secs(25);
@@ -130,6 +131,15 @@ pub(crate) fn notifying(names: &[&str]) -> ScmpFilterContext {
 pub(crate) struct Process {
     pub(crate) pid: libc::pid_t,
     ended: Option<i32>,
+    reaper: Option<thread::JoinHandle<libc::c_int>>,
+}
+
+/// Whether this process waits for its children by itself, as targets do.
+static WAITS_BY_ITSELF: AtomicBool = AtomicBool::new(false);
+
+/// Says that the test is about zombies: from now on nobody waits for a child before the test does.
+pub(crate) fn wait_by_oneself() {
+    WAITS_BY_ITSELF.store(true, Ordering::Relaxed);
 }
 
 impl Process {
@@ -142,17 +152,24 @@ impl Process {
         if pid == 0 {
             // SAFETY: integers only: no child outlives a test.
             unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+            wait_by_oneself();
             let status = catch_unwind(AssertUnwindSafe(body)).unwrap_or(101);
             // SAFETY: never returns.
             unsafe { libc::_exit(status) }
         }
-        Process { pid, ended: None }
+        let alone = WAITS_BY_ITSELF.load(Ordering::Relaxed);
+        Process {
+            pid,
+            ended: None,
+            reaper: if alone { None } else { reaper(pid) },
+        }
     }
 
     pub(crate) fn signal(&self, signal: i32) {
         assert!(self.ended.is_none());
-        // SAFETY: integers only; it is a child that was not waited for.
-        assert_eq!(unsafe { libc::kill(self.pid, signal) }, 0);
+        // SAFETY: integers only; it is a child that was not waited for, or just now.
+        let sent = unsafe { libc::kill(self.pid, signal) } == 0;
+        assert!(sent || self.reaper.is_some());
     }
 
     /// Waits for the end. The exit status, or the signal made negative.
@@ -160,9 +177,10 @@ impl Process {
         if let Some(ended) = self.ended {
             return ended;
         }
-        let mut status = 0;
-        // SAFETY: `status` is ours.
-        assert_eq!(unsafe { libc::waitpid(self.pid, &mut status, 0) }, self.pid);
+        let status = match self.reaper.take() {
+            Some(reaper) => reaper.join().unwrap(),
+            None => wait_for(self.pid),
+        };
         let how = if libc::WIFEXITED(status) {
             libc::WEXITSTATUS(status)
         } else {
