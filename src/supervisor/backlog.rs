@@ -23,7 +23,8 @@ pub(super) struct Backlog {
     returning: AtomicU32,
     waiting: Mutex<VecDeque<Box<Notification>>>,
     length: AtomicUsize,
-    /// To be received into again.
+    /// To be received into again. Boxed, as a handler in C knows them by their place.
+    #[allow(clippy::vec_box)]
     spare: Mutex<Vec<Box<Notification>>>,
 }
 
