@@ -206,12 +206,13 @@ fn hanging_pipelines(handler: Duration, times: u32) -> u32 {
         }
         wait_for(&children);
     });
-    let hanging = children
+    let hanging: Vec<_> = children
         .iter()
-        .filter(|c| !matches!(c.try_wait(), Ok(Some(_))));
-    let hanging = hanging.map(|c| c.kill(libc::SIGKILL)).count();
+        .filter(|c| !matches!(c.try_wait(), Ok(Some(_))))
+        .collect();
+    hanging.iter().for_each(|c| c.kill(libc::SIGKILL).unwrap());
     children.iter().for_each(|c| drop(c.wait()));
-    hanging as u32
+    hanging.len() as u32
 }
 
 fn supervisor_runs(supervisor: &Supervisor, while_it_runs: impl FnOnce()) {
