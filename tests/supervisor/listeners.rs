@@ -109,7 +109,7 @@ fn a_busy_listener_does_not_starve_the_others() {
 #[test]
 fn a_thousand_listeners_are_served_and_close_while_it_runs() {
     alone(|| {
-        const LISTENERS: usize = 1000;
+        let listeners = fewer(1000) as usize;
         let mut limit = libc::rlimit {
             rlim_cur: 0,
             rlim_max: 0,
@@ -123,7 +123,7 @@ fn a_thousand_listeners_are_served_and_close_while_it_runs() {
         let before = entries("fd");
         let supervisor = supervisor(options(1, true), echo);
         supervisor.start().unwrap();
-        let targets: Vec<_> = (0..LISTENERS)
+        let targets: Vec<_> = (0..listeners)
             .map(|i| {
                 let (target, listener) = Target::serves();
                 supervisor.add_listener(listener, i).unwrap();
@@ -136,7 +136,7 @@ fn a_thousand_listeners_are_served_and_close_while_it_runs() {
         for (i, target) in targets.iter().enumerate() {
             assert_eq!(target.result(), i as i64);
         }
-        assert_eq!(supervisor.stats().listeners, LISTENERS as u64);
+        assert_eq!(supervisor.stats().listeners, listeners as u64);
         targets.into_iter().for_each(Target::end);
         soon(|| supervisor.stats().listeners == 0);
         supervisor.stop();
