@@ -347,6 +347,12 @@ static void a_watched_child_ends_its_listener(void)
     target t = target_start(&listener);
     int pidfd = (int)syscall(__NR_pidfd_open, t.pid, 0), status;
 
+    if (pidfd < 0 && errno == ENOSYS) {
+        puts("skipped: valgrind does not know pidfd_open");
+        target_end(&t);
+        unotify_listener_free(listener);
+        return;
+    }
     CHECK(pidfd >= 0);
     OK(unotify_listener_watch_child(listener, pidfd));
     CHECK_STATUS(unotify_listener_watch_child(listener, -1), UNOTIFY_ERR_INVALID_ARGUMENT);

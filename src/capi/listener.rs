@@ -256,9 +256,8 @@ pub unsafe extern "C" fn unotify_listener_watch_child(
         // SAFETY: the caller's promise.
         let listener = unsafe { shared(listener, "listener") }?;
         // SAFETY: used for this call only.
-        listener
-            .0
-            .watch_child(unsafe { lent_fd(pidfd, "pidfd") }?.as_fd())
+        let pidfd = unsafe { lent_fd(pidfd, "pidfd") }?;
+        listener.0.watch_child(pidfd)
     })
 }
 

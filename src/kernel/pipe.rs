@@ -64,10 +64,9 @@ fn read_all(reads: &OwnedFd) -> Result<Vec<u8>> {
     loop {
         let got = retry(|| {
             // SAFETY: there is room for as many bytes.
-            check(
-                unsafe { libc::read(reads.as_raw_fd(), part.as_mut_ptr().cast(), part.len()) }
-                    as libc::c_long,
-            )
+            let got =
+                unsafe { libc::read(reads.as_raw_fd(), part.as_mut_ptr().cast(), part.len()) };
+            check(got as libc::c_long)
         })?;
         if got == 0 {
             return Ok(bytes);

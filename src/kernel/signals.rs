@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn all_that_can_be_is_blocked_meanwhile_and_as_before_afterwards() {
         let before = blocked();
-        let unblockable = 1 << (libc::SIGKILL - 1) | 1 << (libc::SIGSTOP - 1);
+        let unblockable = (1 << (libc::SIGKILL - 1)) | (1 << (libc::SIGSTOP - 1));
         assert_eq!(held(blocked), !unblockable);
         assert_eq!(blocked(), before);
     }
