@@ -68,6 +68,79 @@ fn an_answer_with_a_descriptor_is_counted() {
 }
 
 #[test]
+fn what_becomes_of_a_deferred_notification_is_counted_when_it_is_answered() {
+    watched(|| {
+        let (keep, kept) = channel();
+        let supervisor = supervisor(SupervisorOptions::default(), move |n| {
+            keep.send(n.take().unwrap()).unwrap();
+            Verdict::Handled
+        });
+        let (target, listener) = Target::serves();
+        supervisor.add_listener(listener, 0).unwrap();
+        supervisor.start().unwrap();
+        let answers: [fn(&mut Notification); 4] = [
+            |n| n.reply_value(1).unwrap(),
+            |n| n.reply_error(libc::EPERM).unwrap(),
+            |n| n.reply_continue().unwrap(),
+            |_| (),
+        ];
+        let counted = |stats: Stats| {
+            [
+                stats.values,
+                stats.errors,
+                stats.continued,
+                stats.fallbacks,
+                stats.deferred_outstanding,
+            ]
+        };
+        for (i, answer) in answers.into_iter().enumerate() {
+            target.make_call(0);
+            let mut notification = kept.recv().unwrap();
+            soon(|| supervisor.stats().deferred == i as u64 + 1);
+            let mut expected = [0; 5];
+            expected[..i].fill(1);
+            expected[4] = 1;
+            assert_eq!(counted(supervisor.stats()), expected);
+            answer(&mut notification);
+            if i < 3 {
+                // Before it is dropped.
+                expected[i] = 1;
+                assert_eq!(counted(supervisor.stats()), expected);
+            }
+            drop(notification);
+            expected[i] = 1;
+            expected[4] = 0;
+            assert_eq!(counted(supervisor.stats()), expected);
+            target.result();
+        }
+        target.end();
+        supervisor.join().unwrap();
+    });
+}
+
+#[test]
+fn a_deferred_notification_whose_target_dies_is_counted_as_gone() {
+    watched(|| {
+        let (keep, kept) = channel();
+        let supervisor = supervisor(SupervisorOptions::default(), move |n| {
+            keep.send(n.take().unwrap()).unwrap();
+            Verdict::Handled
+        });
+        let (mut target, listener) = Target::serves();
+        supervisor.add_listener(listener, 0).unwrap();
+        supervisor.start().unwrap();
+        target.make_call(0);
+        let mut notification = kept.recv().unwrap();
+        target.process.kill();
+        assert_eq!(status(notification.reply_value(1)), Status::Gone);
+        assert_eq!(supervisor.stats().gone, 1);
+        drop(notification);
+        assert_eq!(supervisor.stats().gone, 1);
+        supervisor.join().unwrap();
+    });
+}
+
+#[test]
 fn deferred_notifications_are_outstanding_until_they_are_dropped() {
     watched(|| {
         let (keep, kept) = channel();
