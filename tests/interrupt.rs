@@ -49,12 +49,13 @@ fn a_waiting_receive_is_interrupted(limit: Option<Duration>) {
                 Some(limit) => status(listener.receive_timeout(limit)),
             }
         });
-        let nr = if limit.is_some() {
-            libc::SYS_ppoll
-        } else {
-            libc::SYS_ioctl
-        };
-        until_in_call(std::process::id() as i32, said.recv().unwrap(), nr);
+        // In RECV, or in the wait before it.
+        let path = format!("/proc/self/task/{}/syscall", said.recv().unwrap());
+        let waits = [libc::SYS_ioctl, libc::SYS_ppoll].map(|nr| format!("{nr} "));
+        soon(|| {
+            std::fs::read_to_string(&path)
+                .is_ok_and(|call| waits.iter().any(|nr| call.starts_with(nr)))
+        });
         listener.interrupt(true);
         assert_eq!(receiving.join().unwrap(), Status::Stopped);
     });
