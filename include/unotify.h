@@ -516,7 +516,8 @@ typedef struct {
  *
  * The notification is lent for the call: freeing it before `UNOTIFY_DEFERRED` was returned only
  * answers it. An unanswered one gets the fallback error, and so does that of a handler in C++ that
- * lets an exception out, which is caught and counted on x86_64 (elsewhere it ends the program).
+ * lets an exception out, which is caught and counted on x86_64 and aarch64 (elsewhere it
+ * ends the program).
  * The handler must not jump out or end its thread.
  */
 typedef int32_t (*unotify_handler)(unotify_notification *notification, void *data);

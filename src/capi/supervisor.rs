@@ -46,7 +46,8 @@ pub const UNOTIFY_WAKE_UP_ASYNC: u32 = 2;
 ///
 /// The notification is lent for the call: freeing it before `UNOTIFY_DEFERRED` was returned only
 /// answers it. An unanswered one gets the fallback error, and so does that of a handler in C++ that
-/// lets an exception out, which is caught and counted on x86_64 (elsewhere it ends the program).
+/// lets an exception out, which is caught and counted on x86_64 and aarch64 (elsewhere it
+/// ends the program).
 /// The handler must not jump out or end its thread.
 pub type unotify_handler =
     Option<unsafe extern "C" fn(notification: *mut unotify_notification, data: *mut c_void) -> i32>;
