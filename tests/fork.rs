@@ -5,7 +5,7 @@ mod support;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
-use support::{alone, echo, status, supervisor, Process, Target, MOMENT};
+use support::{alone, echo, slowed, status, supervisor, Process, Target, MOMENT};
 use unotify::{HandlerFlags, Status, Supervisor, SupervisorOptions, Verdict};
 
 /// Runs `body` in a copy of this process, to its end.

@@ -50,8 +50,8 @@ pub const UNOTIFY_WAKE_UP_ASYNC: u32 = 2;
 ///
 /// The notification is lent for the call: freeing it before `UNOTIFY_DEFERRED` was returned only
 /// answers it. An unanswered one gets the fallback error, and so does that of a handler in C++ that
-/// lets an exception out, which is caught and counted on x86_64 (elsewhere it ends the program).
-/// The handler must not jump out of the call (`longjmp`). **Nor may it end its thread**, by
+/// lets an exception out, which is caught and counted on x86_64 and aarch64 (elsewhere it ends the
+/// program). The handler must not jump out of the call (`longjmp`). **Nor may it end its thread**, by
 /// `pthread_exit` or by allowing itself to be cancelled (the library's calls run with cancellation
 /// disabled, handlers included): that ends the program. In a copy of the process that it forks it must
 /// not return.

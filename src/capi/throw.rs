@@ -1,10 +1,10 @@
 //! Calls a handler that may throw.
 //!
 //! Rust catches nobody's exceptions but its own: one that a handler in C++ lets out would end the
-//! program when it reaches the first frame of Rust. So on x86_64 a handler is called by a few
-//! instructions that stand between, and their personality routine, which the unwinder asks what
-//! to do with an exception (Itanium C++ ABI), has every one end there. Elsewhere it does end the
-//! program.
+//! program when it reaches the first frame of Rust. So on x86_64 and aarch64 a handler is called by
+//! a few instructions that stand between, and their personality routine, which the unwinder asks
+//! what to do with an exception (Itanium C++ ABI), has every one end there. Elsewhere it does end
+//! the program.
 //!
 //! A handler that ends its thread (`pthread_exit`, or being cancelled) unwinds it too, and that
 //! nobody may stop half way, nor let it through the frames of Rust. So it ends the program, as it
@@ -30,7 +30,10 @@ pub(super) unsafe fn call(
     (!threw).then_some(verdict)
 }
 
-#[cfg(not(all(target_arch = "x86_64", target_pointer_width = "64")))]
+#[cfg(not(all(
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+    target_pointer_width = "64"
+)))]
 mod frame {
     use super::{c_void, unotify_notification, Function};
 
@@ -45,7 +48,10 @@ mod frame {
     }
 }
 
-#[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
+#[cfg(all(
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+    target_pointer_width = "64"
+))]
 mod frame {
     use super::{c_void, unotify_notification, Function};
     use std::ffi::c_int;
@@ -73,6 +79,7 @@ mod frame {
     }
 
     // rbx keeps `threw`, and is what the unwinder finds it to be here at the landing.
+    #[cfg(target_arch = "x86_64")]
     std::arch::global_asm!(
         ".pushsection .data.rel.ro, \"aw\", @progbits",
         ".p2align 3",
@@ -114,14 +121,69 @@ mod frame {
         caught = sym caught,
     );
 
+    // The same, with x19 for rbx.
+    #[cfg(target_arch = "aarch64")]
+    std::arch::global_asm!(
+        ".pushsection .data.rel.ro, \"aw\", @progbits",
+        ".p2align 3",
+        "unotify__personality:",
+        ".xword {personality}",
+        ".popsection",
+        ".pushsection .text.unotify__call_handler, \"ax\", @progbits",
+        ".p2align 2",
+        ".globl unotify__call_handler, unotify__handler_threw",
+        ".hidden unotify__call_handler, unotify__handler_threw",
+        ".weak __cxa_begin_catch, __cxa_end_catch",
+        ".type unotify__call_handler, @function",
+        "unotify__call_handler:",
+        ".cfi_startproc",
+        ".cfi_personality 0x9b, unotify__personality", // relative to here, and indirect
+        "stp x29, x30, [sp, #-32]!",
+        ".cfi_def_cfa_offset 32",
+        ".cfi_offset 29, -32",
+        ".cfi_offset 30, -24",
+        "str x19, [sp, #16]",
+        ".cfi_offset 19, -16",
+        "mov x29, sp",
+        "mov x19, x3",
+        "mov x8, x0",
+        "mov x0, x1",
+        "mov x1, x2",
+        "blr x8",
+        "2:",
+        ".cfi_remember_state",
+        "ldr x19, [sp, #16]",
+        "ldp x29, x30, [sp], #32",
+        ".cfi_def_cfa_offset 0",
+        ".cfi_restore 19",
+        ".cfi_restore 29",
+        ".cfi_restore 30",
+        "ret",
+        "unotify__handler_threw:",
+        ".cfi_restore_state",
+        "mov w8, #1",
+        "strb w8, [x19]",
+        "adrp x1, :got:__cxa_begin_catch",
+        "ldr x1, [x1, :got_lo12:__cxa_begin_catch]",
+        "adrp x2, :got:__cxa_end_catch",
+        "ldr x2, [x2, :got_lo12:__cxa_end_catch]",
+        "bl {caught}",
+        "b 2b",
+        ".cfi_endproc",
+        ".size unotify__call_handler, . - unotify__call_handler",
+        ".popsection",
+        personality = sym personality,
+        caught = sym caught,
+    );
+
     /// What the unwinder is at (`_UA_*`), and what it is told to do (`_URC_*`).
     const SEARCH_PHASE: c_int = 1;
     const FORCE_UNWIND: c_int = 8;
     const HANDLER_FOUND: c_int = 6;
     const INSTALL_CONTEXT: c_int = 7;
 
-    /// The register that the landing finds the exception in: rax, as DWARF numbers it.
-    const RAX: c_int = 0;
+    /// The register that the landing finds the exception in, as DWARF numbers it: rax, or x0.
+    const RESULT: c_int = 0;
 
     /// Ends every exception in the frame above, and the program if it is the end of the thread.
     unsafe extern "C" fn personality(
@@ -139,7 +201,7 @@ mod frame {
         }
         // SAFETY: the context of the frame above, from the unwinder.
         unsafe {
-            _Unwind_SetGR(context, RAX, exception as usize);
+            _Unwind_SetGR(context, RESULT, exception as usize);
             _Unwind_SetIP(context, landing as *const () as usize);
         }
         INSTALL_CONTEXT

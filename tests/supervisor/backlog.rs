@@ -152,10 +152,8 @@ fn what_waits_for_a_handler_is_answered_when_the_run_is_stopped() {
             target.make_call(i as i64);
         }
         soon(|| supervisor.stats().received == TARGETS as u64);
-        let begun = Instant::now();
         supervisor.stop();
         assert_eq!(status(supervisor.join()), Status::Stopped);
-        assert!(begun.elapsed() < Duration::from_millis(15 * TARGETS as u64));
         let mut handled = 0;
         for (i, target) in targets.iter().enumerate() {
             match target.result() {
@@ -164,6 +162,8 @@ fn what_waits_for_a_handler_is_answered_when_the_run_is_stopped() {
             }
         }
         let stats = supervisor.stats();
+        // The handler at work, those for which there was time, and not all.
+        assert!((1..TARGETS as u64).contains(&handled));
         assert_eq!(
             (stats.values, stats.fallbacks),
             (handled, TARGETS as u64 - handled)
@@ -229,7 +229,7 @@ fn supervisor_runs(supervisor: &Supervisor, while_it_runs: impl FnOnce()) {
 fn wait_for(children: &[Child]) {
     let begun = Instant::now();
     let ended = |c: &Child| matches!(c.try_wait(), Ok(Some(_)));
-    while !children.iter().all(ended) && begun.elapsed() < Duration::from_secs(3) {
+    while !children.iter().all(ended) && begun.elapsed() < slowed(Duration::from_secs(3)) {
         thread::sleep(Duration::from_millis(1));
     }
 }
@@ -244,7 +244,7 @@ fn pipelines_of_a_shell_do_not_hang_behind_a_slow_handler() {
         return println!("skipped: no sh");
     }
     // As many as one likes, for once.
-    let times = std::env::var("UNOTIFY_TEST_PIPELINES").map_or(24, |n| n.parse().unwrap());
+    let times = std::env::var("UNOTIFY_TEST_PIPELINES").map_or(fewer(24), |n| n.parse().unwrap());
     for micros in [0, 300, 1000] {
         let handler = Duration::from_micros(micros);
         let hanging = hanging_pipelines(handler, times);
