@@ -7,8 +7,9 @@
 
 mod support;
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
@@ -372,40 +373,59 @@ fn waiting_and_receiving_at_once_give_one_answer_on_a_kernel_that_looks_old() {
     });
 }
 
-/// A child of this process's own whose child, under the same filter, makes a call when the pipe
-/// that is given back is written to, and lives until then. Its descriptor comes along.
-fn parent_of_a_target() -> (Target, Listener, OwnedFd) {
-    wait_by_oneself();
-    let (target, listener) = Target::start(|channel| {
-        // SAFETY: the child makes bare calls only, and ends.
-        if unsafe { libc::fork() } == 0 {
-            serve(channel);
+/// A child of this process's own that has ended, and was not waited for. It has left a child behind,
+/// under the same filter, which is this process's to wait for then.
+struct Orphaned {
+    parent: libc::pid_t,
+    /// Stands for the parent.
+    pidfd: OwnedFd,
+    channel: UnixStream,
+}
+
+impl Orphaned {
+    fn start() -> (Orphaned, Listener) {
+        let filter = notifying(&["getppid"]);
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        // SAFETY: integers only.
+        assert_eq!(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) }, 0);
+        // SAFETY: the child goes on as the one thread of a copy of this process, whose other thread
+        // sleeps and holds no lock.
+        let parent = unsafe { libc::fork() };
+        if parent == 0 {
+            drop(ours);
+            let listener = filter.load_listener(LoadFlags::empty()).unwrap();
+            listener.send(theirs.as_fd()).unwrap();
+            drop(listener);
+            // SAFETY: as above.
+            if unsafe { libc::fork() } == 0 {
+                let mut word = [0; 8];
+                while (&theirs).read_exact(&mut word).is_ok() {
+                    let value = call(CALL, [u64::from_ne_bytes(word), 0, 0]);
+                    (&theirs).write_all(&value.to_ne_bytes()).unwrap();
+                }
+            }
             // SAFETY: ends without the parent's exit handlers.
             unsafe { libc::_exit(0) };
         }
-    });
-    // SAFETY: integers only; the descriptor is new.
-    let pidfd = unsafe {
-        let fd = libc::syscall(libc::SYS_pidfd_open, target.process.pid, 0);
-        assert!(fd >= 0);
-        OwnedFd::from_raw_fd(fd as i32)
-    };
-    until_ended(target.process.pid);
-    (target, listener, pidfd)
-}
+        let listener = Listener::recv(ours.as_fd()).unwrap();
+        // SAFETY: integers only; the descriptor is new.
+        let pidfd = unsafe {
+            let fd = libc::syscall(libc::SYS_pidfd_open, parent, 0);
+            assert!(fd >= 0);
+            OwnedFd::from_raw_fd(fd as i32)
+        };
+        until_ended(parent);
+        let orphaned = Orphaned {
+            parent,
+            pidfd,
+            channel: ours,
+        };
+        (orphaned, listener)
+    }
 
-#[test]
-fn a_watched_child_ends_its_listener_until_it_is_waited_for_on_a_kernel_that_looks_old() {
-    alone_after(look_old, || {
-        let (mut target, listener, pidfd) = parent_of_a_target();
-        assert_eq!(status(listener.receive_timeout(MOMENT)), Status::Timeout);
-        listener.watch_child(pidfd.as_fd()).unwrap();
-        drop(pidfd);
-        for _ in 0..2 {
-            assert_eq!(status(listener.receive()), Status::Closed);
-        }
-        // What is pending comes first.
-        target.make_call(5);
+    /// Has the child that is left make a call, and waits for it to be pending.
+    fn make_call(&self, listener: &Listener, arg: u64) {
+        (&self.channel).write_all(&arg.to_ne_bytes()).unwrap();
         soon(|| {
             let mut entry = libc::pollfd {
                 fd: listener.as_raw_fd(),
@@ -413,19 +433,48 @@ fn a_watched_child_ends_its_listener_until_it_is_waited_for_on_a_kernel_that_loo
                 revents: 0,
             };
             // SAFETY: one entry.
-            unsafe { libc::poll(&mut entry, 1, 0) == 1 }
+            let ready = unsafe { libc::poll(&mut entry, 1, 0) } == 1;
+            ready && entry.revents & libc::POLLIN != 0
         });
-        let mut notification = listener.receive().unwrap();
-        notification.reply_value(6).unwrap();
+    }
+
+    fn result(&self) -> i64 {
+        let mut word = [0; 8];
+        (&self.channel).read_exact(&mut word).unwrap();
+        i64::from_ne_bytes(word)
+    }
+
+    /// Waits for a child of this process.
+    fn reap(pid: libc::pid_t) {
+        let mut status = 0;
+        // SAFETY: `status` is ours.
+        assert!(unsafe { libc::waitpid(pid, &mut status, 0) } > 0);
+        assert_eq!(status, 0);
+    }
+}
+
+#[test]
+fn a_watched_child_ends_its_listener_until_it_is_waited_for_on_a_kernel_that_looks_old() {
+    alone_after(look_old, || {
+        let (target, listener) = Orphaned::start();
+        assert_eq!(status(listener.receive_timeout(MOMENT)), Status::Timeout);
+        listener.watch_child(target.pidfd.as_fd()).unwrap();
+        for _ in 0..2 {
+            assert_eq!(status(listener.receive()), Status::Closed);
+        }
+        // What is pending comes first.
+        target.make_call(&listener, 5);
+        listener.receive().unwrap().reply_value(6).unwrap();
         assert_eq!(target.result(), 6);
         assert_eq!(status(listener.receive()), Status::Closed);
         // It was not reaped. From then on the kernel tells.
-        assert_eq!(target.process.wait(), 0);
+        Orphaned::reap(target.parent);
         assert_eq!(status(listener.receive_timeout(MOMENT)), Status::Timeout);
-        target.make_call(7);
+        target.make_call(&listener, 7);
         listener.receive().unwrap().reply_value(8).unwrap();
         assert_eq!(target.result(), 8);
         drop(target);
+        Orphaned::reap(-1);
         assert_eq!(status(listener.receive()), Status::Closed);
     });
 }
@@ -433,12 +482,12 @@ fn a_watched_child_ends_its_listener_until_it_is_waited_for_on_a_kernel_that_loo
 #[test]
 fn a_supervisor_lets_go_of_a_watched_child_on_a_kernel_that_looks_old() {
     alone_after(look_old, || {
-        let (mut target, listener, pidfd) = parent_of_a_target();
-        listener.watch_child(pidfd.as_fd()).unwrap();
+        let (target, listener) = Orphaned::start();
+        listener.watch_child(target.pidfd.as_fd()).unwrap();
         let supervisor = supervisor(SupervisorOptions::default(), echo);
         supervisor.add_listener(listener, 0).unwrap();
         supervisor.run().unwrap();
-        assert_eq!(target.process.wait(), 0);
+        Orphaned::reap(target.parent);
     });
 }
 

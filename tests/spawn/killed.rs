@@ -5,9 +5,11 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 use unotify::*;
 
-/// How often to kill; more with a number in the environment.
-fn kills() -> u64 {
-    std::env::var("UNOTIFY_TEST_KILLS").map_or(fewer(300).into(), |number| number.parse().unwrap())
+/// How often to kill, and how long at most: more with a number in the environment, as far as the
+/// watchdog allows.
+fn kills() -> (u64, Duration) {
+    let number = std::env::var("UNOTIFY_TEST_KILLS").map(|number| number.parse().unwrap());
+    number.map_or((300, Duration::from_secs(8)), |n| (n, Duration::MAX))
 }
 
 fn pipe() -> (OwnedFd, OwnedFd) {
@@ -52,13 +54,29 @@ fn kill_all(end: &OwnedFd) {
     }
 }
 
-/// Kills processes `within` that time after they began to start a program whose `execve` nobody
-/// answers. All that is left of them must end: each inherits a pipe.
+/// How long it takes to start a program here.
+fn time_to_start(filter: impl Fn() -> ScmpFilterContext) -> Duration {
+    let mut times = [(); 5].map(|()| {
+        let begun = Instant::now();
+        let child = Spawn::new(&filter(), "true").spawn().unwrap();
+        let took = begun.elapsed();
+        child.kill(libc::SIGKILL).unwrap();
+        child.wait().unwrap();
+        took
+    });
+    times.sort();
+    times[2]
+}
+
+/// Kills processes at any moment from when they begin to start programs whose `execve` nobody
+/// answers to a little after that. All that is left of them must end: each inherits a pipe.
 fn kills_at_random_moments(filter: impl Fn() -> ScmpFilterContext + Sync, threads: usize) {
-    let within = slowed(Duration::from_micros(1000 + 1000 * threads as u64));
+    let within = time_to_start(&filter) * (1 + threads as u32);
     let mut random = u64::from(std::process::id()) | 1;
-    let mut spawned = 0;
-    for turn in 0..kills() {
+    let (kills, limit) = kills();
+    let first = Instant::now();
+    let (mut spawned, mut killed) = (0, 0);
+    while killed < kills && first.elapsed() < limit {
         let (end, held) = pipe();
         let (told, tells) = pipe();
         // SAFETY: the child goes on as the one thread of a copy of this process, whose other thread
@@ -113,11 +131,12 @@ fn kills_at_random_moments(filter: impl Fn() -> ScmpFilterContext + Sync, thread
         if !gone {
             kill_all(&end);
         }
-        assert!(gone, "a child is left after {turn} others");
+        assert!(gone, "a child is left after {killed} others");
+        killed += 1;
     }
     // The moments were neither all too early nor all too late.
-    eprintln!("{spawned} of {} had started their program", kills());
-    assert!(spawned > 0 && spawned < kills());
+    eprintln!("{spawned} of {killed} had started their program");
+    assert!(spawned > 0 && spawned < killed);
 }
 
 #[test]
