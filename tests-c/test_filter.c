@@ -184,7 +184,7 @@ static void an_over_long_filter_is_refused(void)
     unotify_listener *listener = NULL;
     unotify_status status = UNOTIFY_OK;
 
-    for (uint64_t i = 0; i < 4000 && status == UNOTIFY_OK; i++) {
+    for (uint64_t i = 0; i < 1500 && status == UNOTIFY_OK; i++) {
         unotify_arg_compare one = { .arg = 0, .op = UNOTIFY_COMPARE_EQUAL, .value = i << 32 | i };
 
         status = unotify_filter_add_rule(f, UNOTIFY_ACTION_NOTIFY, "getppid", &one, 1);

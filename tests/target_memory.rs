@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{ask, ask_about, fewer, fork, in_child, pages, refuse, slowed, Target};
+use common::{ask, ask_about, fewer, fork, in_child, pages, refuse, slowed, slowness, Target};
 use std::os::fd::AsFd;
 use std::time::Duration;
 use unotify::{Notification, Status};
@@ -497,7 +497,7 @@ fn nothing_is_read_of_what_another_thread_has_executed() {
             std::thread::spawn(|| ask_about(c"before") as i32);
             // SAFETY: both arrays are null-terminated and live.
             unsafe {
-                libc::usleep(2000);
+                libc::usleep(2000 * slowness());
                 let argv = [c"sleep".as_ptr(), c"100".as_ptr(), std::ptr::null()];
                 libc::execv(c"/bin/sleep".as_ptr(), argv.as_ptr())
             }
