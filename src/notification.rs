@@ -223,7 +223,10 @@ impl Notification {
         let mut taken = Notification::vacant()?;
         std::mem::swap(self, &mut taken);
         self.share_account(&taken);
-        if let (State::Pending, Some(account)) = (taken.state, &taken.account) {
+        // One that was taken before is counted already.
+        if let (State::Pending, false, Some(account)) =
+            (taken.state, taken.deferred, &taken.account)
+        {
             account.add();
             taken.deferred = true;
         }

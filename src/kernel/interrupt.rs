@@ -153,7 +153,12 @@ impl Mark {
         let told = self
             .state
             .compare_exchange(WAITING, SIGNALLED, SeqCst, SeqCst);
-        let (Ok(_), Some(signal)) = (told, signal()) else {
+        if told.is_err() {
+            return;
+        }
+        // Whoever waits has asked for it before. The first to ask makes it, which is not
+        // async-signal-safe.
+        let Some(signal) = signal() else {
             return;
         };
         // A program that resets all its signals, as daemons do, has not meant this one: at its

@@ -56,8 +56,8 @@ pub(super) struct Core {
     /// Counts what a receiving worker has to look up from for: stops, ends, fewer receivers, and
     /// changes of the set of listeners.
     pub(super) news: AtomicU64,
-    /// [`End`] of the present run as a number, 0 while it goes on.
-    ended: AtomicU32,
+    /// The number of the present run, times four, plus its [`End`], or nothing while it goes on.
+    ended: AtomicU64,
     error: Mutex<Option<Error>>,
 }
 
@@ -80,10 +80,21 @@ impl stall::Doorkeeper for Doorkeeper<'_> {
     fn let_in(&self) -> bool {
         let core = self.core;
         let abandoned = || core.abandoned.load(SeqCst);
-        if !core.backlog.await_permit(|| core.tell_news(), abandoned) {
+        // Whoever keeps a permit may be receiving, or asleep.
+        let call = || {
+            core.tell_news();
+            core.pool.call_all();
+        };
+        if !core.backlog.await_permit(call, abandoned) {
             return false;
         }
         core.crew.fetch_add(1, SeqCst);
+        // Asked again after that: who abandons looks at the crew afterwards.
+        if abandoned() {
+            core.backlog.give_permit();
+            core.leave_crew();
+            return false;
+        }
         core.stuck.fetch_sub(1, SeqCst);
         self.slot.place.recovered();
         true
@@ -121,7 +132,7 @@ impl Core {
             running: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             news: AtomicU64::new(0),
-            ended: AtomicU32::new(0),
+            ended: AtomicU64::new(0),
             error: Mutex::default(),
         }))
     }
@@ -136,7 +147,7 @@ impl Core {
 
     /// Whether the run is over, and why. Asked by everybody all the time.
     pub(super) fn end(&self) -> Option<End> {
-        match self.ended.load(SeqCst) {
+        match self.ended.load(SeqCst) % 4 {
             0 if self.stopping.load(SeqCst) => Some(End::Stopped),
             0 => None,
             1 => Some(End::Stopped),
@@ -145,11 +156,19 @@ impl Core {
         }
     }
 
-    /// Ends the run and wakes everybody up to see it.
-    pub(super) fn finish(&self, end: End) {
+    /// Ends a run, unless it is over already, and wakes everybody up to see it.
+    pub(super) fn finish(&self, run: u64, end: End) {
         // The first reason stands.
-        let _ = self.ended.compare_exchange(0, end as u32, SeqCst, SeqCst);
+        let (going_on, over) = (run * 4, run * 4 + end as u64);
+        let _ = self.ended.compare_exchange(going_on, over, SeqCst, SeqCst);
         self.wake_everybody();
+    }
+
+    /// Another run, or none, from here on. Its number.
+    fn next_run(&self) -> u64 {
+        let run = self.runs.fetch_add(1, SeqCst) + 1;
+        self.ended.store(run * 4, SeqCst);
+        run
     }
 
     /// The next run ends at once, or the one at hand. Async-signal-safe.
@@ -192,7 +211,8 @@ impl Core {
     /// Somebody is to take the lead: a sleeper, or a new thread while there may be more. If there
     /// may not, the next worker that is done takes it.
     pub(super) fn call_worker(&self) {
-        if self.pool.call_one() {
+        // To a worker that was stuck and is back, nobody is of use between two runs.
+        if !self.is_open() || self.pool.call_one() {
             return;
         }
         // Not in the condition: the lock would be held while the thread is started.
@@ -251,12 +271,21 @@ impl Core {
             }
             Err(error) => {
                 self.remember(error);
-                self.finish(End::Stopped);
+                self.finish(self.run_number(), End::Stopped);
             }
         }
         self.workers.fetch_sub(1, SeqCst);
         lock(&self.free_slots).push(slot);
+        // Whoever wanted a worker just now found neither a sleeper nor a slot.
+        if self.end().is_none() && self.is_anybody_needed() {
+            self.call_worker();
+        }
         self.leave_crew();
+    }
+
+    /// Whether there is something to do for one more worker.
+    fn is_anybody_needed(&self) -> bool {
+        self.pool.has_vacancy(false) || (!self.backlog.is_empty() && self.backlog.has_permit())
     }
 
     fn leave_crew(&self) {
@@ -283,10 +312,11 @@ impl Core {
 
     /// A worker is stuck in a call that a target makes last: its permit goes to another one.
     pub(super) fn replace(&self, slot: &Slot, call: stall::Call) {
-        if self.stuck.load(SeqCst) >= MOST_STUCK || !slot.place.give_up(call) {
+        // Counted first: it may be back at once.
+        if self.stuck.fetch_add(1, SeqCst) >= MOST_STUCK || !slot.place.give_up(call) {
+            self.stuck.fetch_sub(1, SeqCst);
             return;
         }
-        self.stuck.fetch_add(1, SeqCst);
         self.leave_crew();
         self.backlog.give_permit();
         if self.end().is_none() {
@@ -307,10 +337,13 @@ impl Core {
     /// For a supervisor that is dropped: workers that are stuck never get back to their handlers,
     /// and their listeners are closed all the same.
     pub(super) fn abandon(&self) {
+        self.abandoned.store(true, SeqCst);
+        // One that is back in its handler just now is waited for, as those were at the run's end.
+        self.finish(self.run_number(), End::Stopped);
+        self.watch.run(self);
         if self.stuck.load(SeqCst) == 0 {
             return;
         }
-        self.abandoned.store(true, SeqCst);
         self.listeners.close_all(self.deferrals.outstanding() == 0);
     }
 
@@ -341,10 +374,9 @@ impl Core {
     pub(super) fn run(&self) -> Result<()> {
         self.open_run();
         let watcher = self.start_watcher();
-        if let Some(slot) = self.take_slot() {
-            self.crew.fetch_add(1, SeqCst);
-            self.work(slot, Place::Caller);
-        }
+        let slot = self.await_slot();
+        self.crew.fetch_add(1, SeqCst);
+        self.work(slot, Place::Caller);
         if let Some(watcher) = watcher {
             let _ = watcher.join();
         }
@@ -355,31 +387,48 @@ impl Core {
     pub(super) fn run_in_background(&self) -> Result<()> {
         self.open_run();
         let at_home = self.options.max_workers == 1;
-        if !self
-            .take_slot()
-            .is_some_and(|slot| self.add_thread(slot, at_home))
-        {
+        let slot = self.await_slot();
+        if !self.add_thread(slot, at_home) {
             self.remember(Error::system(Errno(libc::EAGAIN), "start a thread"));
-            self.finish(End::Stopped);
+            self.finish(self.run_number(), End::Stopped);
         }
         self.watch.run(self);
         self.finish_run()
     }
 
+    /// A slot for the first worker of a run. At the most, workers of an earlier one that were stuck
+    /// are about to leave theirs.
+    fn await_slot(&self) -> usize {
+        loop {
+            match self.take_slot() {
+                Some(slot) => return slot,
+                None => thread::sleep(Duration::from_millis(1)),
+            }
+        }
+    }
+
     fn open_run(&self) {
-        self.runs.fetch_add(1, SeqCst);
+        self.next_run();
+        // A worker that was stuck when the last run ended may have led.
+        self.pool.depose_all();
         self.pool.forget_recall();
         // The others are called when the first one has seen that they are of use.
         self.pool.want(1);
     }
 
-    /// A number that no other run has.
+    /// A number that no other run has: odd, and even between two runs.
     pub(super) fn run_number(&self) -> u64 {
         self.runs.load(SeqCst)
     }
 
+    /// Whether there is a run, other than by [`Core::dispatch`].
+    fn is_open(&self) -> bool {
+        self.run_number() % 2 == 1
+    }
+
     fn finish_run(&self) -> Result<()> {
-        self.await_crew(None);
+        // Again, as workers that were stuck may be back since.
+        self.watch.run(self);
         self.join_threads();
         self.settle_backlog();
         let end = self.end();
@@ -390,7 +439,7 @@ impl Core {
             self.remember(error);
         }
         // To a worker that was stuck and is back, this run is over.
-        self.runs.fetch_add(1, SeqCst);
+        self.next_run();
         self.close_run(end)
     }
 
@@ -400,7 +449,7 @@ impl Core {
             self.stopping.store(false, SeqCst);
         }
         self.listeners.calm();
-        self.ended.store(0, SeqCst);
+        self.ended.store(self.run_number() * 4, SeqCst);
         // A stop that came after the run had ended is for the next one.
         if self.stopping.load(SeqCst) {
             self.listeners.wake();
@@ -433,11 +482,17 @@ impl Core {
     fn join_threads(&self) {
         let threads = std::mem::take(&mut *lock(&self.threads));
         for (slot, thread) in threads {
-            if self.slots[slot].place.is_stuck() && !thread.is_finished() {
-                lock(&self.threads).push((slot, thread));
-            } else {
+            let is_stuck = || self.slots[slot].place.is_stuck();
+            while !thread.is_finished() && !is_stuck() {
+                // It is about to end, or it was stuck, is back, and may be stuck again.
+                self.watch.run(self);
+                thread::sleep(Duration::from_micros(50));
+            }
+            if thread.is_finished() {
                 // A worker's panic was caught in its handler; there is nothing to pass on.
                 let _ = thread.join();
+            } else {
+                lock(&self.threads).push((slot, thread));
             }
         }
     }

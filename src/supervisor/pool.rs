@@ -96,7 +96,7 @@ impl Pool {
         &self.leads[..self.wanted.load(SeqCst)]
     }
 
-    fn has_vacancy(&self, at_home: bool) -> bool {
+    pub(super) fn has_vacancy(&self, at_home: bool) -> bool {
         (at_home || !self.is_recalled()) && self.wanted().iter().any(|l| l.word.load(SeqCst) == 0)
     }
 
@@ -182,9 +182,25 @@ impl Pool {
         ours
     }
 
-    /// Gives a lead away. The caller calls somebody.
+    /// Gives a lead away, unless it was taken from its holder. The caller calls somebody.
     pub(super) fn vacate(&self, claim: &Claim) {
-        self.leads[claim.lead].word.store(0, SeqCst);
+        let lead = &self.leads[claim.lead].word;
+        let _ = lead.compare_exchange(claim.word, 0, SeqCst, SeqCst);
+    }
+
+    /// Takes all leads from whoever has them.
+    pub(super) fn depose_all(&self) {
+        for lead in &self.leads {
+            lead.word.store(0, SeqCst);
+        }
+    }
+
+    /// Whether another one leads as well.
+    pub(super) fn is_led_by_others(&self, claim: &Claim) -> bool {
+        let others = self.leads.iter().enumerate();
+        others
+            .filter(|(lead, _)| *lead != claim.lead)
+            .any(|(_, lead)| lead.word.load(SeqCst) != 0)
     }
 
     /// What the leaders are at.

@@ -33,7 +33,7 @@ pub(super) struct Slot {
 impl Slot {
     /// Whether it is in a handler.
     pub(super) fn is_handling(&self) -> bool {
-        self.handling.load(Relaxed)
+        self.handling.load(SeqCst)
     }
 }
 
@@ -98,6 +98,8 @@ enum Received {
     Nothing(End),
     /// There are to be fewer leaders.
     NotWanted,
+    /// It leads in a run that is over: it was stuck meanwhile.
+    Late,
 }
 
 impl<'a> Worker<'a> {
@@ -142,11 +144,11 @@ impl<'a> Worker<'a> {
         };
         while !self.is_over() {
             if !core.backlog.is_empty() && self.take_permit() {
+                self.leave_lead();
                 self.clear_backlog();
             } else if let Some(claim) = core.pool.claim(self.at_home) {
-                match self.lead(claim) {
-                    Some(end) if core.run_number() == self.run => core.finish(end),
-                    _ => {}
+                if let Some(end) = self.lead(claim) {
+                    core.finish(self.run, end);
                 }
                 // It need not cost those who go on receiving.
                 if self.share.take().is_some() {
@@ -160,7 +162,7 @@ impl<'a> Worker<'a> {
                     || self.is_over() || (!core.backlog.is_empty() && self.may_have_permit());
                 match core.pool.sleep(sleeper, busy) {
                     Woken::Called => {}
-                    Woken::Interrupted => core.finish(End::Interrupted),
+                    Woken::Interrupted => core.finish(self.run, End::Interrupted),
                     Woken::Retire => break,
                 }
             }
@@ -172,7 +174,9 @@ impl<'a> Worker<'a> {
 
     /// Whether the run that it works for is over.
     fn is_over(&self) -> bool {
-        self.core.end().is_some() || self.core.run_number() != self.run
+        // One that was started too late has none.
+        let is_a_run = self.run % 2 == 1;
+        !is_a_run || self.core.end().is_some() || self.core.run_number() != self.run
     }
 
     /// Handles one notification, if there is one. The caller holds a permit.
@@ -212,6 +216,18 @@ impl<'a> Worker<'a> {
         }
     }
 
+    /// It is about to be busy for long, perhaps, and does not take a lead that is vacant or kept for
+    /// it.
+    fn leave_lead(&self) {
+        let core = self.core;
+        if self.at_home {
+            core.pool.forget_recall();
+        }
+        if core.pool.has_vacancy(false) {
+            core.call_worker();
+        }
+    }
+
     /// Handles what waits, with its permit.
     fn clear_backlog(&mut self) {
         let core = self.core;
@@ -220,26 +236,41 @@ impl<'a> Worker<'a> {
             && core.backlog.pop_into(&mut self.notification)
         {
             self.look_up();
-            core.watch.nudge();
+            self.nudge_watcher();
             self.handle();
         }
+    }
+
+    /// The watcher is to look at what it does beside leading.
+    fn nudge_watcher(&self) {
+        // Said first: the watcher looks at that before it sleeps.
+        self.slot.handling.store(true, SeqCst);
+        self.core.watch.nudge();
     }
 
     /// The run is over: what was received is handled, but not for long.
     fn finish_backlog(&mut self) {
         let core = self.core;
         let over = core.end().is_some() && core.run_number() == self.run;
-        if !over || !self.take_permit() {
+        if !over {
             return;
         }
         let deadline = Instant::now() + HANDLED_AFTER_STOP;
-        while core.backlog.pop_into(&mut self.notification) {
-            if Instant::now() < deadline {
-                self.look_up();
-                self.handle();
-            } else {
-                self.notification.settle();
-                self.slot.counters.settled(self.notification.state());
+        while self.take_permit() {
+            while core.backlog.pop_into(&mut self.notification) {
+                if Instant::now() < deadline {
+                    self.look_up();
+                    self.handle();
+                } else {
+                    self.notification.settle();
+                    self.slot.counters.settled(self.notification.state());
+                }
+            }
+            // What came when it had seen the last one came from somebody who found no permit.
+            self.permit = false;
+            core.backlog.give_permit();
+            if core.backlog.is_empty() {
+                break;
             }
         }
     }
@@ -251,12 +282,22 @@ impl<'a> Worker<'a> {
         // Those who led meanwhile may have received what was reported before, and a RECV for that
         // would wait while the other listeners have something.
         self.events.clear();
+        // And left something behind, which nobody would look at if this one kept its permit.
+        if !core.backlog.is_empty() && self.take_permit() {
+            self.step_aside(&claim);
+            self.clear_backlog();
+            return None;
+        }
         loop {
             match self.receive(&claim) {
                 Received::Notification => {}
                 Received::Nothing(end) => {
                     core.pool.vacate(&claim);
                     return Some(end);
+                }
+                Received::Late => {
+                    self.step_aside(&claim);
+                    return None;
                 }
                 Received::NotWanted => {
                     core.pool.vacate(&claim);
@@ -280,13 +321,13 @@ impl<'a> Worker<'a> {
                     self.clear_backlog();
                     return None;
                 }
-                self.leave_waiting();
+                self.leave_waiting(&claim);
                 continue;
             }
             self.look_up();
             if self.handler.as_ref().is_some_and(|h| h.blocks()) {
                 self.step_aside(&claim);
-                core.watch.nudge();
+                self.nudge_watcher();
                 self.handle();
                 return None;
             }
@@ -309,11 +350,14 @@ impl<'a> Worker<'a> {
     }
 
     /// What was just received waits for a permit.
-    fn leave_waiting(&self) {
+    fn leave_waiting(&self, claim: &Claim) {
         let core = self.core;
         if core.options.max_workers == 1 {
             // The one that is at home keeps its permit while it sleeps.
             core.pool.call_all();
+        } else if core.pool.is_led_by_others(claim) {
+            // Another one that leads may keep a permit and have nothing to do.
+            core.tell_news();
         }
         while core.backlog.is_full() && !self.is_over() {
             thread::sleep(Duration::from_millis(1));
@@ -325,6 +369,9 @@ impl<'a> Worker<'a> {
     fn receive(&mut self, claim: &Claim) -> Received {
         loop {
             if self.core.news.load(SeqCst) != self.news {
+                if self.core.run_number() != self.run {
+                    return Received::Late;
+                }
                 if let Some(end) = self.catch_up() {
                     return Received::Nothing(end);
                 }
@@ -333,7 +380,10 @@ impl<'a> Worker<'a> {
                     return Received::NotWanted;
                 }
                 // It may be idle for long from here on.
-                if self.core.pool.wants_several() || self.core.backlog.is_permit_wanted() {
+                if self.core.pool.wants_several()
+                    || self.core.backlog.is_permit_wanted()
+                    || !self.core.backlog.is_empty()
+                {
                     self.give_permit();
                 }
             }
@@ -390,12 +440,12 @@ impl<'a> Worker<'a> {
         if self.events.is_empty() {
             match core.listeners.epoll().wait(block, &mut self.events) {
                 Ok(interrupted) if interrupted && self.until_signal => {
-                    core.finish(End::Interrupted);
+                    core.finish(self.run, End::Interrupted);
                 }
                 Ok(_) => {}
                 // Only a broken descriptor does that, and then nothing can be received.
                 Err(_) => {
-                    core.finish(End::Stopped);
+                    core.finish(self.run, End::Stopped);
                     return false;
                 }
             }

@@ -4,6 +4,7 @@
 mod support;
 
 mod backlog;
+mod chaos;
 mod event_loop;
 mod handlers;
 mod listeners;

@@ -10,12 +10,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 use unotify::*;
 
-const PAGE: usize = 4096;
+pub(super) const PAGE: usize = 4096;
 
 /// A page of the process's own that nobody can read before it is provided.
-struct Withheld {
+pub(super) struct Withheld {
     userfaultfd: OwnedFd,
-    page: u64,
+    pub(super) page: u64,
 }
 
 #[repr(C)]
@@ -46,7 +46,7 @@ const UFFDIO_REGISTER: libc::Ioctl = 0xc020_aa00;
 const UFFDIO_ZEROPAGE: libc::Ioctl = 0xc020_aa04;
 
 impl Withheld {
-    fn new() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         // SAFETY: a new mapping and a new descriptor; the structures are those of the ioctls.
         unsafe {
             let raw = libc::syscall(libc::SYS_userfaultfd, libc::O_CLOEXEC);
@@ -79,7 +79,7 @@ impl Withheld {
     }
 
     /// Lets those who wait for the page have it.
-    fn provide(&self) {
+    pub(super) fn provide(&self) {
         let mut zero = UffdioZeropage {
             start: self.page,
             len: PAGE as u64,
@@ -97,7 +97,7 @@ impl Withheld {
 }
 
 /// Whether a process may withhold pages here; says so if not.
-fn may_withhold() -> bool {
+pub(super) fn may_withhold() -> bool {
     match Withheld::new() {
         Ok(_) => true,
         Err(error) => {

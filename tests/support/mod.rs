@@ -240,6 +240,11 @@ impl Channel {
         unsafe { libc::poll(&mut poll, 1, 0) == 1 && poll.revents & libc::POLLIN != 0 }
     }
 
+    /// Waits until the other side is closed.
+    pub(crate) fn until_closed(&self) {
+        while (&self.0).read_exact(&mut [0]).is_ok() {}
+    }
+
     /// Closes every other descriptor, so that none of another test is held open.
     fn alone(&self) {
         let fd = self.0.as_raw_fd() as libc::c_uint;
