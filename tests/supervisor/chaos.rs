@@ -440,11 +440,10 @@ fn round_cut_short(seed: u64, withhold: bool) {
     drop(answerer);
 }
 
-static ROUNDS: AtomicU64 = AtomicU64::new(0);
-
 fn rounds(time: Duration, mut seed: u64) {
     let withhold = may_withhold() && PAGE == 4096;
     let begun = Instant::now();
+    let mut rounds = 0;
     while begun.elapsed() < time {
         println!("seed {seed}");
         watched(|| round(seed, withhold));
@@ -452,9 +451,9 @@ fn rounds(time: Duration, mut seed: u64) {
             watched(|| round_cut_short(seed, withhold));
         }
         seed += 1;
-        ROUNDS.fetch_add(1, SeqCst);
+        rounds += 1;
     }
-    println!("{} rounds", ROUNDS.load(SeqCst));
+    println!("{rounds} rounds");
 }
 
 #[test]

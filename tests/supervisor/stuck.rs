@@ -236,6 +236,36 @@ fn a_stop_does_not_wait_for_a_worker_that_is_stuck() {
 }
 
 #[test]
+fn a_worker_that_was_stuck_when_its_run_ended_leads_in_no_other() {
+    watched(|| {
+        if !may_withhold() {
+            return;
+        }
+        for i in 0..u64::from(fewer(10)) {
+            let supervisor = supervisor(workers(1), read_and_echo);
+            let (target, listener) = withholder();
+            supervisor.add_listener(listener, 0).unwrap();
+            let (other, listener) = Target::repeats();
+            supervisor.add_listener(listener, 0).unwrap();
+            supervisor.start().unwrap();
+            soon(|| supervisor.stats().received == 1);
+            // Before anybody has seen that it is slow, so that it still leads.
+            supervisor.stop();
+            assert_eq!(status(supervisor.join()), Status::Stopped);
+            // It is back in the next run, or between the two.
+            target.channel.tell(0);
+            thread::sleep(Duration::from_millis(i % 2 * 5));
+            supervisor.start().unwrap();
+            assert_eq!(target.result(), 77);
+            other.repeat(10);
+            other.end();
+            target.end();
+            supervisor.join().unwrap();
+        }
+    });
+}
+
+#[test]
 fn a_stop_does_not_wait_for_a_worker_that_has_just_become_stuck() {
     watched(|| {
         if !may_withhold() {
