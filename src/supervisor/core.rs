@@ -414,6 +414,10 @@ impl Core {
         self.pool.forget_recall();
         // The others are called when the first one has seen that they are of use.
         self.pool.want(1);
+        if let Err(error) = self.listeners.watch_news() {
+            self.remember(error);
+            self.finish(self.run_number(), End::Stopped);
+        }
     }
 
     /// A number that no other run has: odd, and even between two runs.
@@ -438,6 +442,7 @@ impl Core {
         if let Err(error) = self.listeners.watch_all() {
             self.remember(error);
         }
+        self.listeners.unwatch_news();
         // To a worker that was stuck and is back, this run is over.
         self.next_run();
         self.close_run(end)

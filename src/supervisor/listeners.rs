@@ -15,7 +15,7 @@ pub(super) fn is_child(key: u64) -> bool {
     key & CHILD != 0
 }
 
-/// The key that the wake-up descriptor is reported with.
+/// The key that the descriptors are reported with that only wake who waits.
 pub(super) const WAKE: u64 = 0;
 
 /// In the key that the end of a listener's child is reported with, beside the listener's own key.
@@ -28,7 +28,7 @@ pub(super) struct Entry {
     pub(super) shared: Arc<Shared>,
 }
 
-/// The set, and the epoll instance that watches it: every listener, and a descriptor to wake up.
+/// The set, and the epoll instance that watches it: every listener, and what is to wake who waits.
 ///
 /// A watched listener costs each of its notifications two calls into epoll. So one that a worker
 /// blocks on, as it is the only one, is not watched while it does.
@@ -36,7 +36,7 @@ pub(super) struct Entry {
 pub(super) struct Listeners {
     epoll: Epoll,
     wake: WakeFd,
-    /// Becomes readable anew for those who share the only listener whenever there is news.
+    /// Becomes readable anew for those who wait whenever there is news.
     news: WakeFd,
     set: Mutex<Set>,
     count: AtomicUsize,
@@ -53,14 +53,14 @@ impl Listeners {
     pub(super) fn new() -> Result<Self> {
         let epoll = Epoll::new().map_err(|e| Error::system(e, "make an epoll descriptor"))?;
         let event_fd = || WakeFd::new().map_err(|e| Error::system(e, "make an event descriptor"));
-        let wake = event_fd()?;
+        let (wake, news) = (event_fd()?, event_fd()?);
         epoll
             .add(wake.as_fd(), WAKE)
             .map_err(|e| Error::system(e, "watch the event descriptor"))?;
         Ok(Listeners {
             epoll,
             wake,
-            news: event_fd()?,
+            news,
             set: Mutex::default(),
             count: AtomicUsize::new(0),
             next_key: AtomicU64::new(WAKE + 1),
@@ -233,8 +233,20 @@ impl Listeners {
         self.wake.wake();
     }
 
-    /// Ends the waits on [`Listeners::share`] that are under way or about to begin.
-    /// Async-signal-safe.
+    /// For the time of a run, news end the wait on the epoll descriptor too. Between two runs an
+    /// event loop may wait on it, which they are of no use to.
+    pub(super) fn watch_news(&self) -> Result<()> {
+        self.epoll
+            .add_edge(self.news.as_fd(), WAKE)
+            .map_err(|e| Error::system(e, "watch the event descriptor"))
+    }
+
+    pub(super) fn unwatch_news(&self) {
+        // It fails only if they are not watched.
+        let _ = self.epoll.remove(self.news.as_fd());
+    }
+
+    /// Ends the waits for listeners that are under way or about to begin. Async-signal-safe.
     pub(super) fn tell_news(&self) {
         self.news.wake();
     }

@@ -180,6 +180,29 @@ fn one_target_that_withholds_memory_does_not_stall_the_others() {
 }
 
 #[test]
+fn a_worker_that_was_stuck_goes_on_while_nobody_has_anything_to_do() {
+    watched(|| {
+        if !may_withhold() {
+            return;
+        }
+        for max_workers in [1, 3] {
+            let (supervisor, target) = stuck(max_workers);
+            // Two that stay, so that whoever receives waits for several.
+            let others = [Target::repeats(), Target::repeats()].map(|(other, listener)| {
+                supervisor.add_listener(listener, 0).unwrap();
+                other
+            });
+            others.iter().for_each(|other| other.repeat(20));
+            target.channel.tell(0);
+            assert_eq!(target.result(), 77);
+            target.end();
+            others.into_iter().for_each(Target::end);
+            supervisor.join().unwrap();
+        }
+    });
+}
+
+#[test]
 fn several_targets_that_withhold_memory_do_not_stall_the_others() {
     watched(|| {
         if !may_withhold() {
