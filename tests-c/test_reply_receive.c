@@ -133,7 +133,7 @@ static void is_refused(uint32_t reply, int64_t value, int timeout_ms)
                  UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK(replied == UNOTIFY_OK || replied == UNOTIFY_ERR_INVALID_ARGUMENT);
     first_argument_is(1);
-    OK(unotify_notification_is_valid(notification));
+    OK(unotify_notification_check_valid(notification));
 }
 
 static void a_bad_answer_leaves_the_target_waiting_and_receives_nothing(void)

@@ -57,7 +57,7 @@ fn a_waiting_receive_is_interrupted(limit: Option<Duration>) {
             std::fs::read_to_string(&path)
                 .is_ok_and(|call| waits.iter().any(|nr| call.starts_with(nr)))
         });
-        listener.interrupt(true);
+        listener.set_interrupted(true);
         assert_eq!(receiving.join().unwrap(), Status::Stopped);
     });
 }
@@ -79,7 +79,7 @@ fn a_receive_on_a_kernel_that_is_polled_is_interrupted() {
         thread::scope(|scope| {
             let receiving = scope.spawn(|| status(listener.receive()));
             thread::sleep(MOMENT);
-            listener.interrupt(true);
+            listener.set_interrupted(true);
             assert_eq!(receiving.join().unwrap(), Status::Stopped);
         });
     });
@@ -99,7 +99,7 @@ fn every_thread_that_waits_is_interrupted() {
             };
             let waiting: Vec<_> = (0..6).map(|i| scope.spawn(move || receive(i))).collect();
             thread::sleep(MOMENT);
-            listener.interrupt(true);
+            listener.set_interrupted(true);
             for thread in waiting {
                 assert_eq!(thread.join().unwrap(), Status::Stopped);
             }
@@ -111,14 +111,14 @@ fn every_thread_that_waits_is_interrupted() {
 fn receives_end_at_once_until_it_is_switched_off_and_nothing_is_lost() {
     watched(|| {
         let (target, listener) = Target::serves();
-        listener.interrupt(true);
+        listener.set_interrupted(true);
         target.make_call(7);
         target.until_waiting();
         for limit in [Duration::ZERO, LONG] {
             assert_eq!(status(listener.receive_timeout(limit)), Status::Stopped);
         }
         assert_eq!(status(listener.receive()), Status::Stopped);
-        listener.interrupt(false);
+        listener.set_interrupted(false);
         echo(&mut listener.receive().unwrap());
         assert_eq!(target.result(), 7);
         target.end();
@@ -146,7 +146,7 @@ fn thousands_of_interruptions_at_random_lose_nothing() {
                         Status::Ok => drop(echo(notification.as_mut().unwrap())),
                         Status::Stopped => {
                             stopped += 1;
-                            listener.interrupt(false);
+                            listener.set_interrupted(false);
                         }
                         other => panic!("{other:?}"),
                     }
@@ -155,7 +155,7 @@ fn thousands_of_interruptions_at_random_lose_nothing() {
             });
             let interrupting = scope.spawn(|| {
                 for i in 0..times {
-                    listener.interrupt(true);
+                    listener.set_interrupted(true);
                     thread::sleep(Duration::from_micros(u64::from(i * 7919 % 200)));
                 }
             });
@@ -164,10 +164,10 @@ fn thousands_of_interruptions_at_random_lose_nothing() {
             }
             interrupting.join().unwrap();
             done.store(true, SeqCst);
-            listener.interrupt(true);
+            listener.set_interrupted(true);
             assert!(receiving.join().unwrap() > times / 100);
         });
-        listener.interrupt(false);
+        listener.set_interrupted(false);
         thread::scope(|scope| {
             scope.spawn(|| target.repeat(1));
             echo(&mut listener.receive().unwrap());
@@ -181,7 +181,7 @@ static INTERRUPTED: AtomicPtr<Listener> = AtomicPtr::new(ptr::null_mut());
 extern "C" fn interrupt_it(_: i32) {
     // SAFETY: the test keeps the listener alive while the timer runs.
     if let Some(listener) = unsafe { INTERRUPTED.load(SeqCst).as_ref() } {
-        listener.interrupt(true);
+        listener.set_interrupted(true);
     }
 }
 
@@ -204,7 +204,7 @@ fn a_signal_handler_interrupts_the_receive_of_its_own_thread() {
                     assert_eq!(received, Status::Stopped);
                     done.store(true, SeqCst);
                 });
-                listener.interrupt(false);
+                listener.set_interrupted(false);
             }
         }
     });
@@ -376,7 +376,7 @@ fn a_program_that_has_the_signal_can_interrupt_and_stop_all_the_same() {
         thread::scope(|scope| {
             let receiving = scope.spawn(|| status(listener.receive()));
             thread::sleep(MOMENT);
-            listener.interrupt(true);
+            listener.set_interrupted(true);
             assert_eq!(receiving.join().unwrap(), Status::Stopped);
         });
         let supervisor = supervisor(SupervisorOptions::default(), echo);
@@ -425,7 +425,7 @@ fn interrupting_takes_no_time_to_speak_of() {
     watched(|| {
         let (_target, listener) = Target::serves();
         let begun = Instant::now();
-        (0..1000).for_each(|i| listener.interrupt(i % 2 == 0));
+        (0..1000).for_each(|i| listener.set_interrupted(i % 2 == 0));
         assert!(begun.elapsed() < slowed(Duration::from_secs(1)));
     });
 }

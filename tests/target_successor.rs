@@ -178,7 +178,7 @@ fn descriptors_and_files_are_the_targets_or_nobodys() {
             Status::System => {}
             other => return Err(other),
         }
-        n.pidfd().map_err(|e| e.status())?;
+        n.open_pidfd().map_err(|e| e.status())?;
         n.identity().map_err(|e| e.status())?;
         n.get_fd(2).map(drop).map_err(|e| e.status())
     });

@@ -13,7 +13,7 @@ use std::time::Duration;
 /// The supervising end of a filter that notifies. Owns its descriptor.
 ///
 /// May be shared between threads: all functions but `unotify_listener_free` and
-/// `unotify_listener_release` may be called at the same time.
+/// `unotify_listener_into_fd` may be called at the same time.
 #[derive(Debug)]
 pub struct unotify_listener(pub(super) Listener);
 
@@ -102,7 +102,7 @@ pub unsafe extern "C" fn unotify_listener_fd(listener: *const unotify_listener) 
 /// # Safety
 /// `listener` is NULL or a live handle that is not used again.
 #[no_mangle]
-pub unsafe extern "C" fn unotify_listener_release(listener: *mut unotify_listener) -> c_int {
+pub unsafe extern "C" fn unotify_listener_into_fd(listener: *mut unotify_listener) -> c_int {
     let mut fd = -1;
     call(|| {
         // SAFETY: the caller's promise.
@@ -123,7 +123,7 @@ pub unsafe extern "C" fn unotify_listener_release(listener: *mut unotify_listene
 /// Errors: `UNOTIFY_ERR_TIMEOUT`; `UNOTIFY_ERR_CLOSED` when the last target has exited (kernels
 /// before 5.9 do not tell, those before 6.11 when it was waited for: the library sees to that for a
 /// program that it started, and see unotify_listener_watch_child()); `UNOTIFY_ERR_STOPPED` while
-/// `unotify_listener_interrupt` is on; `UNOTIFY_ERR_INVALID_ARGUMENT`. On failure a handle that was given
+/// `unotify_listener_set_interrupted` is on; `UNOTIFY_ERR_INVALID_ARGUMENT`. On failure a handle that was given
 /// remains the caller's and holds nothing.
 ///
 /// # Safety
@@ -131,7 +131,7 @@ pub unsafe extern "C" fn unotify_listener_release(listener: *mut unotify_listene
 /// handle that no other thread uses.
 #[no_mangle]
 pub unsafe extern "C" fn unotify_listener_receive(
-    listener: *const unotify_listener,
+    listener: *mut unotify_listener,
     timeout_ms: c_int,
     notification: *mut *mut unotify_notification,
 ) -> unotify_status {
@@ -154,8 +154,8 @@ const _: () = assert!(UNOTIFY_RECEIVE_RETURN_ON_SIGNAL == ReceiveFlags::RETURN_O
 /// # Safety
 /// As `unotify_listener_receive`.
 #[no_mangle]
-pub unsafe extern "C" fn unotify_listener_receive_flags(
-    listener: *const unotify_listener,
+pub unsafe extern "C" fn unotify_listener_receive_with(
+    listener: *mut unotify_listener,
     timeout_ms: c_int,
     flags: u32,
     notification: *mut *mut unotify_notification,
@@ -287,8 +287,8 @@ fn give_answer(held: &mut Notification, reply: u32, value: i64) -> crate::Result
 /// # Safety
 /// `listener` is NULL or a live handle.
 #[no_mangle]
-pub unsafe extern "C" fn unotify_listener_interrupt(
-    listener: *const unotify_listener,
+pub unsafe extern "C" fn unotify_listener_set_interrupted(
+    listener: *mut unotify_listener,
     on: c_int,
 ) -> unotify_status {
     // SAFETY: the caller's promise.
@@ -296,7 +296,7 @@ pub unsafe extern "C" fn unotify_listener_interrupt(
         return call(|| Err(invalid("`listener` is null")));
     };
     let errno = Errno::last();
-    listener.0.interrupt(on != 0);
+    listener.0.set_interrupted(on != 0);
     // A signal handler must leave it as it was.
     errno.set();
     unotify_status::Ok
@@ -326,7 +326,7 @@ pub unsafe extern "C" fn unotify_listener_interrupt(
 /// `listener` is NULL or a live handle.
 #[no_mangle]
 pub unsafe extern "C" fn unotify_listener_watch_child(
-    listener: *const unotify_listener,
+    listener: *mut unotify_listener,
     pidfd: c_int,
 ) -> unotify_status {
     call(|| {
@@ -347,7 +347,7 @@ pub unsafe extern "C" fn unotify_listener_watch_child(
 /// `listener` is NULL or a live handle.
 #[no_mangle]
 pub unsafe extern "C" fn unotify_listener_set_sync_wake_up(
-    listener: *const unotify_listener,
+    listener: *mut unotify_listener,
     on: c_int,
 ) -> unotify_status {
     call(|| {
@@ -367,7 +367,7 @@ pub unsafe extern "C" fn unotify_listener_set_sync_wake_up(
 /// `listener` is NULL or a live handle.
 #[no_mangle]
 pub unsafe extern "C" fn unotify_listener_set_fallback_error(
-    listener: *const unotify_listener,
+    listener: *mut unotify_listener,
     errnum: c_int,
 ) -> unotify_status {
     call(|| {
@@ -391,7 +391,7 @@ pub unsafe extern "C" fn unotify_listener_set_fallback_error(
 /// # Safety
 /// `listener` is NULL or a live handle.
 #[no_mangle]
-pub unsafe extern "C" fn unotify_listener_send(
+pub unsafe extern "C" fn unotify_listener_to_socket(
     listener: *const unotify_listener,
     unix_socket: c_int,
 ) -> unotify_status {
@@ -400,7 +400,7 @@ pub unsafe extern "C" fn unotify_listener_send(
         let listener = unsafe { shared(listener, "listener") }?;
         // SAFETY: used for this call only.
         let socket = unsafe { lent_fd(unix_socket, "unix_socket") }?;
-        listener.0.send(socket.as_fd())
+        listener.0.to_socket(socket.as_fd())
     })
 }
 
@@ -416,7 +416,7 @@ pub unsafe extern "C" fn unotify_listener_send(
 /// # Safety
 /// `out` is NULL or valid for writing.
 #[no_mangle]
-pub unsafe extern "C" fn unotify_listener_recv(
+pub unsafe extern "C" fn unotify_listener_from_socket(
     unix_socket: c_int,
     out: *mut *mut unotify_listener,
 ) -> unotify_status {
@@ -425,7 +425,7 @@ pub unsafe extern "C" fn unotify_listener_recv(
         let out = unsafe { Out::new(out, "out") }?;
         // SAFETY: used for this call only.
         let socket = unsafe { lent_fd(unix_socket, "unix_socket") }?;
-        out.put_boxed(unotify_listener(Listener::recv(socket)?));
+        out.put_boxed(unotify_listener(Listener::from_socket(socket)?));
         Ok(())
     })
 }

@@ -96,7 +96,7 @@ pub unsafe extern "C" fn unotify_notification_listener_data(
 /// # Safety
 /// `notification` is NULL or a live handle.
 #[no_mangle]
-pub unsafe extern "C" fn unotify_notification_is_valid(
+pub unsafe extern "C" fn unotify_notification_check_valid(
     notification: *mut unotify_notification,
 ) -> unotify_status {
     // SAFETY: the caller's promise.
