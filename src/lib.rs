@@ -28,7 +28,7 @@ mod turn;
 
 pub use error::{Error, Result, Status};
 pub use features::{features, Features};
-pub use listener::{Listener, ReceiveFlags};
+pub use listener::{Incoming, Listener, ReceiveFlags};
 pub use load::LoadFlags;
 pub use notification::{Notification, Request};
 #[allow(deprecated)]
