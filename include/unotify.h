@@ -458,8 +458,8 @@ unotify_status unotify_listener_from_pid(pid_t pid, int fd, unotify_listener **o
 /**
  * The listener's descriptor, which remains the listener's; -1 for NULL. It polls readable when a
  * notification is pending and hung up when the last target has exited; on a kernel before 6.11,
- * when it was waited for: poll the child's descriptor beside it there. Receive from it through the
- * library only.
+ * when it was waited for: poll the child's descriptor beside it there. `POLLERR` alone means nothing:
+ * a signal came while the kernel looked. Receive from it through the library only.
  */
 int unotify_listener_fd(const unotify_listener *listener);
 
@@ -499,6 +499,36 @@ unotify_status unotify_listener_receive(unotify_listener *listener, int timeout_
  */
 unotify_status unotify_listener_receive_with(unotify_listener *listener, int timeout_ms,
                                              uint32_t flags, unotify_notification **notification);
+/** Answers nothing. */
+#define UNOTIFY_REPLY_NONE 0
+/** Lets the call return `value`, as `unotify_notification_reply_value`. */
+#define UNOTIFY_REPLY_VALUE 1
+/**
+ * Lets the call fail with the positive error number `value`, as `unotify_notification_reply_error`.
+ */
+#define UNOTIFY_REPLY_ERROR 2
+/** Lets the kernel carry out the call, as `unotify_notification_reply_continue`; `value` is 0. */
+#define UNOTIFY_REPLY_CONTINUE 3
+
+/**
+ * Answers what `notification` holds, then waits for the next one as `unotify_listener_receive` does
+ * and puts it into the same handle: the two calls of a loop in one, for languages in which each call
+ * of C costs something. `reply` is one of `UNOTIFY_REPLY_*`; with `UNOTIFY_REPLY_NONE`, as for a handle
+ * that is new, this only receives.
+ *
+ * What the answer came to goes to `*replied` (which may be NULL), whether it fails or not. The
+ * function goes on to receive when the target does not wait any more: after `UNOTIFY_OK`,
+ * `UNOTIFY_ERR_GONE` and `UNOTIFY_ERR_ANSWERED`. After any other error of the answer it returns that
+ * error, nothing was received, and the target goes on waiting for a better answer.
+ *
+ * Errors: as `unotify_listener_receive`, with the notification answered; those of the answer as said
+ * above, and `UNOTIFY_ERR_INVALID_ARGUMENT` when `reply` is none of these or the handle holds
+ * nothing to be answered. `errno` and unotify_last_error() are those of what is returned.
+ */
+unotify_status unotify_listener_reply_receive(unotify_listener *listener,
+                                              unotify_notification *notification, uint32_t reply,
+                                              int64_t value, int timeout_ms,
+                                              unotify_status *replied);
 
 /**
  * Interrupts receiving (`on` not 0), or allows it again: receives on this listener that are under
@@ -608,7 +638,18 @@ typedef struct unotify_request {
     uint64_t args[6];
 } unotify_request;
 
-/** The system call. Valid until the handle is received into or freed; NULL for NULL. */
+/**
+ * Makes a handle that holds nothing, to be received into.
+ *
+ * Errors: `UNOTIFY_ERR_UNSUPPORTED` on a kernel without user notification (before 5.0).
+ */
+unotify_status unotify_notification_new(unotify_notification **out);
+
+/**
+ * The system call; NULL for NULL. For one handle this is always the same pointer, valid until the
+ * handle is freed; what it points to changes with each receive into the handle, and is all zero in
+ * one that was never received into.
+ */
 const unotify_request *unotify_notification_request(const unotify_notification *notification);
 
 /** The `data` that its listener was given to the supervisor with; NULL if it was not. */

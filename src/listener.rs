@@ -8,6 +8,7 @@ use crate::kernel::{self, fd, interrupt, pidfd, process, seccomp, socket, versio
 use crate::notification::Notification;
 use crate::turn::{Denied, Turn};
 use bitflags::bitflags;
+use std::iter::FusedIterator;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -414,6 +415,29 @@ impl Listener {
         Ok(notification)
     }
 
+    /// One notification after the other, each as [`Listener::receive`] waits for it, until the last
+    /// target has exited: where that says [`Status::Closed`], the iteration ends. Other errors are
+    /// given, and the iteration goes on with the next call, which may succeed.
+    ///
+    /// ```
+    /// use unotify::{ScmpAction, ScmpFilterContext, ScmpSyscall, Spawn};
+    ///
+    /// let mut filter = ScmpFilterContext::new(ScmpAction::Allow)?;
+    /// filter.add_rule(ScmpAction::Notify, ScmpSyscall::from_name("getppid")?)?;
+    /// let mut child = Spawn::new(&filter, "sh").args(["-c", "test $PPID = 1234"]).spawn()?;
+    /// for call in child.take_listener().unwrap().incoming() {
+    ///     call?.reply_value(1234)?;
+    /// }
+    /// assert!(child.wait()?.success());
+    /// # Ok::<(), unotify::Error>(())
+    /// ```
+    pub fn incoming(&self) -> Incoming<'_> {
+        Incoming {
+            listener: self,
+            closed: false,
+        }
+    }
+
     /// Waits for the next notification and puts it into an existing one, which costs no
     /// allocation. What that one held before gets the fallback error if nobody answered it.
     ///
@@ -627,3 +651,48 @@ impl AsRawFd for Listener {
         self.shared.fd.as_raw_fd()
     }
 }
+
+/// Takes over a descriptor that came from elsewhere: [`Listener::from_fd`].
+impl TryFrom<OwnedFd> for Listener {
+    type Error = Error;
+
+    fn try_from(fd: OwnedFd) -> Result<Self> {
+        Listener::from_fd(fd)
+    }
+}
+
+/// Gives the descriptor back: [`Listener::into_fd`].
+impl TryFrom<Listener> for OwnedFd {
+    type Error = Error;
+
+    fn try_from(listener: Listener) -> Result<Self> {
+        listener.into_fd()
+    }
+}
+
+/// What [`Listener::incoming`] gives.
+#[derive(Debug)]
+#[must_use = "nobody receives before it is iterated over"]
+pub struct Incoming<'a> {
+    listener: &'a Listener,
+    closed: bool,
+}
+
+impl Iterator for Incoming<'_> {
+    type Item = Result<Notification>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.closed {
+            return None;
+        }
+        let received = self.listener.receive();
+        self.closed = matches!(&received, Err(error) if error.status() == Status::Closed);
+        if self.closed {
+            None
+        } else {
+            Some(received)
+        }
+    }
+}
+
+impl FusedIterator for Incoming<'_> {}

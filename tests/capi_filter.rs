@@ -1,5 +1,7 @@
 //! The C API of filters, architectures and system call names.
 
+#![cfg(feature = "capi")]
+
 use std::ffi::{c_char, c_void, CStr};
 use std::ptr::{null, null_mut};
 use unotify::{Status, Status as S};

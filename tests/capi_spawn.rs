@@ -1,5 +1,7 @@
 //! The C API of starting programs.
 
+#![cfg(feature = "capi")]
+
 #[path = "support/machine.rs"]
 mod machine;
 

@@ -3,8 +3,9 @@
 
 mod support;
 
+use std::os::fd::{AsFd, AsRawFd};
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering::SeqCst};
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -426,5 +427,106 @@ fn interrupting_takes_no_time_to_speak_of() {
         let begun = Instant::now();
         (0..1000).for_each(|i| listener.set_interrupted(i % 2 == 0));
         assert!(begun.elapsed() < slowed(Duration::from_secs(1)));
+    });
+}
+
+/// Runs `while_it_is` while the lock that the kernel has around a listener is in demand, and signals
+/// come to the threads that are told to it.
+fn in_demand(listener: &Listener, while_it_is: impl FnOnce(&dyn Fn())) {
+    let done = AtomicBool::new(false);
+    let pestered = AtomicI32::new(0);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(SeqCst) {
+                    let mut entry = libc::pollfd {
+                        fd: listener.as_raw_fd(),
+                        events: libc::POLLIN,
+                        revents: 0,
+                    };
+                    // SAFETY: one entry, which is ours.
+                    unsafe { libc::poll(&mut entry, 1, 0) };
+                }
+            });
+        }
+        scope.spawn(|| {
+            while !done.load(SeqCst) {
+                // Between two of them, the thread has to get on.
+                thread::sleep(slowed(Duration::from_micros(20)));
+                let thread = pestered.load(SeqCst);
+                if thread != 0 {
+                    // SAFETY: integers only; the thread lives until this is done.
+                    unsafe {
+                        libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, libc::SIGUSR1)
+                    };
+                }
+            }
+        });
+        let _done = AtTheEnd(&done);
+        while_it_is(&|| pestered.store(thread_id(), SeqCst));
+    });
+}
+
+/// Sets something when it is dropped, also after a panic.
+struct AtTheEnd<'a>(&'a AtomicBool);
+
+impl Drop for AtTheEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
+    }
+}
+
+#[test]
+fn a_signal_in_the_middle_of_a_look_at_a_supervisors_listener_is_not_its_end() {
+    alone(|| {
+        handle(libc::SIGUSR1, nothing, libc::SA_RESTART);
+        let (target, listener) = Target::repeats();
+        // Looked at through another descriptor, and beside another listener.
+        let look = Listener::from_fd(listener.as_fd().try_clone_to_owned().unwrap()).unwrap();
+        let (other, beside) = Target::serves();
+        let supervisor = supervisor(SupervisorOptions::default(), echo);
+        supervisor.add_listener(listener, 0).unwrap();
+        supervisor.add_listener(beside, 0).unwrap();
+        in_demand(&look, |pester_this_thread| {
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    let until = Instant::now() + slowed(Duration::from_secs(1));
+                    while Instant::now() < until {
+                        target.repeat(10);
+                    }
+                    supervisor.stop();
+                });
+                pester_this_thread();
+                assert_eq!(status(supervisor.run()), Status::Stopped);
+            });
+        });
+        assert_eq!(supervisor.stats().listeners, 2);
+        drop((target, other));
+    });
+}
+
+#[test]
+fn a_signal_in_the_middle_of_a_look_at_the_listener_is_not_its_end() {
+    alone(|| {
+        handle(libc::SIGUSR1, nothing, libc::SA_RESTART);
+        let (target, listener) = Target::serves();
+        let until = Instant::now() + slowed(Duration::from_secs(1));
+        in_demand(&listener, |pester_this_thread| {
+            pester_this_thread();
+            let mut notification = None;
+            while Instant::now() < until {
+                target.make_call(7);
+                let n = match &mut notification {
+                    None => notification.insert(listener.receive_timeout(LONG).unwrap()),
+                    Some(n) => {
+                        listener.receive_into(n, Some(LONG)).unwrap();
+                        n
+                    }
+                };
+                echo(n);
+                assert_eq!(target.result(), 7);
+            }
+        });
+        target.end();
     });
 }

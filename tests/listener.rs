@@ -432,6 +432,58 @@ fn a_descriptor_given_back_makes_a_listener_again() {
 }
 
 #[test]
+fn a_listener_is_made_of_an_owned_descriptor_and_the_reverse() {
+    watched(|| {
+        let (target, listener) = Target::serves();
+        let fd = OwnedFd::try_from(listener).unwrap();
+        let listener = Listener::try_from(fd).unwrap();
+        target.make_call(1);
+        listener.receive().unwrap().reply_value(5).unwrap();
+        assert_eq!(target.result(), 5);
+
+        let file = OwnedFd::from(File::open("/dev/null").unwrap());
+        let error = Listener::try_from(file).unwrap_err();
+        assert_eq!(error.status(), Status::InvalidArgument);
+    });
+}
+
+#[test]
+fn iterating_over_a_listener_gives_each_call_and_ends_with_the_last_target() {
+    watched(|| {
+        let (mut target, listener) = Target::start(|channel| {
+            for arg in 0..3 {
+                channel.tell(call(CALL, [arg, 0, 0]));
+            }
+        });
+        let mut incoming = listener.incoming();
+        for arg in 0..3 {
+            let mut call = incoming.next().unwrap().unwrap();
+            assert_eq!(call.request().args[0], arg);
+            call.reply_value(arg as i64 + 10).unwrap();
+        }
+        assert!(incoming.next().is_none());
+        assert!(incoming.next().is_none());
+        assert_eq!(target.process.wait(), 0);
+        let results = [target.result(), target.result(), target.result()];
+        assert_eq!(results, [10, 11, 12]);
+    });
+}
+
+#[test]
+fn iterating_gives_an_error_that_is_not_the_end_and_goes_on() {
+    watched(|| {
+        let (target, listener) = Target::serves();
+        let mut incoming = listener.incoming();
+        listener.set_interrupted(true);
+        assert_eq!(status(incoming.next().unwrap()), Status::Stopped);
+        listener.set_interrupted(false);
+        target.make_call(1);
+        incoming.next().unwrap().unwrap().reply_value(5).unwrap();
+        assert_eq!(target.result(), 5);
+    });
+}
+
+#[test]
 fn a_descriptor_that_a_notification_holds_is_given_back_as_a_duplicate() {
     watched(|| {
         let (target, listener) = Target::calls_once(1);

@@ -294,8 +294,7 @@ fn a_fifo_does_not_block_the_supervisor_and_blocks_its_reader() {
 #[test]
 fn a_created_file_honours_the_targets_umask() {
     let tree = Tree::new();
-    let mut how = OpenHow::new(libc::O_CREAT | libc::O_RDWR | libc::O_EXCL);
-    how.mode = 0o666;
+    let how = OpenHow::new(libc::O_CREAT | libc::O_RDWR | libc::O_EXCL).mode(0o666);
     let outcome = opens_with("new", how, || {
         chdir(&tree.path("root/dir"));
         // SAFETY: integers only.
@@ -337,11 +336,7 @@ fn resolve_flags_are_those_of_openat2() {
     let tree = Tree::new();
     symlink("/file", tree.path("root/dir/to-file")).unwrap();
     let dir = || chdir(&tree.path("root/dir"));
-    let how = |resolve| {
-        let mut how = OpenHow::new(0);
-        how.resolve = resolve;
-        how
-    };
+    let how = |resolve| OpenHow::new(0).resolve(resolve);
     assert_eq!(
         opens_with("../etc/name", how(libc::RESOLVE_BENEATH), dir),
         Err(libc::EXDEV)
@@ -378,8 +373,7 @@ fn an_empty_path_is_the_descriptor_itself_if_so_asked() {
         // SAFETY: integers only.
         unsafe { libc::dup2(file.as_raw_fd(), 50) };
     });
-    let mut how = OpenHow::new(0);
-    how.empty_path = true;
+    let how = OpenHow::new(0).empty_path(true);
     assert_eq!(content(open(&mut n, how).unwrap()), "inside");
     target.finish(n);
     let (target, mut n) = asking("", libc::AT_FDCWD, || chdir(&tree.path("root/etc")));

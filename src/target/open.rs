@@ -44,7 +44,7 @@ const CHANGEABLE_FLAGS: i32 = libc::O_APPEND | libc::O_ASYNC | libc::O_DIRECT | 
 /// How often a path is tried that somebody renames parts of.
 const TRIES: usize = 128;
 
-/// How to open what a target names.
+/// How to open what a target names: `OpenHow::new(O_CREAT | O_WRONLY).mode(0o600)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub struct OpenHow {
@@ -70,6 +70,24 @@ impl OpenHow {
             flags,
             ..OpenHow::default()
         }
+    }
+
+    /// With [`OpenHow::mode`].
+    #[must_use]
+    pub fn mode(self, mode: u32) -> Self {
+        OpenHow { mode, ..self }
+    }
+
+    /// With [`OpenHow::resolve`].
+    #[must_use]
+    pub fn resolve(self, resolve: u64) -> Self {
+        OpenHow { resolve, ..self }
+    }
+
+    /// With [`OpenHow::empty_path`].
+    #[must_use]
+    pub fn empty_path(self, empty_path: bool) -> Self {
+        OpenHow { empty_path, ..self }
     }
 }
 
