@@ -7,50 +7,48 @@ use std::{fmt, io};
 
 pub use crate::scmp::error::{SeccompErrno, SeccompError};
 
-/// What a call came to. The C ABI returns it from every fallible function.
-///
-/// 0 is success, every error is negative, and a value keeps its meaning for ever.
+/// What a call came to; C functions that can fail return it. A value keeps its meaning for ever.
 #[repr(i32)]
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Status {
     /// It worked.
     Ok = 0,
-    /// The notification is no longer pending: the target died, or a signal interrupted its call.
+    /// The target died, or a signal interrupted its call.
     Gone = -1,
-    /// The last target of the listener exited, or the other side hung up.
+    /// The last target exited, or the other side hung up.
     Closed = -2,
-    /// The supervisor was told to stop, or the listener is interrupted.
+    /// Told to stop, or the listener is interrupted.
     Stopped = -3,
     /// The time limit passed first.
     Timeout = -4,
     /// The notification was answered before.
     Answered = -5,
-    /// An argument is null, out of range, closed or of the wrong kind.
+    /// NULL, out of range, closed or of the wrong kind.
     InvalidArgument = -6,
-    /// No system call has this name or number on this architecture.
+    /// The architecture has no call of this name or number.
     UnknownSyscall = -7,
     /// No architecture has this name or number.
     UnknownArch = -8,
     /// The running kernel or libseccomp is too old for this.
     Unsupported = -9,
-    /// The kernel refuses this to a caller with these privileges.
+    /// Not permitted to a caller with these privileges.
     Permission = -10,
-    /// A listener is installed on this task's filters already; the kernel allows one.
+    /// The filters of this thread have a listener already.
     Busy = -11,
-    /// The address is not readable (or writable) in the target.
+    /// The target cannot read (or write) at this address.
     Fault = -12,
-    /// The string, list or path is longer than the room for it.
+    /// The string, list or path is longer than the room.
     TooLong = -13,
-    /// The target is outside the supervisor's pid namespace, so nothing names it here.
+    /// The target is outside the supervisor's pid namespace.
     NotVisible = -14,
-    /// There is no memory for it.
+    /// Not enough memory.
     NoMemory = -15,
     /// The kernel said no for another reason: see `errno`.
     System = -16,
     /// Code that ran under the library's control panicked.
     Panic = -17,
-    /// A signal was handled on the calling thread, and the caller asked to be told.
+    /// A signal was handled on this thread while it waited.
     Interrupted = -18,
 }
 

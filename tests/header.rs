@@ -31,26 +31,32 @@ fn generate() -> String {
     let mut chapters = BTreeMap::new();
     for (file, declared) in files.iter().zip(&declarations) {
         let mut chapter = String::new();
+        let mut constants = Vec::new();
         for declaration in declared {
             let item = items.remove(&declaration.name);
             let item = item.unwrap_or_else(|| panic!("cbindgen leaves {} out", declaration.name));
-            if item.is_handle() {
+            if !declaration.follows && !constants.is_empty() {
+                chapter += &format!("\n{}", table(&constants, ""));
+                constants.clear();
+            }
+            if let Some(value) = &declaration.value {
+                let code = format!("#define {} {value}", declaration.name);
+                constants.push(Item { code, ..item });
+            } else if item.is_handle() {
                 // Other chapters may name it before its own.
-                handles += &format!("\n{}", item.text(None));
-                continue;
+                handles += &format!("\n{}", item.text());
+            } else {
+                chapter += &format!("\n{}", item.text());
             }
-            if !declaration.follows && !chapter.is_empty() {
-                chapter.push('\n');
-            }
-            chapter += &item.text(declaration.value.as_deref());
         }
+        assert!(constants.is_empty(), "{file} ends with a constant");
         chapters.insert(*file, chapter);
     }
     assert!(items.is_empty(), "in no chapter: {:?}", items.keys());
     let mut header = String::new();
     for line in template.lines() {
         match placeholder(line) {
-            Some(file) => header += &chapters[file],
+            Some(file) => header += chapters[file].trim_start(),
             None if line == "@handles@" => header += handles.trim_start(),
             None => header += &format!("{line}\n"),
         }
@@ -77,6 +83,7 @@ fn declarations(file: &str) -> Vec<Declaration> {
     let mut found: Vec<Declaration> = Vec::new();
     let mut follows = false;
     for line in read(&format!("src/capi/{file}")).lines() {
+        follows &= !line.is_empty();
         let code = line.strip_prefix("pub ").unwrap_or_default();
         let code = code.trim_start_matches("unsafe ");
         let kinds = ["const ", "struct ", "type ", "extern \"C\" fn "];
@@ -87,15 +94,14 @@ fn declarations(file: &str) -> Vec<Declaration> {
             if name.to_lowercase().starts_with("unotify_") {
                 let value = code.strip_suffix(';').and_then(|c| c.split_once(" = "));
                 let value = value.filter(|_| kind == "const ");
-                let follows = follows && value.is_some() && !found.is_empty();
                 found.push(Declaration {
                     name: name.to_owned(),
                     value: value.map(|(what, value)| number(what, value)),
                     follows,
                 });
+                follows = true;
             }
         }
-        follows = !line.is_empty();
     }
     found
 }
@@ -148,19 +154,17 @@ fn items(files: &[&str]) -> BTreeMap<String, Item> {
     });
     let items = made.split("\n\n").filter_map(|item| {
         let (comment, code) = item.trim().strip_prefix("/**\n")?.split_once("\n */\n")?;
-        let mut comment: Vec<_> = comment
-            .lines()
-            .map(|l| l.trim_start_matches(" *").to_owned())
-            .collect();
-        // What callers promise. The header says once, at its top, what holds for all functions.
-        if let Some(safety) = comment.iter().position(|line| line == " # Safety") {
-            comment.truncate(safety - 1);
-        }
         // An associated constant of a Rust type; C's constants begin with UNOTIFY_.
         if code.starts_with("#define unotify_") {
             return None;
         }
-        let code = code.to_owned();
+        // What callers promise ends the comment: the template says it once for all functions.
+        let comment = comment.split("\n *\n * # Safety").next()?;
+        let comment = comment.replace("\n *\n * Errors", "\n * Errors");
+        let comment = comment
+            .lines()
+            .map(|l| l.trim_start_matches(" *").to_owned());
+        let (comment, code) = (comment.collect(), code.trim().to_owned());
         Some((name(&code)?.to_owned(), Item { comment, code }))
     });
     items.collect()
@@ -188,49 +192,50 @@ impl Item {
         self.code.starts_with("typedef ") && !self.code.contains(['{', '('])
     }
 
-    fn text(&self, value: Option<&str>) -> String {
-        let code = self.code.trim();
-        let name = name(code).unwrap_or_default();
-        let code = match value {
-            Some(value) => format!("#define {name} {value}"),
-            None if self.is_handle() => format!("typedef struct {name} {name};"),
-            None if code.contains('{') => fields(code),
-            None => prototype(code),
+    fn text(&self) -> String {
+        let code = match name(&self.code) {
+            Some(name) if self.is_handle() => format!("typedef struct {name} {name};"),
+            _ if self.code.contains('{') => fields(&self.code),
+            _ => prototype(&self.code),
         };
         format!("{}{code}\n", comment(&self.comment, ""))
     }
 }
 
-/// A comment, on one line if it has room there.
 fn comment(lines: &[String], indent: &str) -> String {
-    match lines {
-        [line] if indent.len() + line.len() + 6 <= WIDTH => format!("{indent}/**{line} */\n"),
-        lines => {
-            let lines: String = lines.iter().map(|l| format!("{indent} *{l}\n")).collect();
-            format!("{indent}/**\n{lines}{indent} */\n")
-        }
-    }
+    format!("{indent}/**{} */\n", lines.join(&format!("\n{indent} *")))
 }
 
-/// A structure or an enumeration: cbindgen's, with short comments.
-fn fields(code: &str) -> String {
-    let mut text = String::new();
-    let mut lines = code.lines();
-    while let Some(line) = lines.next() {
-        if line.trim() != "/**" {
-            text += &format!("{line}\n");
-            continue;
+/// Constants or fields: short comments stand beside them, longer ones above.
+fn table(rows: &[Item], indent: &str) -> String {
+    let widest = rows.iter().filter(|row| row.comment.len() == 1);
+    let column = widest.map(|row| row.code.len()).max().unwrap_or_default();
+    let row = |row: &Item| match &row.comment[..] {
+        [line] if indent.len() + column + line.len() + 8 <= WIDTH => {
+            format!("{indent}{:column$} /**<{line} */\n", row.code)
         }
-        let of_field: Vec<_> = lines
-            .by_ref()
-            .map(str::trim)
-            .take_while(|line| *line != "*/")
-            .map(|line| line.trim_start_matches('*').to_owned())
-            .collect();
-        text += &comment(&of_field, "    ");
+        lines => format!("{}{indent}{}\n", comment(lines, indent), row.code),
+    };
+    rows.iter().map(row).collect()
+}
+
+/// A structure or an enumeration.
+fn fields(code: &str) -> String {
+    let code = code.replace("const struct unotify_", "const unotify_");
+    let mut parts = code.split("    /**\n");
+    let begin = parts.next().unwrap_or_default();
+    let (mut rows, mut end) = (Vec::new(), "");
+    for part in parts {
+        let (comment, code) = part.split_once("     */\n").expect("a comment ends");
+        let (code, rest) = code.split_once('\n').expect("a field, and what follows");
+        let comment = comment
+            .lines()
+            .map(|l| l.trim_start_matches("     *").to_owned());
+        let (comment, code) = (comment.collect(), code.trim().to_owned());
+        rows.push(Item { comment, code });
+        end = rest;
     }
-    text.trim_end()
-        .replace("const struct unotify_", "const unotify_")
+    format!("{begin}{}{end}", table(&rows, "    "))
 }
 
 /// A function or a pointer to one, with as many parameters on a line as there is room for.

@@ -2,17 +2,17 @@
 
 use crate::scmp::ScmpAction;
 
-/// Kill the whole process (`SECCOMP_RET_KILL_PROCESS`).
+/// Kill the whole process.
 pub const UNOTIFY_ACTION_KILL_PROCESS: u32 = 0x8000_0000;
-/// Kill the calling thread (`SECCOMP_RET_KILL_THREAD`).
+/// Kill the calling thread.
 pub const UNOTIFY_ACTION_KILL_THREAD: u32 = 0x0000_0000;
-/// Send the thread a `SIGSYS` (`SECCOMP_RET_TRAP`).
+/// Send the thread a `SIGSYS`.
 pub const UNOTIFY_ACTION_TRAP: u32 = 0x0003_0000;
-/// Park the thread and notify the supervisor (`SECCOMP_RET_USER_NOTIF`).
+/// Park the thread and notify the supervisor.
 pub const UNOTIFY_ACTION_NOTIFY: u32 = 0x7fc0_0000;
-/// Make the call and log it (`SECCOMP_RET_LOG`).
+/// Make the call and log it.
 pub const UNOTIFY_ACTION_LOG: u32 = 0x7ffc_0000;
-/// Make the call (`SECCOMP_RET_ALLOW`).
+/// Make the call.
 pub const UNOTIFY_ACTION_ALLOW: u32 = 0x7fff_0000;
 
 // The header takes these as they are written here; this is what they have to be.
@@ -26,7 +26,7 @@ const _: () = {
 };
 
 /// The action that makes a call fail with `errnum`, positive, without asking the supervisor
-/// (`SECCOMP_RET_ERRNO`). 0 lets it return 0 without being made. Filters take up to 4094.
+/// (`SECCOMP_RET_ERRNO`). With 0 it returns 0 without being made. Filters accept up to 4094.
 #[no_mangle]
 pub extern "C" fn unotify_action_errno(errnum: u16) -> u32 {
     ScmpAction::Errno(errnum.into()).to_sys()

@@ -7,15 +7,14 @@ use crate::kernel::Errno;
 use crate::scmp::{ScmpArch, ScmpSyscall};
 use std::ffi::{c_char, c_int};
 
-/// The architecture the library was compiled for, as an `AUDIT_ARCH_*` value.
+/// The architecture that the library was compiled for.
 #[no_mangle]
 pub extern "C" fn unotify_arch_native() -> u32 {
     infallible(0, || ScmpArch::native().to_sys())
 }
 
 /// The number of an architecture by libseccomp's name for it, short ("x86_64", "aarch64") or long
-/// ("SCMP_ARCH_X86_64"); "native" is the one unotify_arch_native() gives. It is the kernel's
-/// `AUDIT_ARCH_*` value, except for x32, which the kernel tells from x86_64 by the call's number.
+/// ("SCMP_ARCH_X86_64"), or "native".
 ///
 /// Errors: `UNOTIFY_ERR_UNKNOWN_ARCH`.
 ///
@@ -41,8 +40,8 @@ pub unsafe extern "C" fn unotify_arch_from_name(
     })
 }
 
-/// libseccomp's short name of an architecture, such as "x86_64"; NULL for a number that is none.
-/// 0 is the native one. Static.
+/// libseccomp's short name of an architecture, such as "x86_64"; NULL for a number that is not
+/// one.
 #[no_mangle]
 pub extern "C" fn unotify_arch_name(arch: u32) -> *const c_char {
     infallible(std::ptr::null(), || {
@@ -50,9 +49,9 @@ pub extern "C" fn unotify_arch_name(arch: u32) -> *const c_char {
     })
 }
 
-/// The number that a system call has on `arch` (0: the native architecture).
+/// The number of a system call on an architecture.
 ///
-/// Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL` when `arch` has no such call, be it that another has;
+/// Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL` when `arch` has no such call, even if another one has;
 /// `UNOTIFY_ERR_UNKNOWN_ARCH`.
 ///
 /// # Safety
@@ -77,8 +76,8 @@ pub unsafe extern "C" fn unotify_syscall_from_name(
     })
 }
 
-/// Copies the name of the system call that has number `nr` on `arch` (0: the native architecture)
-/// into `buf`, with its NUL. 64 bytes are room enough for every name.
+/// Copies the name of the system call with number `nr` into `buf`, with its NUL. 64 bytes are
+/// enough for every name.
 ///
 /// Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL`; `UNOTIFY_ERR_UNKNOWN_ARCH`; `UNOTIFY_ERR_TOO_LONG` with
 /// `ERANGE` when `len` is too small.

@@ -19,14 +19,14 @@ const _: () = assert!(
 
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "\0");
 
-/// The library's version, such as "0.1.0". Static.
+/// The version of the library that the program runs with, such as "0.1.0".
 #[no_mangle]
 pub extern "C" fn unotify_version() -> *const c_char {
     VERSION.as_ptr().cast()
 }
 
-/// What the running kernel offers, as `UNOTIFY_FEATURE_*` bits. Asks the kernel on every call;
-/// never fails: what cannot be asked is not offered.
+/// What the running kernel offers, as `UNOTIFY_FEATURE_*` bits. Asks the kernel on every call.
+/// Never fails: what cannot be asked is not offered.
 #[no_mangle]
 pub extern "C" fn unotify_features() -> u64 {
     infallible(0, || crate::features().bits())

@@ -22,10 +22,10 @@ pub const UNOTIFY_COMPARE_EQUAL: u32 = 4;
 pub const UNOTIFY_COMPARE_GREATER_OR_EQUAL: u32 = 5;
 /// The argument is greater than `value`.
 pub const UNOTIFY_COMPARE_GREATER: u32 = 6;
-/// The argument, cut down to the bits of `mask`, is `value`.
+/// The argument and-ed with `mask` is `value`.
 pub const UNOTIFY_COMPARE_MASKED_EQUAL: u32 = 7;
 
-/// A condition on an argument of a system call. Arguments are unsigned 64-bit numbers.
+/// A condition on an argument of a system call, an unsigned 64-bit number.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct unotify_arg_compare {
@@ -39,18 +39,18 @@ pub struct unotify_arg_compare {
     pub mask: u64,
 }
 
-/// A filter in the making. Belongs to one thread at a time and may be handed to another.
+/// A filter that is being built.
 #[derive(Debug)]
 pub struct unotify_filter {
     pub(super) context: ScmpFilterContext,
     has_rules: bool,
 }
 
-/// Makes a filter for the native architecture that does `default_action` (`UNOTIFY_ACTION_*` or
-/// unotify_action_errno()) for every call no rule is for. A call of an architecture the filter
-/// was not told of kills the process: see unotify_filter_add_arch().
+/// Makes a filter for the native architecture that does `default_action` for every call without a
+/// rule. It kills a process that makes a call of an architecture it was not told of: see
+/// unotify_filter_add_arch().
 ///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when the action is none.
+/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `default_action` is not a valid action.
 ///
 /// # Safety
 /// `out` is NULL or valid for writing.
@@ -75,13 +75,12 @@ pub unsafe extern "C" fn unotify_filter_new(
     })
 }
 
-/// Makes the filter decide about calls of `arch` too (a number from unotify_arch_from_name(); 0
-/// is the native one, which is there already). All architectures come before the first rule, so
-/// that every rule is for all of them.
+/// Makes the filter decide about calls of `arch` too; the native one is there already. Add all
+/// architectures before the first rule, so that every rule is for all of them.
 ///
 /// Errors: `UNOTIFY_ERR_UNKNOWN_ARCH`; `UNOTIFY_ERR_UNSUPPORTED` when the installed libseccomp
-/// does not know it; `UNOTIFY_ERR_INVALID_ARGUMENT` when there are rules already, or when it has
-/// another byte order than the native one.
+/// does not know it; `UNOTIFY_ERR_INVALID_ARGUMENT` when there are rules already, or when its byte
+/// order is not the native one's.
 ///
 /// # Safety
 /// `filter` is NULL or a live handle that no other thread uses.
@@ -108,14 +107,13 @@ pub unsafe extern "C" fn unotify_filter_add_arch(
     })
 }
 
-/// Does `action` for the calls of this name whose arguments meet all `n` conditions at `cmp`
-/// (NULL if `n` is 0), on every architecture of the filter that has the call.
-///
-/// A rule without conditions swallows those with conditions for the same call, earlier and later,
-/// and of two such rules the first counts; neither is an error.
+/// Does `action` for the calls of this name whose arguments meet all `n` conditions at `cmp` (NULL
+/// if `n` is 0), on every architecture of the filter that has the call. A rule without conditions
+/// overrides those with conditions for the same call, earlier and later, and of two rules without,
+/// the first counts; neither is an error.
 ///
 /// Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL` when no architecture of the filter has the call;
-/// `UNOTIFY_ERR_INVALID_ARGUMENT` when the action or a condition is none, an argument comes
+/// `UNOTIFY_ERR_INVALID_ARGUMENT` when the action or a condition is not valid, an argument comes
 /// twice, the action is the filter's default action, or an earlier rule has the same conditions
 /// and another action.
 ///
@@ -140,9 +138,7 @@ pub unsafe extern "C" fn unotify_filter_add_rule(
 }
 
 /// Notifies the supervisor of every call of this name: unotify_filter_add_rule() with
-/// `UNOTIFY_ACTION_NOTIFY` and no condition.
-///
-/// Errors: as unotify_filter_add_rule().
+/// `UNOTIFY_ACTION_NOTIFY` and no condition, and with its errors.
 ///
 /// # Safety
 /// `filter` is NULL or a live handle that no other thread uses; `syscall` is NULL or a string.
@@ -160,12 +156,12 @@ pub unsafe extern "C" fn unotify_filter_notify(
     })
 }
 
-/// Copies the filter into `buf` as the program the kernel takes, a `struct sock_filter[]`.
-/// `*len` is the room in `buf` in bytes, and becomes the length of the program. With `buf` NULL
-/// only the length is told.
+/// Copies the filter into `buf` as the program that the kernel takes, a `struct sock_filter[]`.
+/// `*len` is the size of `buf` in bytes, and becomes the length of the program. If `buf` is NULL
+/// only the length is given.
 ///
-/// Errors: `UNOTIFY_ERR_TOO_LONG` with `ERANGE` when the room is too small: `*len` is then, as
-/// the one exception to results being left alone on failure, the room it takes.
+/// Errors: `UNOTIFY_ERR_TOO_LONG` with `ERANGE` when `buf` is too small. `*len` is then the size
+/// it takes: the one exception to results being left untouched on failure.
 ///
 /// # Safety
 /// `filter` is NULL or a live handle that no other thread uses; `len` is NULL or valid for
@@ -202,7 +198,7 @@ pub unsafe extern "C" fn unotify_filter_export_bpf(
 /// Writes the filter to `fd` as text for people, in libseccomp's Pseudo Filter Code.
 ///
 /// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `fd` is not open for writing; `UNOTIFY_ERR_SYSTEM`
-/// when it cannot be written.
+/// when writing fails.
 ///
 /// # Safety
 /// `filter` is NULL or a live handle that no other thread uses.
@@ -221,7 +217,7 @@ pub unsafe extern "C" fn unotify_filter_export_pfc(
     })
 }
 
-/// Frees a filter; NULL is nothing. What was loaded stays loaded.
+/// Frees a filter. What was loaded stays loaded.
 ///
 /// # Safety
 /// `filter` is NULL or a live handle that is not used again.

@@ -10,10 +10,8 @@ use std::ffi::c_int;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::time::Duration;
 
-/// The supervising end of a filter that notifies. Owns its descriptor.
-///
-/// May be shared between threads: all functions but `unotify_listener_free` and
-/// `unotify_listener_into_fd` may be called at the same time.
+/// The supervising end of a filter that notifies. Owns its descriptor. May be shared between
+/// threads, but for unotify_listener_free() and unotify_listener_into_fd().
 #[derive(Debug)]
 pub struct unotify_listener(pub(super) Listener);
 
@@ -33,11 +31,11 @@ pub(super) unsafe fn lent_fd<'a>(fd: c_int, name: &str) -> crate::Result<Borrowe
     Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
-/// Makes a listener of a descriptor that came from elsewhere and takes ownership of it. On
-/// failure the descriptor remains the caller's, open. Switches synchronous wake-up on where the
-/// kernel has it.
+/// Makes a listener of a descriptor that came from elsewhere, and takes ownership of it; on
+/// failure `fd` remains the caller's, open. Switches synchronous wake-up on where the kernel has
+/// it.
 ///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `fd` is not a seccomp listener or not open.
+/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `fd` is not open or not a seccomp listener.
 ///
 /// # Safety
 /// `out` is NULL or valid for writing; nobody else closes `fd` after success.
@@ -58,12 +56,12 @@ pub unsafe extern "C" fn unotify_listener_from_fd(
     })
 }
 
-/// Takes a duplicate of the listener that process `pid` holds as descriptor `fd`
-/// (`pidfd_getfd(2)`, Linux 5.6). The caller needs the right to trace that process.
+/// Duplicates the listener that process `pid` holds as descriptor `fd` (`pidfd_getfd(2)`, Linux
+/// 5.6). The caller needs the right to trace that process.
 ///
 /// Errors: `UNOTIFY_ERR_PERMISSION`; `UNOTIFY_ERR_SYSTEM` with `ESRCH` when there is no such
-/// process; `UNOTIFY_ERR_INVALID_ARGUMENT` when it has no such descriptor or that is no listener;
-/// `UNOTIFY_ERR_UNSUPPORTED`.
+/// process; `UNOTIFY_ERR_INVALID_ARGUMENT` when it has no such descriptor or that is not a
+/// listener; `UNOTIFY_ERR_UNSUPPORTED`.
 ///
 /// # Safety
 /// `out` is NULL or valid for writing.
@@ -81,10 +79,61 @@ pub unsafe extern "C" fn unotify_listener_from_pid(
     })
 }
 
+/// Receives a listener that came over a Unix socket (`SCM_RIGHTS`, with any payload of one byte):
+/// the first descriptor of one message. Others that come with it are closed.
+///
+/// Errors: `UNOTIFY_ERR_CLOSED` when the other side is closed; `UNOTIFY_ERR_INVALID_ARGUMENT` when
+/// what came is not a listener (it is closed), or `unix_socket` is not an open Unix socket;
+/// `UNOTIFY_ERR_SYSTEM` with `EMFILE` when this process has no descriptor free: the message stays
+/// in the socket for a later try, unless another thread took the last descriptor at that moment.
+///
+/// # Safety
+/// `out` is NULL or valid for writing.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_listener_from_socket(
+    unix_socket: c_int,
+    out: *mut *mut unotify_listener,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let out = unsafe { Out::new(out, "out") }?;
+        // SAFETY: used for this call only.
+        let socket = unsafe { lent_fd(unix_socket, "unix_socket") }?;
+        out.put_boxed(unotify_listener(Listener::from_socket(socket)?));
+        Ok(())
+    })
+}
+
+/// Sends a duplicate of the listener over a Unix socket (`SCM_RIGHTS`), for
+/// unotify_listener_from_socket(). The handle remains the caller's.
+///
+/// This is a `sendmsg(2)`: a thread with a filter that notifies that call, or all calls, waits
+/// here for ever, as nobody has the listener yet. Start such a target with unotify_spawn(), or let
+/// its supervisor take the listener with unotify_listener_from_pid().
+///
+/// Errors: `UNOTIFY_ERR_CLOSED` when the other side is closed; `UNOTIFY_ERR_INVALID_ARGUMENT` when
+/// `unix_socket` is not an open Unix socket.
+///
+/// # Safety
+/// `listener` is NULL or a live handle.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_listener_to_socket(
+    listener: *const unotify_listener,
+    unix_socket: c_int,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let listener = unsafe { shared(listener, "listener") }?;
+        // SAFETY: used for this call only.
+        let socket = unsafe { lent_fd(unix_socket, "unix_socket") }?;
+        listener.0.to_socket(socket.as_fd())
+    })
+}
+
 /// The listener's descriptor, which remains the listener's; -1 for NULL. It polls readable when a
-/// notification is pending and hung up when the last target has exited; on a kernel before 6.11,
-/// when it was waited for: poll the child's descriptor beside it there. `POLLERR` alone means nothing:
-/// a signal came while the kernel looked. Receive from it through the library only.
+/// notification is pending, and hung up when the last target has exited; before Linux 6.11, when
+/// that was waited for: poll the child's descriptor beside it there. `POLLERR` alone means
+/// nothing: a signal came while the kernel looked. Receive from it through the library only.
 ///
 /// # Safety
 /// `listener` is NULL or a live handle.
@@ -96,7 +145,7 @@ pub unsafe extern "C" fn unotify_listener_fd(listener: *const unotify_listener) 
     })
 }
 
-/// Frees the handle and gives its descriptor back, which the caller closes; -1 for NULL, or with
+/// Frees the handle and gives its descriptor back, for the caller to close; -1 for NULL, or with
 /// `errno` when notifications hold the descriptor and it cannot be duplicated.
 ///
 /// # Safety
@@ -113,18 +162,18 @@ pub unsafe extern "C" fn unotify_listener_into_fd(listener: *mut unotify_listene
     fd
 }
 
-/// Waits for the next notification. The manners are those of `getline(3)`: when `*notification`
-/// is NULL a handle is allocated, else that one is used again, and what it held is answered with
-/// the fallback error if nobody has answered. The caller frees it in the end.
+/// Waits for the next notification. As with `getline(3)`, if `*notification` is NULL a handle is
+/// allocated, else that handle is used again; what it held is answered with the fallback error if
+/// nobody has answered. The caller frees it in the end. On failure a handle that was given remains
+/// the caller's and holds nothing.
 ///
-/// `timeout_ms` of -1 waits without limit, 0 only looks. Interrupted calls are retried. One
+/// `timeout_ms` of -1 waits without limit, 0 does not wait. Interrupted calls are retried. One
 /// thread at a time waits in the kernel, the others queue for it.
 ///
 /// Errors: `UNOTIFY_ERR_TIMEOUT`; `UNOTIFY_ERR_CLOSED` when the last target has exited (kernels
-/// before 5.9 do not tell, those before 6.11 when it was waited for: the library sees to that for a
-/// program that it started, and see unotify_listener_watch_child()); `UNOTIFY_ERR_STOPPED` while
-/// `unotify_listener_set_interrupted` is on; `UNOTIFY_ERR_INVALID_ARGUMENT`. On failure a handle that was given
-/// remains the caller's and holds nothing.
+/// before 5.9 do not tell; those before 6.11 do when it was waited for, which the library does for
+/// a program that it started: see unotify_listener_watch_child()); `UNOTIFY_ERR_STOPPED` after
+/// unotify_listener_set_interrupted().
 ///
 /// # Safety
 /// `listener` is NULL or a live handle; `notification` is NULL or points to NULL or to a live
@@ -139,17 +188,15 @@ pub unsafe extern "C" fn unotify_listener_receive(
     call(|| unsafe { receive(listener, timeout_ms, ReceiveFlags::empty(), notification) })
 }
 
-/// A signal that is handled on the calling thread while it waits ends the receive.
+/// A signal that is handled on this thread while it waits ends the receive with
+/// `UNOTIFY_ERR_INTERRUPTED`, even if its handler was installed with `SA_RESTART`.
 pub const UNOTIFY_RECEIVE_RETURN_ON_SIGNAL: u32 = 1 << 0;
 const _: () = assert!(UNOTIFY_RECEIVE_RETURN_ON_SIGNAL == ReceiveFlags::RETURN_ON_SIGNAL.bits());
 
-/// `unotify_listener_receive` with `flags`: 0, or `UNOTIFY_RECEIVE_RETURN_ON_SIGNAL`, by which a
-/// signal that is handled on this thread while it waits ends the call, also if its handler was
-/// installed with `SA_RESTART`. For languages whose own signal handlers run when the call has
-/// returned. It costs a `ppoll` for each notification, and a signal that is handled just before the
-/// wait begins does not end it.
-///
-/// Errors: as `unotify_listener_receive`; `UNOTIFY_ERR_INTERRUPTED`.
+/// unotify_listener_receive() with `UNOTIFY_RECEIVE_*` flags. `UNOTIFY_RECEIVE_RETURN_ON_SIGNAL`
+/// is for languages whose own signal handlers run when the call has returned. It costs a `ppoll`
+/// for each notification, and a signal that is handled just before the wait begins does not end
+/// it.
 ///
 /// # Safety
 /// As `unotify_listener_receive`.
@@ -206,26 +253,26 @@ pub(super) fn time_limit(timeout_ms: c_int) -> crate::Result<Option<Duration>> {
 
 /// Answers nothing.
 pub const UNOTIFY_REPLY_NONE: u32 = 0;
-/// Lets the call return `value`, as `unotify_notification_reply_value`.
+/// As unotify_notification_reply_value().
 pub const UNOTIFY_REPLY_VALUE: u32 = 1;
-/// Lets the call fail with the positive error number `value`, as `unotify_notification_reply_error`.
+/// As unotify_notification_reply_error(): a positive `value`.
 pub const UNOTIFY_REPLY_ERROR: u32 = 2;
-/// Lets the kernel carry out the call, as `unotify_notification_reply_continue`; `value` is 0.
+/// As unotify_notification_reply_continue(): `value` is 0.
 pub const UNOTIFY_REPLY_CONTINUE: u32 = 3;
 
-/// Answers what `notification` holds, then waits for the next one as `unotify_listener_receive` does
-/// and puts it into the same handle: the two calls of a loop in one, for languages in which each call
-/// of C costs something. `reply` is one of `UNOTIFY_REPLY_*`; with `UNOTIFY_REPLY_NONE`, as for a handle
-/// that is new, this only receives.
+/// Answers what `notification` holds, then receives the next one into the same handle, as
+/// unotify_listener_receive() does: the two calls of a loop in one, for languages in which each
+/// call of C costs something. `reply` is one of `UNOTIFY_REPLY_*`; with `UNOTIFY_REPLY_NONE`, as
+/// for a new handle, this only receives.
 ///
-/// What the answer came to goes to `*replied` (which may be NULL), whether it fails or not. The
-/// function goes on to receive when the target does not wait any more: after `UNOTIFY_OK`,
-/// `UNOTIFY_ERR_GONE` and `UNOTIFY_ERR_ANSWERED`. After any other error of the answer it returns that
-/// error, nothing was received, and the target goes on waiting for a better answer.
+/// What the answer came to goes to `*replied` (which may be NULL), whether this fails or not. It
+/// goes on to receive when the target does not wait any more: after `UNOTIFY_OK`,
+/// `UNOTIFY_ERR_GONE` and `UNOTIFY_ERR_ANSWERED`. Any other error of the answer is returned,
+/// nothing was received, and the target goes on waiting for a better answer.
 ///
-/// Errors: as `unotify_listener_receive`, with the notification answered; those of the answer as said
-/// above, and `UNOTIFY_ERR_INVALID_ARGUMENT` when `reply` is none of these or the handle holds
-/// nothing to be answered. `errno` and unotify_last_error() are those of what is returned.
+/// Errors: those of unotify_listener_receive(), with the notification answered; those of the
+/// answer as said above; `UNOTIFY_ERR_INVALID_ARGUMENT` when `reply` is not valid or the handle
+/// holds nothing to be answered. `errno` and unotify_last_error() are those of what is returned.
 ///
 /// # Safety
 /// `listener` is NULL or a live handle; `notification` is NULL or a live handle that no other
@@ -275,14 +322,10 @@ fn give_answer(held: &mut Notification, reply: u32, value: i64) -> crate::Result
     }
 }
 
-/// Interrupts receiving (`on` not 0), or allows it again: receives on this listener that are under
-/// way on any thread, and later ones, end with `UNOTIFY_ERR_STOPPED` until it is switched off.
-/// Nothing is lost: what is pending stays so. A supervisor that serves the listener takes no notice.
-///
-/// May be called from any thread and from a signal handler, as long as the listener is not freed
-/// meanwhile.
-///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` for NULL.
+/// While this is on (`on` is not 0), receives on this listener end with `UNOTIFY_ERR_STOPPED`,
+/// those that are under way on any thread and later ones. What is pending stays so. A supervisor
+/// that serves the listener takes no notice. May be called from any thread and from a signal
+/// handler.
 ///
 /// # Safety
 /// `listener` is NULL or a live handle.
@@ -302,25 +345,21 @@ pub unsafe extern "C" fn unotify_listener_set_interrupted(
     unotify_status::Ok
 }
 
-/// Tells whose listener this is, so that it ends with that process on every kernel: with a child
-/// of the caller's, which loaded the filter. Duplicates `pidfd` (`pidfd_open(2)`), which remains
-/// the caller's.
+/// Tells which process this listener is of, so that it ends with that process on every kernel: a
+/// child of the caller's that loaded the filter. Duplicates `pidfd` (`pidfd_open(2)`). A later
+/// call replaces an earlier one. Not needed for programs that unotify_spawn() started.
 ///
 /// A listener ends when its last target is gone. Since Linux 6.11 a process is gone when it has
-/// exited, and this function only checks `pidfd`. Before that it is gone when it was *reaped*, so
-/// one who receives until the end and waits for the child after that waits for ever. On such a
-/// kernel, then, receiving also ends, with `UNOTIFY_ERR_CLOSED`, when the child is a zombie and no
-/// notification is pending. It is not reaped: its status is the caller's to wait for. Whether
-/// *other* targets are left, children of the child's that outlive it, cannot be known before it
-/// was; one who has such targets waits for the child and receives again. A supervisor that the
-/// listener was given to lets go of it at that moment. Its descriptor is polled together with the
-/// child's there.
+/// exited, and this function only checks `pidfd`. Before, it is gone when it was *reaped*, so who
+/// receives until the end and only then waits for the child waits for ever. On such a kernel
+/// receiving therefore also ends, with `UNOTIFY_ERR_CLOSED`, when the child is a zombie and no
+/// notification is pending; a supervisor lets go of the listener then. The child is not reaped:
+/// its status is the caller's to wait for. Whether *other* targets are left, such as children that
+/// outlive it, cannot be known before that: who has such targets waits for the child and receives
+/// again. The listener's descriptor is polled together with the child's there.
 ///
-/// A later call takes the place of an earlier one. The listeners of programs that unotify_spawn()
-/// starts end by themselves, and for them this changes nothing.
-///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `pidfd` is none; `UNOTIFY_ERR_UNSUPPORTED` on a
-/// kernel before 5.4; `UNOTIFY_ERR_SYSTEM` when there is no descriptor left.
+/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `pidfd` is not one; `UNOTIFY_ERR_UNSUPPORTED`
+/// before Linux 5.4; `UNOTIFY_ERR_SYSTEM` when there is no descriptor left.
 ///
 /// # Safety
 /// `listener` is NULL or a live handle.
@@ -338,10 +377,10 @@ pub unsafe extern "C" fn unotify_listener_watch_child(
     })
 }
 
-/// Switches synchronous wake-up on (`on` not 0) or off: with it the kernel runs the woken side at
-/// once on the same processor. It is on where the kernel has it.
+/// Switches synchronous wake-up on (`on` is not 0) or off: with it the kernel runs the woken side
+/// at once on the same processor. It is on at first where the kernel has it.
 ///
-/// Errors: `UNOTIFY_ERR_UNSUPPORTED` on a kernel before 6.6.
+/// Errors: `UNOTIFY_ERR_UNSUPPORTED` before Linux 6.6.
 ///
 /// # Safety
 /// `listener` is NULL or a live handle.
@@ -358,10 +397,8 @@ pub unsafe extern "C" fn unotify_listener_set_sync_wake_up(
     })
 }
 
-/// Chooses the error number, positive, for notifications that are freed unanswered. `ENOSYS` at
+/// Chooses the error number, 1 to 4095, for notifications that are freed unanswered: `ENOSYS` at
 /// first.
-///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` outside 1 to 4095.
 ///
 /// # Safety
 /// `listener` is NULL or a live handle.
@@ -378,60 +415,8 @@ pub unsafe extern "C" fn unotify_listener_set_fallback_error(
     })
 }
 
-/// Sends a duplicate of the listener over a Unix socket (`SCM_RIGHTS`). The handle remains the
-/// caller's.
-///
-/// This is a `sendmsg(2)`: a thread that has loaded a filter which notifies that call, or all
-/// calls, waits here for ever, as nobody has the listener yet. Such a target is started with
-/// unotify_spawn(), or its supervisor takes the listener with unotify_listener_from_pid().
-///
-/// Errors: `UNOTIFY_ERR_CLOSED` when the other side is closed; `UNOTIFY_ERR_INVALID_ARGUMENT`
-/// when `unix_socket` is no open Unix socket.
-///
-/// # Safety
-/// `listener` is NULL or a live handle.
-#[no_mangle]
-pub unsafe extern "C" fn unotify_listener_to_socket(
-    listener: *const unotify_listener,
-    unix_socket: c_int,
-) -> unotify_status {
-    call(|| {
-        // SAFETY: the caller's promise.
-        let listener = unsafe { shared(listener, "listener") }?;
-        // SAFETY: used for this call only.
-        let socket = unsafe { lent_fd(unix_socket, "unix_socket") }?;
-        listener.0.to_socket(socket.as_fd())
-    })
-}
-
-/// Receives a listener that came over a Unix socket (`SCM_RIGHTS`, with any payload of one byte):
-/// the first descriptor of one message. Others that come with it are closed.
-///
-/// Errors: `UNOTIFY_ERR_CLOSED` when the other side is closed; `UNOTIFY_ERR_INVALID_ARGUMENT`
-/// when what came is no listener (it is closed), or `unix_socket` is no open Unix socket;
-/// `UNOTIFY_ERR_SYSTEM` with `EMFILE` when this process has no descriptor free: the message stays
-/// in the socket, to be received when there is one, unless another thread took the last one at
-/// that moment.
-///
-/// # Safety
-/// `out` is NULL or valid for writing.
-#[no_mangle]
-pub unsafe extern "C" fn unotify_listener_from_socket(
-    unix_socket: c_int,
-    out: *mut *mut unotify_listener,
-) -> unotify_status {
-    call(|| {
-        // SAFETY: the caller's promise.
-        let out = unsafe { Out::new(out, "out") }?;
-        // SAFETY: used for this call only.
-        let socket = unsafe { lent_fd(unix_socket, "unix_socket") }?;
-        out.put_boxed(unotify_listener(Listener::from_socket(socket)?));
-        Ok(())
-    })
-}
-
-/// Frees a listener; NULL is nothing. Its descriptor is closed once the last notification from it
-/// is freed, and then the kernel answers what is pending, and every later call, with `ENOSYS`.
+/// Frees a listener. Its descriptor is closed once the last notification from it is freed; the
+/// kernel then answers what is pending, and every later call, with `ENOSYS`.
 ///
 /// # Safety
 /// `listener` is NULL or a live handle that is not used again.

@@ -8,17 +8,17 @@ use crate::load::{LoadFlags, Want};
 use std::mem::MaybeUninit;
 use std::ptr::null_mut;
 
-/// All threads of the process get the filter (with a listener since Linux 5.7).
+/// For all threads (with a listener since 5.7).
 pub const UNOTIFY_LOAD_TSYNC: u32 = 1 << 0;
-/// The kernel logs every action but allow.
+/// Log every action but allow.
 pub const UNOTIFY_LOAD_LOG: u32 = 1 << 1;
-/// Speculative Store Bypass mitigation is left off.
+/// Leave Speculative Store Bypass unmitigated.
 pub const UNOTIFY_LOAD_SPEC_ALLOW: u32 = 1 << 2;
-/// Any signal may interrupt a received call, not only a fatal one.
+/// Any signal may interrupt a received call.
 pub const UNOTIFY_LOAD_NO_WAIT_KILLABLE: u32 = 1 << 3;
-/// Synchronous wake-up is not switched on.
+/// Leave synchronous wake-up off.
 pub const UNOTIFY_LOAD_NO_SYNC_WAKE_UP: u32 = 1 << 4;
-/// no_new_privs stays as it is; loading then takes `CAP_SYS_ADMIN`, unless it is set.
+/// Leave no_new_privs as it is.
 pub const UNOTIFY_LOAD_KEEP_PRIVS: u32 = 1 << 5;
 
 const _: () = {
@@ -30,16 +30,16 @@ const _: () = {
     assert!(UNOTIFY_LOAD_KEEP_PRIVS == LoadFlags::KEEP_PRIVS.bits());
 };
 
-/// How to load a filter. NULL or all zero: no_new_privs is set first, only fatal signals
-/// interrupt a received call and wake-up is synchronous where the kernel has them.
+/// How to load a filter. By default no_new_privs is set first, only fatal signals interrupt a
+/// received call, and wake-up is synchronous, where the kernel has these.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct unotify_load_opts {
     /// `sizeof(unotify_load_opts)`.
     pub size: usize,
-    /// `UNOTIFY_LOAD_*`, or-ed.
+    /// `UNOTIFY_LOAD_*`.
     pub flags: u32,
-    /// 0.
+    /// Always 0.
     pub reserved: u32,
 }
 
@@ -56,28 +56,28 @@ unsafe impl Options for unotify_load_opts {
     }
 }
 
-/// Puts the filter on the calling thread, for good, and yields its listener. The thread is a
-/// target from then on: another thread or process must answer it. The filter may be loaded by
-/// other threads too; each load yields a listener of its own.
+/// Puts the filter on the calling thread, for good, and gives its listener. The thread is a target
+/// from then on: another thread or process must answer it. The filter may be loaded by other
+/// threads too; each load gives a listener of its own.
 ///
-/// A filter that notifies nothing is loaded without a listener: `*out` is NULL then. So it can be
-/// put on top of one that has a listener, of which the kernel allows one in all filters of a thread.
-/// A NULL `out` loads any filter without one; the calls that it notifies fail with `ENOSYS`.
+/// A filter that notifies nothing is loaded without a listener, and `*out` becomes NULL. So it can
+/// be put on top of one that has a listener, of which the kernel allows one in all filters of a
+/// thread. If `out` is NULL any filter is loaded without one; the calls that it notifies fail with
+/// `ENOSYS`.
 ///
 /// Once the filter is installed this function makes no system call, so it returns whatever the
-/// filter notifies. But every call that the thread makes after that counts:
-/// unotify_listener_to_socket() is a `sendmsg(2)`, any free() may be a `munmap(2)`, and the thread's end
-/// is a call too. Before the supervisor has the listener, only calls may be made that the filter
-/// does not notify. A supervisor in another process can take the listener itself
-/// (unotify_listener_from_pid(), by a number agreed on through memory that both see), and
-/// unotify_spawn() works with every filter.
+/// filter notifies. But until the supervisor has the listener, the thread may only make calls that
+/// the filter does not notify: unotify_listener_to_socket() is a `sendmsg(2)`, any free() may be a
+/// `munmap(2)`, and the thread's end is a call too. A supervisor in another process can take the
+/// listener itself (unotify_listener_from_pid(), by a number agreed on through memory that both
+/// see); unotify_spawn() works with every filter.
 ///
 /// Errors: `UNOTIFY_ERR_BUSY` when the thread's filters have a listener already;
 /// `UNOTIFY_ERR_PERMISSION` with `UNOTIFY_LOAD_KEEP_PRIVS` and neither no_new_privs nor
-/// `CAP_SYS_ADMIN`; `UNOTIFY_ERR_INVALID_ARGUMENT` when a flag is none, or the program is longer
-/// than the 4096 instructions the kernel takes; `UNOTIFY_ERR_UNSUPPORTED` on a kernel before 5.0,
-/// or before 5.7 with `UNOTIFY_LOAD_TSYNC`; `UNOTIFY_ERR_SYSTEM` with `ESRCH` when another thread
-/// has filters of its own.
+/// `CAP_SYS_ADMIN`; `UNOTIFY_ERR_INVALID_ARGUMENT` when the program is longer than the 4096
+/// instructions that the kernel takes; `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.0, or before 5.7
+/// with `UNOTIFY_LOAD_TSYNC`; `UNOTIFY_ERR_SYSTEM` with `ESRCH` when another thread has filters of
+/// its own.
 ///
 /// # Safety
 /// `filter` is NULL or a live handle that no other thread uses; `opts` is NULL or as long as it

@@ -9,11 +9,8 @@ use std::ffi::{c_int, c_void};
 /// `struct seccomp_notif`).
 pub type unotify_request = Request;
 
-/// A system call that a target waits on. It is answered once; freeing it unanswered gives the
-/// fallback error.
-///
-/// Belongs to one thread at a time and may be handed to another. Keeps the listener's descriptor
-/// open.
+/// A system call that a target waits on, to be answered once; freed unanswered, it gets the
+/// fallback error. Belongs to one thread at a time. Keeps the listener's descriptor open.
 #[derive(Debug)]
 #[repr(transparent)]
 pub struct unotify_notification(Notification);
@@ -40,7 +37,7 @@ pub(super) unsafe fn inner<'a>(handle: *mut unotify_notification) -> Result<&'a 
     Ok(unsafe { &mut (*handle).0 })
 }
 
-/// Makes a handle that holds nothing, to be received into.
+/// Makes a handle that holds nothing, to receive into.
 ///
 /// Errors: `UNOTIFY_ERR_UNSUPPORTED` on a kernel without user notification (before 5.0).
 ///
@@ -59,8 +56,8 @@ pub unsafe extern "C" fn unotify_notification_new(
 }
 
 /// The system call; NULL for NULL. For one handle this is always the same pointer, valid until the
-/// handle is freed; what it points to changes with each receive into the handle, and is all zero in
-/// one that was never received into.
+/// handle is freed; what it points to changes with each receive into the handle, and is all zero
+/// in one that was never received into.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle.
@@ -88,10 +85,8 @@ pub unsafe extern "C" fn unotify_notification_listener_data(
     })
 }
 
-/// Whether the target still waits for the answer (`SECCOMP_IOCTL_NOTIF_ID_VALID`). What was read
-/// of a target before this succeeds belongs to that target.
-///
-/// Errors: `UNOTIFY_ERR_GONE` when it does not; `UNOTIFY_ERR_ANSWERED`.
+/// UNOTIFY_OK while the target still waits for the answer (`SECCOMP_IOCTL_NOTIF_ID_VALID`). What
+/// was read of a target by other means before this succeeds belongs to that target.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle.
@@ -104,8 +99,6 @@ pub unsafe extern "C" fn unotify_notification_check_valid(
 }
 
 /// Lets the call return `value`. Values from -4095 to -1 are errors to the target's C library.
-///
-/// Errors: `UNOTIFY_ERR_GONE` when the target does not wait any more; `UNOTIFY_ERR_ANSWERED`.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle.
@@ -120,8 +113,7 @@ pub unsafe extern "C" fn unotify_notification_reply_value(
 
 /// Lets the call fail with `errnum`, a **positive** error number such as `EPERM`.
 ///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` outside 1 to 4095, and the target goes on waiting;
-/// `UNOTIFY_ERR_GONE`; `UNOTIFY_ERR_ANSWERED`.
+/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` outside 1 to 4095, and the target goes on waiting.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle.
@@ -136,10 +128,9 @@ pub unsafe extern "C" fn unotify_notification_reply_error(
 
 /// Lets the kernel carry out the call as if there were no filter
 /// (`SECCOMP_USER_NOTIF_FLAG_CONTINUE`). **Not a security decision**: the target may have changed
-/// the memory its arguments point to since you looked.
+/// the memory that its arguments point to since you looked.
 ///
-/// Errors: `UNOTIFY_ERR_UNSUPPORTED` on a kernel before 5.5, and the target goes on waiting;
-/// `UNOTIFY_ERR_GONE`; `UNOTIFY_ERR_ANSWERED`.
+/// Errors: `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.5, and the target goes on waiting.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle.
@@ -151,9 +142,9 @@ pub unsafe extern "C" fn unotify_notification_reply_continue(
     call(|| unsafe { inner(notification) }?.reply_continue())
 }
 
-/// Frees a notification; NULL is nothing. If nobody has answered it, the target gets the fallback
-/// error: `ENOSYS` unless another one was chosen. Not in a copy of the process that received it, which
-/// `fork` has made: there it only frees. Never waits for the target.
+/// Frees a notification. If nobody has answered it, the target gets the fallback error: `ENOSYS`
+/// unless another one was chosen. A handler's notification is only answered by this, unless it was
+/// deferred.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle that is not used again (but by a handler's caller).

@@ -16,38 +16,37 @@ use std::os::unix::process::ExitStatusExt;
 use std::ptr::null;
 use std::sync::{Mutex, PoisonError};
 
-/// The child is killed (`SIGKILL`) when the calling process ends, however it ends. A thread of
-/// the library's, asleep, stays in the process until the child has ended.
+/// The child is killed (`SIGKILL`) when the calling process ends, however it ends. A sleeping
+/// thread of the library's stays in the process until the child has ended.
 pub const UNOTIFY_SPAWN_KILL_ON_PARENT_DEATH: u32 = 1 << 0;
 
 /// A descriptor for the program.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct unotify_fd_map {
-    /// The caller's descriptor, close-on-exec or not. It remains the caller's.
+    /// The caller's descriptor, close-on-exec or not.
     pub parent_fd: c_int,
     /// Its number in the program: 0, 1 and 2 are the standard streams.
     pub child_fd: c_int,
 }
 
-/// How to start a program. NULL or all zero: in the caller's directory, with its standard streams
-/// and its other descriptors that are not close-on-exec.
+/// How to start a program. By default in the caller's directory, with its standard streams and its
+/// other descriptors that are not close-on-exec.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct unotify_spawn_opts {
     /// `sizeof(unotify_spawn_opts)`.
     pub size: usize,
-    /// `UNOTIFY_LOAD_*`, or-ed, but for `UNOTIFY_LOAD_TSYNC`.
+    /// `UNOTIFY_LOAD_*`, but for `UNOTIFY_LOAD_TSYNC`.
     pub load_flags: u32,
-    /// `UNOTIFY_SPAWN_*`, or-ed.
+    /// `UNOTIFY_SPAWN_*`.
     pub flags: u32,
-    /// Where the program starts; NULL is the caller's directory. A relative `file` or `PATH`
-    /// counts from there.
+    /// Where the program starts, and where a relative `file` or `PATH` counts from.
     pub working_directory: *const c_char,
-    /// Descriptors for the program, which are put into place all at once, so that they may be
-    /// each other's numbers. The last word on a number counts. May be NULL when `n_fds` is 0.
+    /// Descriptors for the program, put into place all at once, so that they may be each other's
+    /// numbers. The last one for a number counts.
     pub fds: *const unotify_fd_map,
-    /// How many there are.
+    /// How many there are at `fds`.
     pub n_fds: usize,
 }
 
@@ -67,45 +66,43 @@ unsafe impl Options for unotify_spawn_opts {
     }
 }
 
-/// A program that was started. All functions but `unotify_child_free` may be called from several
-/// threads at once: one can kill while another waits.
+/// A program that was started. May be shared between threads, but for unotify_child_free(): one
+/// can kill while another waits.
 #[derive(Debug)]
 pub struct unotify_child {
     child: Child,
     listener: Mutex<Option<Listener>>,
 }
 
-/// Starts the program `file` under a filter. A name without a slash is looked for in the caller's
+/// Starts the program `file` under a filter. A name without a slash is looked up in the caller's
 /// `PATH`. `argv` and `envp` are arrays of strings that end with NULL, as `execve(2)` takes them:
-/// `argv[0]` is the name the program is told, and a NULL `envp` is the caller's environment, which
-/// no other thread may change meanwhile.
+/// `argv[0]` is the name that the program is told, and if `envp` is NULL it is the caller's
+/// environment, which no other thread may change meanwhile. `opts` may be NULL. May be called in a
+/// process with many threads.
 ///
 /// The filter acts from the program's own `execve` on, which is its first notification if the
 /// filter notifies it, and may notify every system call. The child gets the calling thread's
 /// credentials, namespaces and blocked signals; ignored signals stay ignored, but for `SIGPIPE`,
-/// and caught ones get their default. May be called in a process with many threads.
+/// and caught ones get their default. Returns when the program runs, or when its `execve` waits
+/// for the supervisor; for a failure after that see unotify_child_exec_error(). When the calling
+/// process is killed before this returns, so is the child: it never stays behind with an `execve`
+/// that nobody answers.
 ///
-/// Returns when the program runs, or when its `execve` waits for the supervisor; a failure after
-/// that is told by unotify_child_exec_error().
-///
-/// The child must be waited for, by unotify_child_wait() or `waitpid(2)`. On a kernel before 6.11
-/// its listener ends only once it was waited for, so there the library waits for it when it has
-/// ended and the listener is received from, or served by a supervisor. Its status is kept for
+/// The child must be waited for, by unotify_child_wait() or `waitpid(2)`. Before Linux 6.11 its
+/// listener ends only once that was done, so there the library does it when the child has ended
+/// and the listener is received from, or served by a supervisor. The status is kept for
 /// unotify_child_wait(); `waitpid(2)` does not find it then.
 ///
-/// When the calling process is killed before this returns, the child is, too: it never stays behind
-/// with an `execve` that nobody answers.
-///
-/// Errors, after which there is neither child nor descriptor left over: with the `errno` of
-/// `execve`, `UNOTIFY_ERR_SYSTEM` when the program is not found or of an unknown format and
+/// Errors, after which neither child nor descriptor is left over: with the `errno` of `execve`,
+/// `UNOTIFY_ERR_SYSTEM` when the program is not found or of an unknown format and
 /// `UNOTIFY_ERR_PERMISSION` when it may not be executed; with that of `chdir` for the working
 /// directory; `UNOTIFY_ERR_BUSY` when the calling thread has a filter with a listener, which its
 /// children inherit; `UNOTIFY_ERR_PERMISSION` with `UNOTIFY_LOAD_KEEP_PRIVS` and neither
-/// no_new_privs nor `CAP_SYS_ADMIN`; `UNOTIFY_ERR_INVALID_ARGUMENT` for a flag that is none or
-/// `UNOTIFY_LOAD_TSYNC`, a descriptor that is not open or out of range, an `argv` without
-/// `argv[0]`, or a filter that is too long; `UNOTIFY_ERR_UNSUPPORTED` on a kernel before 5.0 or
-/// for options of a later version; `UNOTIFY_ERR_SYSTEM` or `UNOTIFY_ERR_NO_MEMORY` when there is
-/// no room for a process, a thread or a descriptor.
+/// no_new_privs nor `CAP_SYS_ADMIN`; `UNOTIFY_ERR_INVALID_ARGUMENT` for a flag that is not valid,
+/// or `UNOTIFY_LOAD_TSYNC`, a descriptor that is not open or out of range, an `argv` without
+/// `argv[0]`, or a filter that is too long; `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.0;
+/// `UNOTIFY_ERR_SYSTEM` or `UNOTIFY_ERR_NO_MEMORY` when there is no room for a process, a thread
+/// or a descriptor.
 ///
 /// # Safety
 /// `filter` is NULL or a live handle that no other thread uses; `file` is NULL or a string; `argv`
@@ -214,8 +211,8 @@ pub unsafe extern "C" fn unotify_child_pid(child: *const unotify_child) -> libc:
     })
 }
 
-/// A descriptor for the process (a pidfd), which remains the child's and polls readable when it has
-/// ended; -1 for NULL, or with `errno` when there is none: `ENOSYS` on a kernel before 5.2.
+/// A descriptor for the process (a pidfd), which remains the child's and polls readable when it
+/// has ended; -1 for NULL, or with `errno` when there is none: `ENOSYS` before Linux 5.2.
 ///
 /// # Safety
 /// `child` is NULL or a live handle.
@@ -231,8 +228,7 @@ pub unsafe extern "C" fn unotify_child_pidfd(child: *const unotify_child) -> c_i
     fd
 }
 
-/// Hands out the child's listener, which is the caller's from then on. If nobody takes it, it is
-/// freed with the child.
+/// Hands out the child's listener. If nobody takes it, it is freed with the child.
 ///
 /// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when it was taken before.
 ///
@@ -286,8 +282,9 @@ pub unsafe extern "C" fn unotify_child_wait(
 /// Sends the child a signal; 0 only asks whether it is there. Never signals another process that
 /// got the same id.
 ///
-/// Errors: `UNOTIFY_ERR_SYSTEM` with `ESRCH` when it was waited for; `UNOTIFY_ERR_INVALID_ARGUMENT`
-/// when `sig` is no signal; `UNOTIFY_ERR_PERMISSION` when it has become somebody else.
+/// Errors: `UNOTIFY_ERR_SYSTEM` with `ESRCH` when it was waited for;
+/// `UNOTIFY_ERR_INVALID_ARGUMENT` when `sig` is not a signal; `UNOTIFY_ERR_PERMISSION` when it has
+/// become somebody else.
 ///
 /// # Safety
 /// `child` is NULL or a live handle.
@@ -303,9 +300,9 @@ pub unsafe extern "C" fn unotify_child_kill(
 }
 
 /// The error number of the child's `execve`, if it failed after unotify_spawn() had returned:
-/// because the supervisor refused the call, or continued it and the kernel did. The child then
-/// exits with status 127, or dies by `SIGILL` if it may not exit. 0 when it has not failed (so
-/// far), and for NULL.
+/// because the supervisor refused the call, or continued it and the kernel refused. The child then
+/// exits with status 127, or dies by `SIGILL` if it may not exit. 0 if it has not failed (so far),
+/// and for NULL.
 ///
 /// # Safety
 /// `child` is NULL or a live handle.
@@ -320,7 +317,7 @@ pub unsafe extern "C" fn unotify_child_exec_error(child: *const unotify_child) -
 }
 
 /// Frees the handle, and the listener if nobody took it: the child's pending and later notifying
-/// calls fail with `ENOSYS` then. Neither kills the child nor waits for it. NULL is nothing.
+/// calls fail with `ENOSYS` then. Neither kills the child nor waits for it.
 ///
 /// # Safety
 /// `child` is NULL or a live handle that is not used again.

@@ -4,14 +4,13 @@ use super::boundary::{copy_text, infallible, with_last_error};
 use crate::error::Status;
 use std::ffi::{c_char, c_int, CStr};
 
-/// The name of a status' constant, such as "UNOTIFY_ERR_GONE"; "UNOTIFY_ERR_?" for a number that
-/// is none. Static.
+/// The name of a status, such as "UNOTIFY_ERR_GONE"; "UNOTIFY_ERR_?" for any other number.
 #[no_mangle]
 pub extern "C" fn unotify_status_name(status: c_int) -> *const c_char {
     text(status, Status::name_c, c"UNOTIFY_ERR_?")
 }
 
-/// What a status means, in half a sentence; "unknown status" for a number that is none. Static.
+/// What a status means, in half a sentence; "unknown status" for any other number.
 #[no_mangle]
 pub extern "C" fn unotify_status_message(status: c_int) -> *const c_char {
     text(status, Status::message_c, c"unknown status")
@@ -23,10 +22,10 @@ fn text(status: c_int, row: fn(Status) -> &'static CStr, unknown: &'static CStr)
     })
 }
 
-/// Copies the calling thread's last failure as a sentence into `buf`, cut to `len` bytes with its
-/// NUL, and returns the length of the whole sentence without NUL: at least `len` means that it
-/// was cut. Empty if nothing has failed on this thread. `buf` may be NULL if `len` is 0.
-/// Success of a later call does not clear it.
+/// Copies a sentence about the calling thread's last error into `buf`, cut to `len` bytes with its
+/// NUL, and returns the length of the whole sentence without NUL: `len` or more means that it was
+/// cut. Empty if nothing has failed on this thread; success does not clear it. `buf` may be NULL
+/// if `len` is 0.
 ///
 /// # Safety
 /// `buf` is valid for writing `len` bytes.

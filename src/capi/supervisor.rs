@@ -16,28 +16,29 @@ use std::ffi::{c_char, c_int, c_void};
 use std::os::fd::{AsFd, AsRawFd};
 use std::panic::resume_unwind;
 
-/// The handler answered, or leaves the answer to the fallback error.
+/// Answered, or left to the fallback error.
 #[allow(dead_code)] // it is what every other number means
 pub const UNOTIFY_HANDLED: c_int = 0;
-/// The notification is the handler's from now on, to answer and free from any thread.
+/// From now on the handler's, to answer and free on any thread.
 pub const UNOTIFY_DEFERRED: c_int = 1;
-/// The handler does not want it: the default handler is asked, then it gets the fallback error.
+/// For the default handler, and then the fallback error.
 pub const UNOTIFY_NOT_HANDLED: c_int = 2;
 
 /// The handler waits for something: with several workers another one receives meanwhile.
 pub const UNOTIFY_HANDLER_BLOCKING: u32 = 1 << 0;
 const _: () = assert!(UNOTIFY_HANDLER_BLOCKING == HandlerFlags::BLOCKING.bits());
 
-/// The run goes on when there is no listener (any more), until stopped.
+/// The run goes on without listeners, until it is stopped.
 pub const UNOTIFY_SUPERVISOR_KEEP_RUNNING: u32 = 1 << 0;
 /// When stopped, what is pending on the listeners gets the fallback error.
 pub const UNOTIFY_SUPERVISOR_DRAIN_ON_STOP: u32 = 1 << 1;
-/// A signal that is handled on the thread that called `unotify_supervisor_run`, while it waits, ends
-/// the run with `UNOTIFY_ERR_INTERRUPTED`, also if its handler was installed with `SA_RESTART`.
+/// A signal that is handled on the thread that called unotify_supervisor_run(), while it waits,
+/// ends the run with `UNOTIFY_ERR_INTERRUPTED`, even if its handler was installed with
+/// `SA_RESTART`.
 pub const UNOTIFY_SUPERVISOR_RETURN_ON_SIGNAL: u32 = 1 << 2;
 
 /// Synchronous wake-up is switched on and off by what is measured to be faster at the moment: on
-/// for one target, and with `unotify_supervisor_dispatch`.
+/// for one target, and with unotify_supervisor_dispatch().
 pub const UNOTIFY_WAKE_UP_AUTO: u32 = 0;
 /// Waking the other side up hands over the processor: best for one target (Linux 6.6).
 pub const UNOTIFY_WAKE_UP_SYNC: u32 = 1;
@@ -49,32 +50,31 @@ pub const UNOTIFY_WAKE_UP_ASYNC: u32 = 2;
 /// registered with.
 ///
 /// The notification is lent for the call: freeing it before `UNOTIFY_DEFERRED` was returned only
-/// answers it. An unanswered one gets the fallback error, and so does that of a handler in C++ that
-/// lets an exception out, which is caught and counted on x86_64 and aarch64 (elsewhere it ends the
-/// program). The handler must not jump out of the call (`longjmp`). **Nor may it end its thread**, by
-/// `pthread_exit` or by allowing itself to be cancelled (the library's calls run with cancellation
-/// disabled, handlers included): that ends the program. In a copy of the process that it forks it must
-/// not return.
+/// answers it. If it is not answered it gets the fallback error. So it does when a handler in C++
+/// lets an exception out, which is caught and counted on x86_64 and aarch64; elsewhere that ends
+/// the program. A handler must not jump out of the call (`longjmp`), nor return in a copy of the
+/// process that it forked. **It must not end its thread**, by `pthread_exit` or by letting itself
+/// be cancelled (the library's calls run with cancellation disabled, handlers included): that ends
+/// the program.
 pub type unotify_handler = Option<
     unsafe extern "C" fn(notification: *mut unotify_notification, data: *mut c_void) -> c_int,
 >;
 
-/// Serves listeners. All functions but `unotify_supervisor_free` may be called from any thread at
-/// any time.
+/// Serves listeners. May be shared between threads, but for unotify_supervisor_free().
 #[derive(Debug)]
 pub struct unotify_supervisor(Supervisor);
 
-/// How a supervisor is to work. Zero is the default everywhere.
+/// How a supervisor is to work.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct unotify_supervisor_opts {
     /// `sizeof(unotify_supervisor_opts)`.
     pub size: usize,
     /// How many handlers may run at the same time, at most 1024. 0 is 1: they never overlap. With
-    /// more, several threads also receive at the same time, while several targets of an only
+    /// more, several threads also receive at the same time, when several targets of a single
     /// listener call at once and that is measured to be faster.
     pub max_workers: u32,
-    /// The error number, positive, for notifications that nobody answers. 0 is `ENOSYS`.
+    /// Positive, for notifications that nobody answers. 0 is `ENOSYS`.
     pub fallback_errno: c_int,
     /// `UNOTIFY_SUPERVISOR_*`.
     pub flags: u32,
@@ -140,7 +140,7 @@ impl unotify_supervisor_opts {
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default)]
 pub struct unotify_stats {
-    /// `sizeof(unotify_stats)`, set by the caller: no more than that is written.
+    /// `sizeof(unotify_stats)`, set by the caller.
     pub size: usize,
     /// Notifications received.
     pub received: u64,
@@ -152,28 +152,27 @@ pub struct unotify_stats {
     pub continued: u64,
     /// Answered with a descriptor.
     pub fds: u64,
-    /// Answered with the fallback error, as nobody else did.
+    /// Answered with the fallback error: nobody else did.
     pub fallbacks: u64,
     /// Gone before they were answered.
     pub gone: u64,
-    /// Deferred by handlers. What becomes of one is counted beside this when it is answered or
-    /// freed.
+    /// Deferred; counted once more when answered or freed.
     pub deferred: u64,
-    /// Of these, not freed so far.
+    /// Deferred and not freed so far.
     pub deferred_outstanding: u64,
-    /// Handlers that threw an exception (in C++) or panicked (in Rust).
+    /// Handlers that threw (in C++) or panicked (in Rust).
     pub panics: u64,
     /// Listeners served now.
     pub listeners: u64,
-    /// Worker threads now, the one that runs included: at most `max_workers`, one that receives what
-    /// they have no time for, and those that replace stuck ones.
+    /// Worker threads now, including the one that runs: at most `max_workers`, one that receives
+    /// what they have no time for, and those that replace stuck ones.
     pub workers: u64,
-    /// The most there ever were.
+    /// The most workers there ever were.
     pub workers_max: u64,
-    /// The longest time one handler took, in nanoseconds. Sampled: the first calls of a handler,
-    /// one in sixteen later on, and all of one that is slow.
+    /// The longest time that one handler took, in nanoseconds. Sampled: the first calls of a
+    /// handler, one in sixteen later on, and all of a slow one.
     pub slowest_handler_ns: u64,
-    /// Of the workers now, those that are stuck in a call that their target makes last.
+    /// Workers now stuck in a call that the target prolongs.
     pub workers_stuck: u64,
 }
 
@@ -182,10 +181,10 @@ unsafe impl Report for unotify_stats {
     const NAME: &'static str = "unotify_stats";
 }
 
-/// Makes a supervisor. `opts` of NULL is the defaults.
+/// Makes a supervisor. `opts` may be NULL.
 ///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` for options out of range; `UNOTIFY_ERR_UNSUPPORTED` for
-/// options of a later version; `UNOTIFY_ERR_SYSTEM` when the process is out of descriptors.
+/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` for options out of range; `UNOTIFY_ERR_SYSTEM` when the
+/// process has no descriptor left.
 ///
 /// # Safety
 /// `opts` is NULL or as long as its `size` says; `out` is NULL or valid for writing.
@@ -205,7 +204,7 @@ pub unsafe extern "C" fn unotify_supervisor_new(
 }
 
 /// Serves one more listener, also while running, and takes ownership of it. `data` is what
-/// `unotify_notification_listener_data` gives for its notifications.
+/// unotify_notification_listener_data() gives for its notifications.
 ///
 /// Errors: `UNOTIFY_ERR_SYSTEM` when the kernel has no room to watch it. The listener is freed
 /// then too; only after `UNOTIFY_ERR_INVALID_ARGUMENT` it remains the caller's.
@@ -283,11 +282,10 @@ fn give_away(slot: &mut Box<Notification>) -> bool {
     false
 }
 
-/// Sets the handler for a system call, on every architecture that has it. The last one set
-/// counts. `flags` is 0 or `UNOTIFY_HANDLER_BLOCKING`.
-///
-/// The handler runs on any thread of the run, and with `max_workers` above 1 on several at a
-/// time; `data` has to bear that.
+/// Sets the handler for a system call, on every architecture that has it. The last one set counts.
+/// `flags` is 0 or `UNOTIFY_HANDLER_BLOCKING`. The handler runs on any thread of the run, with
+/// `max_workers` above 1 on several at a time. It and `data` must be usable until the supervisor
+/// is freed.
 ///
 /// Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL`; `UNOTIFY_ERR_INVALID_ARGUMENT`, also while it runs.
 ///
@@ -313,7 +311,7 @@ pub unsafe extern "C" fn unotify_supervisor_on(
 }
 
 /// Sets the handler for every system call that has none, or whose handler returned
-/// `UNOTIFY_NOT_HANDLED`. See `unotify_supervisor_on`.
+/// `UNOTIFY_NOT_HANDLED`. See unotify_supervisor_on().
 ///
 /// # Safety
 /// As `unotify_supervisor_on`.
@@ -356,8 +354,7 @@ pub unsafe extern "C" fn unotify_supervisor_run(
     call(|| unsafe { shared(supervisor, "supervisor") }?.0.run())
 }
 
-/// Does what `unotify_supervisor_run` does in the background. Its threads block all signals but
-/// the library's own.
+/// Does what unotify_supervisor_run() does in the background.
 ///
 /// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already or was not joined;
 /// `UNOTIFY_ERR_SYSTEM` when the process can have no more threads.
@@ -372,9 +369,8 @@ pub unsafe extern "C" fn unotify_supervisor_start(
     call(|| unsafe { shared(supervisor, "supervisor") }?.0.start())
 }
 
-/// Ends the run at hand, or else the next one at once. Handlers that are at work finish; what was
-/// received is answered. May be called from any thread, from a handler and from a signal handler. In a
-/// copy of the process, which `fork` has made, it does nothing.
+/// Ends the current run, or else the next one at once. Handlers that are at work finish; what was
+/// received is answered. May be called from any thread, from a handler and from a signal handler.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle.
@@ -394,9 +390,9 @@ pub unsafe extern "C" fn unotify_supervisor_stop(
     unotify_status::Ok
 }
 
-/// Waits for the end of what `unotify_supervisor_start` began, and returns how it ended.
+/// Waits for the end of what unotify_supervisor_start() began, and returns how it ended.
 ///
-/// Errors: as `unotify_supervisor_run`; `UNOTIFY_ERR_INVALID_ARGUMENT` when it was not started.
+/// Errors: as unotify_supervisor_run(); `UNOTIFY_ERR_INVALID_ARGUMENT` when it was not started.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle.
@@ -409,7 +405,7 @@ pub unsafe extern "C" fn unotify_supervisor_join(
 }
 
 /// A descriptor for an event loop, which remains the supervisor's; -1 for NULL. It polls readable
-/// when `unotify_supervisor_dispatch` has something to do, and now and then when not.
+/// when unotify_supervisor_dispatch() has something to do, and now and then when not.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle.
@@ -421,11 +417,11 @@ pub unsafe extern "C" fn unotify_supervisor_fd(supervisor: *const unotify_superv
     })
 }
 
-/// Handles what is there, at most some dozens of notifications, without blocking. Handlers run on
-/// this thread. Nobody else may receive from its listeners: whoever takes a notification away
-/// between the look and the `RECV` leaves that waiting for the next one.
+/// Handles what is pending, at most some dozens of notifications, without blocking. Handlers run
+/// on this thread. Nobody else may receive from its listeners: if a notification is taken away
+/// between the look and the `RECV`, this waits for the next one.
 ///
-/// Errors: `UNOTIFY_ERR_STOPPED` once after `unotify_supervisor_stop`; `UNOTIFY_ERR_CLOSED` when
+/// Errors: `UNOTIFY_ERR_STOPPED` once after unotify_supervisor_stop(); `UNOTIFY_ERR_CLOSED` when
 /// the last listener has closed; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already.
 ///
 /// # Safety
@@ -443,10 +439,7 @@ pub unsafe extern "C" fn unotify_supervisor_dispatch(
     })
 }
 
-/// What it has done so far. The caller sets `stats->size` first; what this version does not know
-/// of a larger structure is left alone.
-///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` for NULL or a `size` below that of one counter.
+/// Fills in what it has done so far.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle; `stats` is NULL or as long as its `size` says.
@@ -483,10 +476,9 @@ pub unsafe extern "C" fn unotify_supervisor_stats(
     })
 }
 
-/// Frees a supervisor; NULL is nothing. A run in the background is stopped first, and the handlers
-/// at work are waited for; a run on another thread must have returned. Not from a handler. Its
-/// listeners are freed with it. Deferred notifications remain usable. In a copy of the process, which
-/// `fork` has made, it stops nothing and waits for nobody.
+/// Frees a supervisor and its listeners. A run in the background is stopped first, and the
+/// handlers at work are waited for; a run on another thread must have returned. Not from a
+/// handler. Deferred notifications remain usable.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle that is not used again.

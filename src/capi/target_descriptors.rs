@@ -7,14 +7,12 @@ use crate::error::Result;
 use std::ffi::c_int;
 use std::os::fd::IntoRawFd;
 
-/// Duplicates the target's descriptor `target_fd` into `*fd`, close-on-exec, which the caller
-/// closes (`pidfd_getfd(2)`, Linux 5.6). It is the same open file: what is done to a socket through
-/// it is done to the target's.
+/// Duplicates the target's descriptor `target_fd` (`pidfd_getfd(2)`, Linux 5.6). It is the same
+/// open file: what is done to a socket through it is done to the target's.
 ///
-/// Errors: `UNOTIFY_ERR_GONE`; `UNOTIFY_ERR_INVALID_ARGUMENT` with `EBADF` when the target has no
-/// such descriptor; `UNOTIFY_ERR_PERMISSION`; `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.6, and
-/// before 6.9 for a thread that does not share its leader's descriptors;
-/// `UNOTIFY_ERR_NOT_VISIBLE`; `UNOTIFY_ERR_ANSWERED`.
+/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` with `EBADF` when the target has no such descriptor;
+/// `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.6, and before 6.9 for a thread that does not share its
+/// leader's descriptors.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `fd` is NULL or valid for writing.
@@ -35,15 +33,13 @@ pub unsafe extern "C" fn unotify_notification_get_fd(
 }
 
 /// Gives the target a duplicate of `fd` (Linux 5.9): at the lowest free number if `target_fd` is
-/// -1, else at `target_fd`, where whatever was open is closed. `flags` is 0 or `O_CLOEXEC`. The
-/// number goes to `*new_fd` (`new_fd` may be NULL). The target goes on waiting, and `fd` remains
-/// the caller's.
+/// -1, else at `target_fd`, closing what was open there. `flags` is 0 or `O_CLOEXEC`. The number
+/// goes to `*new_fd` (`new_fd` may be NULL). The target goes on waiting.
 ///
-/// Errors: `UNOTIFY_ERR_GONE`; `UNOTIFY_ERR_ANSWERED`; `UNOTIFY_ERR_INVALID_ARGUMENT` for `flags`,
-/// or with `EBADF` when `fd` is not open or was opened with `O_PATH` (the kernel passes no such
-/// descriptor: see unotify_notification_reopen()), or `target_fd` is beyond the target's limit;
-/// `UNOTIFY_ERR_SYSTEM` with `EMFILE` when the target may not have more;
-/// `UNOTIFY_ERR_UNSUPPORTED`.
+/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` for `flags`, or with `EBADF` when `fd` is not open, was
+/// opened with `O_PATH` (the kernel passes no such descriptor: see unotify_notification_reopen()),
+/// or `target_fd` is beyond the target's limit; `UNOTIFY_ERR_SYSTEM` with `EMFILE` when the target
+/// may not have more; `UNOTIFY_ERR_UNSUPPORTED`.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `new_fd` is NULL or valid for writing.
@@ -70,21 +66,20 @@ pub unsafe extern "C" fn unotify_notification_add_fd(
     })
 }
 
-/// Gives the target a duplicate of `fd` at the lowest free number and lets its call return that
-/// number, in one step since Linux 5.14. `flags` is 0 or `O_CLOEXEC`. `fd` remains the caller's.
+/// Gives the target a duplicate of `fd` at the lowest free number, and lets its call return that
+/// number. `flags` is 0 or `O_CLOEXEC`. One step since Linux 5.14. **Before, it takes two**: a
+/// target that a signal interrupts between them keeps a descriptor that its call never returned,
+/// and this fails with `UNOTIFY_ERR_GONE`.
 ///
-/// **Before 5.14 it takes two steps**: a target that a signal interrupts between them keeps a
-/// descriptor that its call never returned, and the answer here is `UNOTIFY_ERR_GONE`.
+/// **Signals are held back while the kernel does it**, for the few microseconds that the target
+/// takes to wake up: one that is handled meanwhile would make the target's call return 0, its
+/// standard input. What cannot be blocked still does, if it comes in that very moment: `SIGKILL`
+/// or `SIGSTOP` to the supervisor, its being frozen or traced. Where even that must not be, use
+/// unotify_notification_add_fd() and then unotify_notification_reply_value() with the number:
+/// right whatever comes between, but it costs one more wake-up of the target.
 ///
-/// **Signals are held back while the kernel does it**, for the few microseconds that the target takes
-/// to wake up: one that was delivered meanwhile would make the target's call return 0, its standard
-/// input. What cannot be blocked still does, if it comes in that very moment: `SIGKILL` or `SIGSTOP`
-/// to the supervisor, its being frozen or traced. Where even that must not be,
-/// unotify_notification_add_fd() and then unotify_notification_reply_value() with the number are
-/// right whatever comes between, and cost one more turn of the target.
-///
-/// Errors: as unotify_notification_add_fd(), after which the target goes on waiting unless it is
-/// gone or answered; `UNOTIFY_ERR_BUSY` while another holder of the listener gives the target a
+/// Errors: as unotify_notification_add_fd(), and the target goes on waiting unless it is gone or
+/// answered; `UNOTIFY_ERR_BUSY` while another holder of the listener gives the target a
 /// descriptor.
 ///
 /// # Safety
@@ -106,12 +101,10 @@ pub unsafe extern "C" fn unotify_notification_reply_fd(
     })
 }
 
-/// Opens a pidfd for the target's process, close-on-exec, which the caller closes. It stands for
-/// the thread group, also when the call was made by a thread that does not lead it.
+/// Opens a pidfd for the target's process: the thread group, even if another thread than its
+/// leader made the call.
 ///
-/// Errors: `UNOTIFY_ERR_GONE`; `UNOTIFY_ERR_NOT_VISIBLE`; `UNOTIFY_ERR_ANSWERED`;
-/// `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.3; `UNOTIFY_ERR_SYSTEM` where `/proc` does not show
-/// the target.
+/// Errors: `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.3.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `fd` is NULL or valid for writing.

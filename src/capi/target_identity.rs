@@ -5,14 +5,14 @@ use super::notification::{inner, unotify_notification};
 use super::target_open::put_path;
 use std::ffi::c_char;
 
-/// Who makes a call, as the supervisor's namespaces number it. Users and groups that have no number
-/// there show as the overflow number (65534).
+/// Who makes a call, as the supervisor's namespaces number it. Users and groups without a number
+/// there are the overflow number (65534).
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default)]
 pub struct unotify_identity {
-    /// sizeof(unotify_identity), set by the caller: as much is written.
+    /// `sizeof(unotify_identity)`, set by the caller.
     pub size: usize,
-    /// The thread group: what is commonly called the process's number.
+    /// The process (the thread group).
     pub tgid: libc::pid_t,
     /// The real user.
     pub uid: libc::uid_t,
@@ -35,12 +35,7 @@ unsafe impl Report for unotify_identity {
     const NAME: &'static str = "unotify_identity";
 }
 
-/// Who the target is, read in one go: fills in `*identity` as far as its `size`, which the caller
-/// has set, goes.
-///
-/// Errors: `UNOTIFY_ERR_GONE`; `UNOTIFY_ERR_INVALID_ARGUMENT` for `size`;
-/// `UNOTIFY_ERR_NOT_VISIBLE`; `UNOTIFY_ERR_ANSWERED`; `UNOTIFY_ERR_SYSTEM` where `/proc` does not
-/// show the target.
+/// Fills in who the target is, read in one go.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `identity` is NULL or as long as its `size`.
@@ -71,10 +66,9 @@ pub unsafe extern "C" fn unotify_notification_identity(
 }
 
 /// Copies the path of the program that the target executes into `buf`, with its NUL, as the
-/// supervisor sees it (`/proc/TID/exe`); " (deleted)" is behind it when it has no name any more.
+/// supervisor sees it (`/proc/TID/exe`), followed by " (deleted)" if it has no name any more.
 ///
-/// Errors: as unotify_notification_identity(); `UNOTIFY_ERR_PERMISSION` when the supervisor may
-/// not look into the target; `UNOTIFY_ERR_TOO_LONG` when it does not fit `cap` bytes.
+/// Errors: `UNOTIFY_ERR_TOO_LONG` when it does not fit `cap` bytes.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `buf` is valid for writing `cap` bytes.

@@ -4,14 +4,9 @@ use super::boundary::{call, room, slice, unotify_status, Out};
 use super::notification::{inner, unotify_notification};
 use std::ffi::{c_char, c_void};
 
-/// Fills `buf` with `len` bytes from the target's memory at `addr`, wholly or not at all, and only
-/// if the target waits still: the bytes are this target's and no other's. **It blocks for as long
-/// as the target likes** on pages that the target serves itself (`userfaultfd(2)`, FUSE).
+/// Fills `buf` with `len` bytes from the target's memory at `addr`, all or nothing.
 ///
-/// Errors: `UNOTIFY_ERR_GONE` when the target does not wait any more; `UNOTIFY_ERR_FAULT` when any
-/// of the bytes is not readable; `UNOTIFY_ERR_PERMISSION` when the supervisor may not look into
-/// the target (unotify_last_error() says what is missing); `UNOTIFY_ERR_NOT_VISIBLE`;
-/// `UNOTIFY_ERR_NO_MEMORY`; `UNOTIFY_ERR_ANSWERED`.
+/// Errors: `UNOTIFY_ERR_FAULT` when any of the bytes is not readable; `UNOTIFY_ERR_NO_MEMORY`.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `buf` is valid for writing `len` bytes.
@@ -31,13 +26,13 @@ pub unsafe extern "C" fn unotify_notification_read(
 }
 
 /// Copies `len` bytes from `buf` into the target's memory at `addr`, which must be writable to the
-/// target itself. It goes through `/proc/TID/mem`, so that no other process can be hit whatever
-/// becomes of the target meanwhile. One further system call for each mapping that is touched; before
-/// Linux 6.11 the list of mappings is read up to there, at most a MiB of it.
+/// target itself. Goes through `/proc/TID/mem`, so that no other process can be hit, whatever
+/// becomes of the target meanwhile. Takes one more system call for each mapping that is touched;
+/// before Linux 6.11 it reads the list of mappings up to there, at most a MiB of it.
 ///
 /// Errors: as unotify_notification_read(); `UNOTIFY_ERR_FAULT` when any of the bytes is not
-/// writable, and none is written. `UNOTIFY_ERR_GONE` can come after they were written;
-/// `UNOTIFY_ERR_UNSUPPORTED` before Linux 6.11 when some ten thousand mappings lie below `addr`.
+/// writable, and none is written; `UNOTIFY_ERR_UNSUPPORTED` before Linux 6.11 when some ten
+/// thousand mappings lie below `addr`. `UNOTIFY_ERR_GONE` can come after they were written.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `buf` is valid for reading `len` bytes.
@@ -57,11 +52,11 @@ pub unsafe extern "C" fn unotify_notification_write(
 }
 
 /// Copies the string at `addr` in the target's memory into `buf`, with its NUL, and its length
-/// without NUL into `*len` (`len` may be NULL). No page is touched that the string does not
-/// reach into. Two system calls for a string in one page.
+/// without NUL into `*len` (which may be NULL). Touches no page that the string does not reach
+/// into. Two system calls for a string within one page.
 ///
 /// Errors: as unotify_notification_read(); `UNOTIFY_ERR_TOO_LONG` when there is no NUL among the
-/// first `cap` bytes. `buf` is untouched then.
+/// first `cap` bytes, and `buf` is untouched.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `buf` is valid for writing `cap` bytes; `len` is NULL
@@ -88,11 +83,11 @@ pub unsafe extern "C" fn unotify_notification_read_string(
 }
 
 /// Copies the pointers of a null-terminated array at `addr` in the target's memory (`argv`,
-/// `envp`) into `out`, without the terminator, and their count into `*count`. Pointers of a 32-bit
-/// target are widened.
+/// `envp`) into `out`, without the terminator, and their number into `*count`. Pointers of a
+/// 32-bit target are widened.
 ///
-/// Errors: as unotify_notification_read(); `UNOTIFY_ERR_TOO_LONG` when there are more than `cap`.
-/// `out` is untouched then.
+/// Errors: as unotify_notification_read(); `UNOTIFY_ERR_TOO_LONG` when there are more than `cap`,
+/// and `out` is untouched.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `out` is valid for writing `cap` pointers; `count` is

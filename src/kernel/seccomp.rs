@@ -6,25 +6,24 @@ use std::ffi::c_int;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 
-/// The kernel's `struct seccomp_notif`, and the C ABI's `unotify_request`: one system call of a
-/// target, as it stood when the target made it.
+/// One system call of a target, as it was when the target made it. The layout is that of the
+/// kernel's `struct seccomp_notif`, in which `pid` is unsigned.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Request {
     /// The notification's number, unique on its listener.
     pub id: u64,
-    /// The thread that made the call, as the supervisor's pid namespace numbers it; 0 when that
-    /// namespace does not see it.
+    /// The thread, 0 if outside the supervisor's pid namespace.
     pub pid: libc::pid_t,
-    /// Always 0 so far (the kernel's `flags`).
+    /// The kernel's flags, always 0 so far.
     pub flags: u32,
-    /// System call number, in the numbering of `arch`.
+    /// Number of the system call on `arch`.
     pub syscall: c_int,
-    /// Architecture the call was made for: an `AUDIT_ARCH_*` value.
+    /// The call's architecture, an `AUDIT_ARCH_*` value.
     pub arch: u32,
     /// The target's instruction pointer at the call.
     pub instruction_pointer: u64,
-    /// The call's arguments. What they point to can change at any time.
+    /// What they point to can change at any time.
     pub args: [u64; 6],
 }
 
