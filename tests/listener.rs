@@ -474,9 +474,9 @@ fn iterating_gives_an_error_that_is_not_the_end_and_goes_on() {
     watched(|| {
         let (target, listener) = Target::serves();
         let mut incoming = listener.incoming();
-        listener.interrupt(true);
+        listener.set_interrupted(true);
         assert_eq!(status(incoming.next().unwrap()), Status::Stopped);
-        listener.interrupt(false);
+        listener.set_interrupted(false);
         target.make_call(1);
         incoming.next().unwrap().unwrap().reply_value(5).unwrap();
         assert_eq!(target.result(), 5);
