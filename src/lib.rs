@@ -13,12 +13,12 @@
 //! | say which calls are notified | [`ScmpFilterContext`], with [`ScmpAction::Notify`] |
 //! | start a program under the filter | [`Spawn`], which gives a [`Child`] and its [`Listener`] |
 //! | put the filter on the calling thread | [`ScmpFilterContext::load_listener`] |
-//! | get a listener from elsewhere | [`Listener::recv`], [`Listener::from_pid`], `TryFrom<OwnedFd>` |
+//! | get a listener from elsewhere | [`Listener::from_socket`], [`Listener::from_pid`], `TryFrom<OwnedFd>` |
 //! | receive and answer in a loop of one's own | [`Listener::receive`], [`Listener::incoming`] |
 //! | give each call a handler, on one thread or several | [`Supervisor`] |
 //! | answer | [`Notification::reply_value`], [`reply_error`](Notification::reply_error), [`reply_continue`](Notification::reply_continue), [`reply_fd`](Notification::reply_fd) |
 //! | read and write a target's memory | [`Notification::read`], [`write`](Notification::write), [`read_string`](Notification::read_string), [`read_pointers`](Notification::read_pointers) |
-//! | exchange descriptors with it | [`Notification::get_fd`], [`add_fd`](Notification::add_fd), [`pidfd`](Notification::pidfd) |
+//! | exchange descriptors with it | [`Notification::get_fd`], [`add_fd`](Notification::add_fd), [`open_pidfd`](Notification::open_pidfd) |
 //! | open what a path names to it | [`Notification::open`], [`open_parent`](Notification::open_parent), [`reopen`](Notification::reopen) |
 //! | know who it is | [`Notification::identity`], [`executable`](Notification::executable), [`path`](Notification::path) |
 //!

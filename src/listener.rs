@@ -448,13 +448,13 @@ impl Listener {
     /// `limit` of `None` waits without limit, zero only looks. When another process receives from
     /// the same listener, a call with a limit may outlast it.
     ///
-    /// So that [`Listener::interrupt`] can end it, the first call in a process reserves `SIGSTKFLT`
+    /// So that [`Listener::set_interrupted`] can end it, the first call in a process reserves `SIGSTKFLT`
     /// (unless the program handles it itself) and the first on a thread unblocks it there.
     ///
     /// # Errors
     /// [`Status::Timeout`] when the limit passed; [`Status::Closed`] when the last target has
     /// exited (told by kernels since 5.9); [`Status::Stopped`] while the listener is
-    /// [interrupted](Listener::interrupt); [`Status::System`] for anything else the kernel says.
+    /// [interrupted](Listener::set_interrupted); [`Status::System`] for anything else the kernel says.
     pub fn receive_into(
         &self,
         notification: &mut Notification,
@@ -529,7 +529,7 @@ impl Listener {
     ///
     /// A blocked thread is reached by `SIGSTKFLT`. Where the program handles that signal itself,
     /// receives look up every 20 ms instead. Do not block it on a thread that receives.
-    pub fn interrupt(&self, on: bool) {
+    pub fn set_interrupted(&self, on: bool) {
         self.shared.turn.bar(on);
         if on {
             self.shared.mark.interrupt();
@@ -580,7 +580,7 @@ impl Listener {
     /// # Errors
     /// [`Status::Closed`] when the other side is closed; [`Status::InvalidArgument`] when it is
     /// not a socket or not open.
-    pub fn send(&self, unix_socket: BorrowedFd<'_>) -> Result<()> {
+    pub fn to_socket(&self, unix_socket: BorrowedFd<'_>) -> Result<()> {
         socket::send_fds(unix_socket, b"L", &[self.as_raw_fd()]).map_err(|errno| match errno.0 {
             libc::EPIPE | libc::ECONNRESET => Error::with_errno(
                 Status::Closed,
@@ -591,7 +591,7 @@ impl Listener {
         })
     }
 
-    /// Receives a listener that [`Listener::send`], or anybody with `SCM_RIGHTS`, has sent: the
+    /// Receives a listener that [`Listener::to_socket`], or anybody with `SCM_RIGHTS`, has sent: the
     /// first descriptor of one message. Others that come with it are closed.
     ///
     /// # Errors
@@ -600,7 +600,7 @@ impl Listener {
     /// [`Status::System`] with `EMFILE` when this process has no descriptor free: the message
     /// stays in the socket, to be received when there is one, unless another thread took the last
     /// one at that moment.
-    pub fn recv(unix_socket: BorrowedFd<'_>) -> Result<Self> {
+    pub fn from_socket(unix_socket: BorrowedFd<'_>) -> Result<Self> {
         let mut byte = [0];
         let received = socket::recv_fds(unix_socket, &mut byte)
             .map_err(|errno| socket_error(errno, "receive a listener"))?;

@@ -194,7 +194,7 @@ impl TryFrom<&Request> for ScmpNotifReq {
     fn try_from(request: &Request) -> Result<Self> {
         Ok(Self {
             id: request.id,
-            pid: request.pid,
+            pid: request.pid as u32, // as it came
             flags: request.flags,
             data: ScmpNotifData::try_from(request)?,
         })
@@ -229,7 +229,7 @@ impl From<&ScmpNotifReq> for Request {
         };
         Request {
             id: request.id,
-            pid: request.pid,
+            pid: request.pid as libc::pid_t,
             flags: request.flags,
             syscall: request.data.syscall.into(),
             arch: arch.to_sys(),

@@ -26,7 +26,8 @@ fn with_notification(test: impl FnOnce(&mut Notification)) -> i64 {
 fn a_request_is_the_same_in_libseccomps_terms() {
     with_notification(|n| {
         let request = ScmpNotifReq::try_from(n.request()).unwrap();
-        assert_eq!((request.id, request.pid), (n.request().id, n.request().pid));
+        assert_eq!(request.id, n.request().id);
+        assert_eq!(request.pid as libc::pid_t, n.request().pid);
         assert_eq!(request.data.syscall, ScmpSyscall::from(CALL as i32));
         assert_eq!(request.data.arch, ScmpArch::native());
         assert_eq!(request.data.args[0], 7);

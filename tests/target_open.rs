@@ -394,7 +394,7 @@ fn the_path_is_the_targets_own() {
     let path = |path: &str, prepare: &dyn Fn()| {
         let (target, mut n) = asking(path, libc::AT_FDCWD, prepare);
         let [addr, dirfd, ..] = n.request().args;
-        let path = n.path(dirfd as i32, addr).unwrap();
+        let path = n.read_path(dirfd as i32, addr).unwrap();
         target.finish(n);
         path.to_str().unwrap().to_owned()
     };
@@ -464,13 +464,13 @@ fn a_target_in_a_user_and_pid_namespace_is_served() {
         common::fork(|| ask(c"file".as_ptr() as u64, libc::AT_FDCWD as u64, 0) as i32).wait()
     });
     let mut n = target.receive();
-    assert_ne!(n.request().pid, target.child.0 as u32);
+    assert_ne!(n.request().pid, target.child.0);
     assert_eq!(content(open(&mut n, OpenHow::new(0)).unwrap()), "in dir");
     assert!(n.identity().unwrap().tgid > 1);
     let addr = n.request().args[0];
     assert_eq!(n.read_string(addr, &mut [0; 16]).unwrap(), c"file");
     n.get_fd(2).unwrap();
-    n.pidfd().unwrap();
+    n.open_pidfd().unwrap();
     target.finish(n);
 }
 
@@ -543,7 +543,7 @@ fn the_identity_is_the_targets() {
     });
     let mut n = target.receive();
     let identity = n.identity().unwrap();
-    assert_eq!(identity.tgid, target.child.0 as u32);
+    assert_eq!(identity.tgid, target.child.0);
     assert_eq!((identity.uid, identity.euid, identity.fsuid), (1, 2, 2));
     assert_eq!((identity.gid, identity.egid, identity.fsgid), (11, 12, 12));
     target.finish(n);
@@ -630,9 +630,9 @@ fn an_unprivileged_supervisor_does_everything_to_a_target_of_its_own_user() {
         let addr = n.request().args[0];
         let file = open(&mut n, OpenHow::new(libc::O_RDWR)).unwrap();
         n.open_parent(libc::AT_FDCWD, addr).unwrap();
-        n.path(libc::AT_FDCWD, addr).unwrap();
+        n.read_path(libc::AT_FDCWD, addr).unwrap();
         n.get_fd(2).unwrap();
-        n.pidfd().unwrap();
+        n.open_pidfd().unwrap();
         n.executable().unwrap();
         assert_eq!(n.identity().unwrap().euid, 65534);
         n.write(addr, b"/dev/zero").unwrap();

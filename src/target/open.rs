@@ -261,7 +261,7 @@ impl Notification {
     ///
     /// # Errors
     /// As [`Notification::open`], without those of opening.
-    pub fn path(&mut self, dirfd: RawFd, path_addr: u64) -> Result<PathBuf> {
+    pub fn read_path(&mut self, dirfd: RawFd, path_addr: u64) -> Result<PathBuf> {
         let mut buf = [0; libc::PATH_MAX as usize];
         let path = self.read_string(path_addr, &mut buf)?;
         if is_absolute(path) {

@@ -148,11 +148,11 @@ impl Target {
         let child = fork(|| {
             prepare();
             let listener = filter.load_listener(LoadFlags::empty()).unwrap();
-            listener.send(there.as_fd()).unwrap();
+            listener.to_socket(there.as_fd()).unwrap();
             drop((listener, there));
             body()
         });
-        let listener = Listener::recv(here.as_fd()).unwrap();
+        let listener = Listener::from_socket(here.as_fd()).unwrap();
         Target { child, listener }
     }
 

@@ -287,12 +287,12 @@ impl Target {
             channel.alone();
             let prepared = prepare();
             let listener = filter.load_listener(flags).unwrap();
-            listener.send(channel.0.as_fd()).unwrap();
+            listener.to_socket(channel.0.as_fd()).unwrap();
             drop(listener);
             body(prepared, &channel);
             0
         });
-        let listener = Listener::recv(ours.as_fd()).unwrap();
+        let listener = Listener::from_socket(ours.as_fd()).unwrap();
         let channel = Channel(ours);
         (Target { process, channel }, listener)
     }
