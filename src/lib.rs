@@ -20,7 +20,7 @@
 //! | read and write a target's memory | [`Notification::read`], [`write`](Notification::write), [`read_string`](Notification::read_string), [`read_pointers`](Notification::read_pointers) |
 //! | exchange descriptors with it | [`Notification::get_fd`], [`add_fd`](Notification::add_fd), [`open_pidfd`](Notification::open_pidfd) |
 //! | open what a path names to it | [`Notification::open`], [`open_parent`](Notification::open_parent), [`reopen`](Notification::reopen) |
-//! | know who it is | [`Notification::identity`], [`executable`](Notification::executable), [`path`](Notification::path) |
+//! | know who it is | [`Notification::identity`], [`executable`](Notification::executable), [`read_path`](Notification::read_path) |
 //!
 //! No target is left waiting: a notification that is dropped unanswered is answered with the fallback
 //! error (`ENOSYS` unless [`Listener::set_fallback_error`] says otherwise). What is read of a target
