@@ -131,6 +131,7 @@ mod supervisor;
 mod target;
 mod turn;
 
+#[doc(inline)]
 pub use error::{Error, Result, Status};
 pub use features::{features, Features};
 pub use listener::{Incoming, Listener, ReceiveFlags};
