@@ -4,6 +4,10 @@
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libunotify.so.0");
-    println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
+    // Only one who builds the libraries asks for this feature. The instruction for cdylibs alone is
+    // for packages that are always one.
+    if std::env::var_os("CARGO_FEATURE_CAPI").is_some() {
+        println!("cargo:rustc-link-arg=-Wl,-soname,libunotify.so.0");
+        println!("cargo:rustc-link-arg=-Wl,-z,nodelete");
+    }
 }

@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include <unotify.h>
 
-static int32_t let_continue(unotify_notification *notification, void *data)
+static int let_continue(unotify_notification *notification, void *data)
 {
 	long *calls = data;
 

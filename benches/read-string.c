@@ -65,7 +65,7 @@ static void target(int socket)
 	must(unotify_filter_new(UNOTIFY_ACTION_ALLOW, &filter));
 	must(unotify_filter_notify(filter, "getppid"));
 	must(unotify_filter_load(filter, NULL, &listener));
-	must(unotify_listener_send(listener, socket));
+	must(unotify_listener_to_socket(listener, socket));
 	unotify_listener_free(listener);
 	syscall(SYS_getppid, PATH);
 	_exit(0);
@@ -90,7 +90,7 @@ static void bare(unotify_notification *n, const unotify_request *request, int li
 	struct iovec to = { buf, PAGE - addr % PAGE }, from = { (void *)(uintptr_t)addr, to.iov_len };
 
 	(void)n;
-	check(process_vm_readv((pid_t)request->pid, &to, 1, &from, 1, 0) > 0);
+	check(process_vm_readv(request->pid, &to, 1, &from, 1, 0) > 0);
 	id_valid(listener, request->id);
 }
 
@@ -99,7 +99,7 @@ static void by_mem(unotify_notification *n, const unotify_request *request, int 
 	char name[64];
 
 	(void)n;
-	snprintf(name, sizeof name, "/proc/%u/mem", request->pid);
+	snprintf(name, sizeof name, "/proc/%d/mem", request->pid);
 	int fd = open(name, O_RDONLY | O_CLOEXEC);
 	check(fd >= 0);
 	id_valid(listener, request->id);
@@ -129,7 +129,7 @@ int main(int argc, char **argv)
 	check(pid >= 0);
 	if (pid == 0)
 		target(ends[1]);
-	must(unotify_listener_recv(ends[0], &listener));
+	must(unotify_listener_from_socket(ends[0], &listener));
 	must(unotify_listener_receive(listener, 10000, &n));
 	const unotify_request *request = unotify_notification_request(n);
 	int fd = unotify_listener_fd(listener);

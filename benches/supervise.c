@@ -16,7 +16,7 @@
 
 enum { FIRST_LISTENER = 3 };
 
-static int32_t handle(unotify_notification *notification, void *data)
+static int handle(unotify_notification *notification, void *data)
 {
 	const long *sleep_us = data;
 

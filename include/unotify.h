@@ -191,6 +191,26 @@
 #define UNOTIFY_RECEIVE_RETURN_ON_SIGNAL 1
 
 /**
+ * Answers nothing.
+ */
+#define UNOTIFY_REPLY_NONE 0
+
+/**
+ * Lets the call return `value`, as `unotify_notification_reply_value`.
+ */
+#define UNOTIFY_REPLY_VALUE 1
+
+/**
+ * Lets the call fail with the positive error number `value`, as `unotify_notification_reply_error`.
+ */
+#define UNOTIFY_REPLY_ERROR 2
+
+/**
+ * Lets the kernel carry out the call, as `unotify_notification_reply_continue`; `value` is 0.
+ */
+#define UNOTIFY_REPLY_CONTINUE 3
+
+/**
  * The child is killed (`SIGKILL`) when the calling process ends, however it ends. A thread of
  * the library's, asleep, stays in the process until the child has ended.
  */
@@ -358,7 +378,7 @@ typedef struct unotify_filter unotify_filter;
  * The supervising end of a filter that notifies. Owns its descriptor.
  *
  * May be shared between threads: all functions but `unotify_listener_free` and
- * `unotify_listener_release` may be called at the same time.
+ * `unotify_listener_into_fd` may be called at the same time.
  */
 typedef struct unotify_listener unotify_listener;
 
@@ -371,7 +391,7 @@ typedef struct unotify_supervisor unotify_supervisor;
 /**
  * A condition on an argument of a system call. Arguments are unsigned 64-bit numbers.
  */
-typedef struct {
+typedef struct unotify_arg_compare {
     /**
      * The number of the argument, 0 to 5.
      */
@@ -394,7 +414,7 @@ typedef struct {
  * How to load a filter. NULL or all zero: no_new_privs is set first, only fatal signals
  * interrupt a received call and wake-up is synchronous where the kernel has them.
  */
-typedef struct {
+typedef struct unotify_load_opts {
     /**
      * `sizeof(unotify_load_opts)`.
      */
@@ -421,7 +441,7 @@ typedef struct unotify_notification unotify_notification;
 /**
  * How to open what a target names.
  */
-typedef struct {
+typedef struct unotify_open_how {
     /**
      * sizeof(unotify_open_how)
      */
@@ -452,7 +472,7 @@ typedef struct {
  * Who makes a call, as the supervisor's namespaces number it. Users and groups that have no number
  * there show as the overflow number (65534).
  */
-typedef struct {
+typedef struct unotify_identity {
     /**
      * sizeof(unotify_identity), set by the caller: as much is written.
      */
@@ -460,31 +480,31 @@ typedef struct {
     /**
      * The thread group: what is commonly called the process's number.
      */
-    uint32_t tgid;
+    pid_t tgid;
     /**
      * The real user.
      */
-    uint32_t uid;
+    uid_t uid;
     /**
      * The effective user.
      */
-    uint32_t euid;
+    uid_t euid;
     /**
      * The user that access to files is decided for.
      */
-    uint32_t fsuid;
+    uid_t fsuid;
     /**
      * The real group.
      */
-    uint32_t gid;
+    gid_t gid;
     /**
      * The effective group.
      */
-    uint32_t egid;
+    gid_t egid;
     /**
      * The group that access to files is decided for.
      */
-    uint32_t fsgid;
+    gid_t fsgid;
     /**
      * Always 0.
      */
@@ -494,22 +514,22 @@ typedef struct {
 /**
  * A descriptor for the program.
  */
-typedef struct {
+typedef struct unotify_fd_map {
     /**
      * The caller's descriptor, close-on-exec or not. It remains the caller's.
      */
-    int32_t parent_fd;
+    int parent_fd;
     /**
      * Its number in the program: 0, 1 and 2 are the standard streams.
      */
-    int32_t child_fd;
+    int child_fd;
 } unotify_fd_map;
 
 /**
  * How to start a program. NULL or all zero: in the caller's directory, with its standard streams
  * and its other descriptors that are not close-on-exec.
  */
-typedef struct {
+typedef struct unotify_spawn_opts {
     /**
      * `sizeof(unotify_spawn_opts)`.
      */
@@ -531,7 +551,7 @@ typedef struct {
      * Descriptors for the program, which are put into place all at once, so that they may be
      * each other's numbers. The last word on a number counts. May be NULL when `n_fds` is 0.
      */
-    const unotify_fd_map *fds;
+    const struct unotify_fd_map *fds;
     /**
      * How many there are.
      */
@@ -541,7 +561,7 @@ typedef struct {
 /**
  * How a supervisor is to work. Zero is the default everywhere.
  */
-typedef struct {
+typedef struct unotify_supervisor_opts {
     /**
      * `sizeof(unotify_supervisor_opts)`.
      */
@@ -555,7 +575,7 @@ typedef struct {
     /**
      * The error number, positive, for notifications that nobody answers. 0 is `ENOSYS`.
      */
-    int32_t fallback_errno;
+    int fallback_errno;
     /**
      * `UNOTIFY_SUPERVISOR_*`.
      */
@@ -579,12 +599,12 @@ typedef struct {
  * disabled, handlers included): that ends the program. In a copy of the process that it forks it must
  * not return.
  */
-typedef int32_t (*unotify_handler)(unotify_notification *notification, void *data);
+typedef int (*unotify_handler)(unotify_notification *notification, void *data);
 
 /**
  * What a supervisor has done since it was made.
  */
-typedef struct {
+typedef struct unotify_stats {
     /**
      * `sizeof(unotify_stats)`, set by the caller: no more than that is written.
      */
@@ -658,7 +678,7 @@ typedef struct {
  * The kernel's `struct seccomp_notif`, and the C ABI's `unotify_request`: one system call of a
  * target, as it stood when the target made it.
  */
-typedef struct {
+typedef struct unotify_request {
     /**
      * The notification's number, unique on its listener.
      */
@@ -667,7 +687,7 @@ typedef struct {
      * The thread that made the call, as the supervisor's pid namespace numbers it; 0 when that
      * namespace does not see it.
      */
-    uint32_t pid;
+    pid_t pid;
     /**
      * Always 0 so far (the kernel's `flags`).
      */
@@ -675,7 +695,7 @@ typedef struct {
     /**
      * System call number, in the numbering of `arch`.
      */
-    int32_t syscall;
+    int syscall;
     /**
      * Architecture the call was made for: an `AUDIT_ARCH_*` value.
      */
@@ -759,7 +779,7 @@ const char *unotify_arch_name(uint32_t arch);
  * Requires:
  * `name` is NULL or a string; `nr` is NULL or valid for writing.
  */
-unotify_status unotify_syscall_from_name(uint32_t arch, const char *name, int32_t *nr);
+unotify_status unotify_syscall_from_name(uint32_t arch, const char *name, int *nr);
 
 /**
  * Copies the name of the system call that has number `nr` on `arch` (0: the native architecture)
@@ -771,7 +791,7 @@ unotify_status unotify_syscall_from_name(uint32_t arch, const char *name, int32_
  * Requires:
  * `buf` is NULL or valid for writing `len` bytes.
  */
-unotify_status unotify_syscall_name(uint32_t arch, int32_t nr, char *buf, size_t len);
+unotify_status unotify_syscall_name(uint32_t arch, int nr, char *buf, size_t len);
 
 /**
  * The action that makes a call fail with `errnum`, positive, without asking the supervisor
@@ -789,7 +809,7 @@ uint32_t unotify_action_errno(uint16_t errnum);
  * Requires:
  * `out` is NULL or valid for writing.
  */
-unotify_status unotify_filter_new(uint32_t default_action, unotify_filter **out);
+unotify_status unotify_filter_new(uint32_t default_action, struct unotify_filter **out);
 
 /**
  * Makes the filter decide about calls of `arch` too (a number from unotify_arch_from_name(); 0
@@ -803,7 +823,7 @@ unotify_status unotify_filter_new(uint32_t default_action, unotify_filter **out)
  * Requires:
  * `filter` is NULL or a live handle that no other thread uses.
  */
-unotify_status unotify_filter_add_arch(unotify_filter *filter, uint32_t arch);
+unotify_status unotify_filter_add_arch(struct unotify_filter *filter, uint32_t arch);
 
 /**
  * Does `action` for the calls of this name whose arguments meet all `n` conditions at `cmp`
@@ -821,10 +841,10 @@ unotify_status unotify_filter_add_arch(unotify_filter *filter, uint32_t arch);
  * `filter` is NULL or a live handle that no other thread uses; `syscall` is NULL or a string;
  * `cmp` is valid for reading `n` conditions.
  */
-unotify_status unotify_filter_add_rule(unotify_filter *filter,
+unotify_status unotify_filter_add_rule(struct unotify_filter *filter,
                                        uint32_t action,
                                        const char *syscall,
-                                       const unotify_arg_compare *cmp,
+                                       const struct unotify_arg_compare *cmp,
                                        size_t n);
 
 /**
@@ -836,7 +856,7 @@ unotify_status unotify_filter_add_rule(unotify_filter *filter,
  * Requires:
  * `filter` is NULL or a live handle that no other thread uses; `syscall` is NULL or a string.
  */
-unotify_status unotify_filter_notify(unotify_filter *filter, const char *syscall);
+unotify_status unotify_filter_notify(struct unotify_filter *filter, const char *syscall);
 
 /**
  * Copies the filter into `buf` as the program the kernel takes, a `struct sock_filter[]`.
@@ -850,7 +870,9 @@ unotify_status unotify_filter_notify(unotify_filter *filter, const char *syscall
  * `filter` is NULL or a live handle that no other thread uses; `len` is NULL or valid for
  * reading and writing; `buf` is NULL or valid for writing `*len` bytes.
  */
-unotify_status unotify_filter_export_bpf(const unotify_filter *filter, void *buf, size_t *len);
+unotify_status unotify_filter_export_bpf(const struct unotify_filter *filter,
+                                         void *buf,
+                                         size_t *len);
 
 /**
  * Writes the filter to `fd` as text for people, in libseccomp's Pseudo Filter Code.
@@ -861,7 +883,7 @@ unotify_status unotify_filter_export_bpf(const unotify_filter *filter, void *buf
  * Requires:
  * `filter` is NULL or a live handle that no other thread uses.
  */
-unotify_status unotify_filter_export_pfc(const unotify_filter *filter, int32_t fd);
+unotify_status unotify_filter_export_pfc(const struct unotify_filter *filter, int fd);
 
 /**
  * Puts the filter on the calling thread, for good, and yields its listener. The thread is a
@@ -874,7 +896,7 @@ unotify_status unotify_filter_export_pfc(const unotify_filter *filter, int32_t f
  *
  * Once the filter is installed this function makes no system call, so it returns whatever the
  * filter notifies. But every call that the thread makes after that counts:
- * unotify_listener_send() is a `sendmsg(2)`, any free() may be a `munmap(2)`, and the thread's end
+ * unotify_listener_to_socket() is a `sendmsg(2)`, any free() may be a `munmap(2)`, and the thread's end
  * is a call too. Before the supervisor has the listener, only calls may be made that the filter
  * does not notify. A supervisor in another process can take the listener itself
  * (unotify_listener_from_pid(), by a number agreed on through memory that both see), and
@@ -891,9 +913,9 @@ unotify_status unotify_filter_export_pfc(const unotify_filter *filter, int32_t f
  * `filter` is NULL or a live handle that no other thread uses; `opts` is NULL or as long as it
  * says; `out` is NULL or valid for writing.
  */
-unotify_status unotify_filter_load(const unotify_filter *filter,
-                                   const unotify_load_opts *opts,
-                                   unotify_listener **out);
+unotify_status unotify_filter_load(const struct unotify_filter *filter,
+                                   const struct unotify_load_opts *opts,
+                                   struct unotify_listener **out);
 
 /**
  * Frees a filter; NULL is nothing. What was loaded stays loaded.
@@ -901,7 +923,7 @@ unotify_status unotify_filter_load(const unotify_filter *filter,
  * Requires:
  * `filter` is NULL or a live handle that is not used again.
  */
-void unotify_filter_free(unotify_filter *filter);
+void unotify_filter_free(struct unotify_filter *filter);
 
 /**
  * Makes a listener of a descriptor that came from elsewhere and takes ownership of it. On
@@ -913,7 +935,7 @@ void unotify_filter_free(unotify_filter *filter);
  * Requires:
  * `out` is NULL or valid for writing; nobody else closes `fd` after success.
  */
-unotify_status unotify_listener_from_fd(int fd, unotify_listener **out);
+unotify_status unotify_listener_from_fd(int fd, struct unotify_listener **out);
 
 /**
  * Takes a duplicate of the listener that process `pid` holds as descriptor `fd`
@@ -926,18 +948,18 @@ unotify_status unotify_listener_from_fd(int fd, unotify_listener **out);
  * Requires:
  * `out` is NULL or valid for writing.
  */
-unotify_status unotify_listener_from_pid(pid_t pid, int fd, unotify_listener **out);
+unotify_status unotify_listener_from_pid(pid_t pid, int fd, struct unotify_listener **out);
 
 /**
  * The listener's descriptor, which remains the listener's; -1 for NULL. It polls readable when a
  * notification is pending and hung up when the last target has exited; on a kernel before 6.11,
- * when it was waited for: poll the child's descriptor beside it there. Receive from it through the
- * library only.
+ * when it was waited for: poll the child's descriptor beside it there. `POLLERR` alone means nothing:
+ * a signal came while the kernel looked. Receive from it through the library only.
  *
  * Requires:
  * `listener` is NULL or a live handle.
  */
-int unotify_listener_fd(const unotify_listener *listener);
+int unotify_listener_fd(const struct unotify_listener *listener);
 
 /**
  * Frees the handle and gives its descriptor back, which the caller closes; -1 for NULL, or with
@@ -946,7 +968,7 @@ int unotify_listener_fd(const unotify_listener *listener);
  * Requires:
  * `listener` is NULL or a live handle that is not used again.
  */
-int unotify_listener_release(unotify_listener *listener);
+int unotify_listener_into_fd(struct unotify_listener *listener);
 
 /**
  * Waits for the next notification. The manners are those of `getline(3)`: when `*notification`
@@ -959,14 +981,14 @@ int unotify_listener_release(unotify_listener *listener);
  * Errors: `UNOTIFY_ERR_TIMEOUT`; `UNOTIFY_ERR_CLOSED` when the last target has exited (kernels
  * before 5.9 do not tell, those before 6.11 when it was waited for: the library sees to that for a
  * program that it started, and see unotify_listener_watch_child()); `UNOTIFY_ERR_STOPPED` while
- * `unotify_listener_interrupt` is on; `UNOTIFY_ERR_INVALID_ARGUMENT`. On failure a handle that was given
+ * `unotify_listener_set_interrupted` is on; `UNOTIFY_ERR_INVALID_ARGUMENT`. On failure a handle that was given
  * remains the caller's and holds nothing.
  *
  * Requires:
  * `listener` is NULL or a live handle; `notification` is NULL or points to NULL or to a live
  * handle that no other thread uses.
  */
-unotify_status unotify_listener_receive(const unotify_listener *listener,
+unotify_status unotify_listener_receive(struct unotify_listener *listener,
                                         int timeout_ms,
                                         unotify_notification **notification);
 
@@ -982,10 +1004,36 @@ unotify_status unotify_listener_receive(const unotify_listener *listener,
  * Requires:
  * As `unotify_listener_receive`.
  */
-unotify_status unotify_listener_receive_flags(const unotify_listener *listener,
+unotify_status unotify_listener_receive_with(struct unotify_listener *listener,
+                                             int timeout_ms,
+                                             uint32_t flags,
+                                             unotify_notification **notification);
+
+/**
+ * Answers what `notification` holds, then waits for the next one as `unotify_listener_receive` does
+ * and puts it into the same handle: the two calls of a loop in one, for languages in which each call
+ * of C costs something. `reply` is one of `UNOTIFY_REPLY_*`; with `UNOTIFY_REPLY_NONE`, as for a handle
+ * that is new, this only receives.
+ *
+ * What the answer came to goes to `*replied` (which may be NULL), whether it fails or not. The
+ * function goes on to receive when the target does not wait any more: after `UNOTIFY_OK`,
+ * `UNOTIFY_ERR_GONE` and `UNOTIFY_ERR_ANSWERED`. After any other error of the answer it returns that
+ * error, nothing was received, and the target goes on waiting for a better answer.
+ *
+ * Errors: as `unotify_listener_receive`, with the notification answered; those of the answer as said
+ * above, and `UNOTIFY_ERR_INVALID_ARGUMENT` when `reply` is none of these or the handle holds
+ * nothing to be answered. `errno` and unotify_last_error() are those of what is returned.
+ *
+ * Requires:
+ * `listener` is NULL or a live handle; `notification` is NULL or a live handle that no other
+ * thread uses; `replied` is NULL or valid for writing.
+ */
+unotify_status unotify_listener_reply_receive(struct unotify_listener *listener,
+                                              unotify_notification *notification,
+                                              uint32_t reply,
+                                              int64_t value,
                                               int timeout_ms,
-                                              uint32_t flags,
-                                              unotify_notification **notification);
+                                              unotify_status *replied);
 
 /**
  * Interrupts receiving (`on` not 0), or allows it again: receives on this listener that are under
@@ -1000,7 +1048,7 @@ unotify_status unotify_listener_receive_flags(const unotify_listener *listener,
  * Requires:
  * `listener` is NULL or a live handle.
  */
-unotify_status unotify_listener_interrupt(const unotify_listener *listener, int on);
+unotify_status unotify_listener_set_interrupted(struct unotify_listener *listener, int on);
 
 /**
  * Tells whose listener this is, so that it ends with that process on every kernel: with a child
@@ -1026,7 +1074,7 @@ unotify_status unotify_listener_interrupt(const unotify_listener *listener, int 
  * Requires:
  * `listener` is NULL or a live handle.
  */
-unotify_status unotify_listener_watch_child(const unotify_listener *listener, int pidfd);
+unotify_status unotify_listener_watch_child(struct unotify_listener *listener, int pidfd);
 
 /**
  * Switches synchronous wake-up on (`on` not 0) or off: with it the kernel runs the woken side at
@@ -1037,7 +1085,7 @@ unotify_status unotify_listener_watch_child(const unotify_listener *listener, in
  * Requires:
  * `listener` is NULL or a live handle.
  */
-unotify_status unotify_listener_set_sync_wake_up(const unotify_listener *listener, int on);
+unotify_status unotify_listener_set_sync_wake_up(struct unotify_listener *listener, int on);
 
 /**
  * Chooses the error number, positive, for notifications that are freed unanswered. `ENOSYS` at
@@ -1048,7 +1096,7 @@ unotify_status unotify_listener_set_sync_wake_up(const unotify_listener *listene
  * Requires:
  * `listener` is NULL or a live handle.
  */
-unotify_status unotify_listener_set_fallback_error(const unotify_listener *listener, int errnum);
+unotify_status unotify_listener_set_fallback_error(struct unotify_listener *listener, int errnum);
 
 /**
  * Sends a duplicate of the listener over a Unix socket (`SCM_RIGHTS`). The handle remains the
@@ -1064,7 +1112,7 @@ unotify_status unotify_listener_set_fallback_error(const unotify_listener *liste
  * Requires:
  * `listener` is NULL or a live handle.
  */
-unotify_status unotify_listener_send(const unotify_listener *listener, int unix_socket);
+unotify_status unotify_listener_to_socket(const struct unotify_listener *listener, int unix_socket);
 
 /**
  * Receives a listener that came over a Unix socket (`SCM_RIGHTS`, with any payload of one byte):
@@ -1079,7 +1127,7 @@ unotify_status unotify_listener_send(const unotify_listener *listener, int unix_
  * Requires:
  * `out` is NULL or valid for writing.
  */
-unotify_status unotify_listener_recv(int unix_socket, unotify_listener **out);
+unotify_status unotify_listener_from_socket(int unix_socket, struct unotify_listener **out);
 
 /**
  * Frees a listener; NULL is nothing. Its descriptor is closed once the last notification from it
@@ -1088,10 +1136,22 @@ unotify_status unotify_listener_recv(int unix_socket, unotify_listener **out);
  * Requires:
  * `listener` is NULL or a live handle that is not used again.
  */
-void unotify_listener_free(unotify_listener *listener);
+void unotify_listener_free(struct unotify_listener *listener);
 
 /**
- * The system call. Valid until the handle is received into or freed; NULL for NULL.
+ * Makes a handle that holds nothing, to be received into.
+ *
+ * Errors: `UNOTIFY_ERR_UNSUPPORTED` on a kernel without user notification (before 5.0).
+ *
+ * Requires:
+ * `out` is NULL or valid for writing.
+ */
+unotify_status unotify_notification_new(unotify_notification **out);
+
+/**
+ * The system call; NULL for NULL. For one handle this is always the same pointer, valid until the
+ * handle is freed; what it points to changes with each receive into the handle, and is all zero in
+ * one that was never received into.
  *
  * Requires:
  * `notification` is NULL or a live handle.
@@ -1115,7 +1175,7 @@ void *unotify_notification_listener_data(const unotify_notification *notificatio
  * Requires:
  * `notification` is NULL or a live handle.
  */
-unotify_status unotify_notification_is_valid(unotify_notification *notification);
+unotify_status unotify_notification_check_valid(unotify_notification *notification);
 
 /**
  * Lets the call return `value`. Values from -4095 to -1 are errors to the target's C library.
@@ -1247,8 +1307,8 @@ unotify_status unotify_notification_read_pointers(unotify_notification *notifica
  * `notification` is NULL or a live handle; `fd` is NULL or valid for writing.
  */
 unotify_status unotify_notification_get_fd(unotify_notification *notification,
-                                           int32_t target_fd,
-                                           int32_t *fd);
+                                           int target_fd,
+                                           int *fd);
 
 /**
  * Gives the target a duplicate of `fd` (Linux 5.9): at the lowest free number if `target_fd` is
@@ -1266,10 +1326,10 @@ unotify_status unotify_notification_get_fd(unotify_notification *notification,
  * `notification` is NULL or a live handle; `new_fd` is NULL or valid for writing.
  */
 unotify_status unotify_notification_add_fd(unotify_notification *notification,
-                                           int32_t fd,
-                                           int32_t target_fd,
-                                           uint32_t flags,
-                                           int32_t *new_fd);
+                                           int fd,
+                                           int target_fd,
+                                           int flags,
+                                           int *new_fd);
 
 /**
  * Gives the target a duplicate of `fd` at the lowest free number and lets its call return that
@@ -1293,8 +1353,8 @@ unotify_status unotify_notification_add_fd(unotify_notification *notification,
  * `notification` is NULL or a live handle.
  */
 unotify_status unotify_notification_reply_fd(unotify_notification *notification,
-                                             int32_t fd,
-                                             uint32_t flags);
+                                             int fd,
+                                             int flags);
 
 /**
  * Opens a pidfd for the target's process, close-on-exec, which the caller closes. It stands for
@@ -1307,7 +1367,7 @@ unotify_status unotify_notification_reply_fd(unotify_notification *notification,
  * Requires:
  * `notification` is NULL or a live handle; `fd` is NULL or valid for writing.
  */
-unotify_status unotify_notification_pidfd(unotify_notification *notification, int32_t *fd);
+unotify_status unotify_notification_open_pidfd(unotify_notification *notification, int *fd);
 
 /**
  * Opens the file whose path is at `path_addr` in the target's memory, as the target would: from
@@ -1348,10 +1408,10 @@ unotify_status unotify_notification_pidfd(unotify_notification *notification, in
  * valid for writing.
  */
 unotify_status unotify_notification_open(unotify_notification *notification,
-                                         int32_t dirfd,
+                                         int dirfd,
                                          uint64_t path_addr,
-                                         const unotify_open_how *how,
-                                         int32_t *fd);
+                                         const struct unotify_open_how *how,
+                                         int *fd);
 
 /**
  * Opens again the file that `fd` stands for, whatever its name leads to by now: for what
@@ -1380,10 +1440,10 @@ unotify_status unotify_notification_open(unotify_notification *notification,
  * `notification` is NULL or a live handle; `out` is NULL or valid for writing.
  */
 unotify_status unotify_notification_reopen(unotify_notification *notification,
-                                           int32_t fd,
+                                           int fd,
                                            uint64_t flags,
                                            uint64_t mode,
-                                           int32_t *out);
+                                           int *out);
 
 /**
  * Opens the directory that the last component of the path at `path_addr` lies in, resolved as
@@ -1406,11 +1466,11 @@ unotify_status unotify_notification_reopen(unotify_notification *notification,
  * valid for writing.
  */
 unotify_status unotify_notification_open_parent(unotify_notification *notification,
-                                                int32_t dirfd,
+                                                int dirfd,
                                                 uint64_t path_addr,
                                                 char *name,
                                                 size_t cap,
-                                                int32_t *fd);
+                                                int *fd);
 
 /**
  * Copies the absolute path of what is at `path_addr` in the target's memory into `buf`, with its
@@ -1424,11 +1484,11 @@ unotify_status unotify_notification_open_parent(unotify_notification *notificati
  * Requires:
  * `notification` is NULL or a live handle; `buf` is valid for writing `cap` bytes.
  */
-unotify_status unotify_notification_path(unotify_notification *notification,
-                                         int32_t dirfd,
-                                         uint64_t path_addr,
-                                         char *buf,
-                                         size_t cap);
+unotify_status unotify_notification_read_path(unotify_notification *notification,
+                                              int dirfd,
+                                              uint64_t path_addr,
+                                              char *buf,
+                                              size_t cap);
 
 /**
  * Who the target is, read in one go: fills in `*identity` as far as its `size`, which the caller
@@ -1442,7 +1502,7 @@ unotify_status unotify_notification_path(unotify_notification *notification,
  * `notification` is NULL or a live handle; `identity` is NULL or as long as its `size`.
  */
 unotify_status unotify_notification_identity(unotify_notification *notification,
-                                             unotify_identity *identity);
+                                             struct unotify_identity *identity);
 
 /**
  * Copies the path of the program that the target executes into `buf`, with its NUL, as the
@@ -1496,12 +1556,12 @@ unotify_status unotify_notification_executable(unotify_notification *notificatio
  * and `envp` are NULL or arrays of strings that end with NULL; `opts` is NULL or as long as it
  * says, its string and array valid; `out` is NULL or valid for writing.
  */
-unotify_status unotify_spawn(const unotify_filter *filter,
+unotify_status unotify_spawn(const struct unotify_filter *filter,
                              const char *file,
                              char *const *argv,
                              char *const *envp,
-                             const unotify_spawn_opts *opts,
-                             unotify_child **out);
+                             const struct unotify_spawn_opts *opts,
+                             struct unotify_child **out);
 
 /**
  * The child's process id, which may name another process once it was waited for; -1 for NULL.
@@ -1509,7 +1569,7 @@ unotify_status unotify_spawn(const unotify_filter *filter,
  * Requires:
  * `child` is NULL or a live handle.
  */
-pid_t unotify_child_pid(const unotify_child *child);
+pid_t unotify_child_pid(const struct unotify_child *child);
 
 /**
  * A descriptor for the process (a pidfd), which remains the child's and polls readable when it has
@@ -1518,7 +1578,7 @@ pid_t unotify_child_pid(const unotify_child *child);
  * Requires:
  * `child` is NULL or a live handle.
  */
-int32_t unotify_child_pidfd(const unotify_child *child);
+int unotify_child_pidfd(const struct unotify_child *child);
 
 /**
  * Hands out the child's listener, which is the caller's from then on. If nobody takes it, it is
@@ -1529,7 +1589,8 @@ int32_t unotify_child_pidfd(const unotify_child *child);
  * Requires:
  * `child` is NULL or a live handle; `out` is NULL or valid for writing.
  */
-unotify_status unotify_child_take_listener(const unotify_child *child, unotify_listener **out);
+unotify_status unotify_child_take_listener(struct unotify_child *child,
+                                           struct unotify_listener **out);
 
 /**
  * Waits for the child to end and gives its status, in the form of `waitpid(2)`, to `wstatus`
@@ -1542,7 +1603,7 @@ unotify_status unotify_child_take_listener(const unotify_child *child, unotify_l
  * Requires:
  * `child` is NULL or a live handle; `wstatus` is NULL or valid for writing.
  */
-unotify_status unotify_child_wait(const unotify_child *child, int32_t *wstatus);
+unotify_status unotify_child_wait(struct unotify_child *child, int *wstatus);
 
 /**
  * Sends the child a signal; 0 only asks whether it is there. Never signals another process that
@@ -1554,7 +1615,7 @@ unotify_status unotify_child_wait(const unotify_child *child, int32_t *wstatus);
  * Requires:
  * `child` is NULL or a live handle.
  */
-unotify_status unotify_child_kill(const unotify_child *child, int32_t sig);
+unotify_status unotify_child_kill(struct unotify_child *child, int sig);
 
 /**
  * The error number of the child's `execve`, if it failed after unotify_spawn() had returned:
@@ -1565,7 +1626,7 @@ unotify_status unotify_child_kill(const unotify_child *child, int32_t sig);
  * Requires:
  * `child` is NULL or a live handle.
  */
-int32_t unotify_child_exec_error(const unotify_child *child);
+int unotify_child_exec_error(const struct unotify_child *child);
 
 /**
  * Frees the handle, and the listener if nobody took it: the child's pending and later notifying
@@ -1574,7 +1635,7 @@ int32_t unotify_child_exec_error(const unotify_child *child);
  * Requires:
  * `child` is NULL or a live handle that is not used again.
  */
-void unotify_child_free(unotify_child *child);
+void unotify_child_free(struct unotify_child *child);
 
 /**
  * Makes a supervisor. `opts` of NULL is the defaults.
@@ -1585,8 +1646,8 @@ void unotify_child_free(unotify_child *child);
  * Requires:
  * `opts` is NULL or as long as its `size` says; `out` is NULL or valid for writing.
  */
-unotify_status unotify_supervisor_new(const unotify_supervisor_opts *opts,
-                                      unotify_supervisor **out);
+unotify_status unotify_supervisor_new(const struct unotify_supervisor_opts *opts,
+                                      struct unotify_supervisor **out);
 
 /**
  * Serves one more listener, also while running, and takes ownership of it. `data` is what
@@ -1598,8 +1659,8 @@ unotify_status unotify_supervisor_new(const unotify_supervisor_opts *opts,
  * Requires:
  * `supervisor` and `listener` are NULL or live handles; `listener` is not used again.
  */
-unotify_status unotify_supervisor_add_listener(const unotify_supervisor *supervisor,
-                                               unotify_listener *listener,
+unotify_status unotify_supervisor_add_listener(struct unotify_supervisor *supervisor,
+                                               struct unotify_listener *listener,
                                                void *data);
 
 /**
@@ -1615,7 +1676,7 @@ unotify_status unotify_supervisor_add_listener(const unotify_supervisor *supervi
  * `supervisor` is NULL or a live handle; `syscall` is NULL or a string; `handler` and `data` are
  * usable until the supervisor is freed.
  */
-unotify_status unotify_supervisor_on(const unotify_supervisor *supervisor,
+unotify_status unotify_supervisor_on(struct unotify_supervisor *supervisor,
                                      const char *syscall,
                                      uint32_t flags,
                                      unotify_handler handler,
@@ -1628,7 +1689,7 @@ unotify_status unotify_supervisor_on(const unotify_supervisor *supervisor,
  * Requires:
  * As `unotify_supervisor_on`.
  */
-unotify_status unotify_supervisor_on_default(const unotify_supervisor *supervisor,
+unotify_status unotify_supervisor_on_default(struct unotify_supervisor *supervisor,
                                              unotify_handler handler,
                                              void *data);
 
@@ -1641,7 +1702,7 @@ unotify_status unotify_supervisor_on_default(const unotify_supervisor *superviso
  * Requires:
  * `supervisor` is NULL or a live handle.
  */
-unotify_status unotify_supervisor_run(const unotify_supervisor *supervisor);
+unotify_status unotify_supervisor_run(struct unotify_supervisor *supervisor);
 
 /**
  * Does what `unotify_supervisor_run` does in the background. Its threads block all signals but
@@ -1653,7 +1714,7 @@ unotify_status unotify_supervisor_run(const unotify_supervisor *supervisor);
  * Requires:
  * `supervisor` is NULL or a live handle.
  */
-unotify_status unotify_supervisor_start(const unotify_supervisor *supervisor);
+unotify_status unotify_supervisor_start(struct unotify_supervisor *supervisor);
 
 /**
  * Ends the run at hand, or else the next one at once. Handlers that are at work finish; what was
@@ -1663,7 +1724,7 @@ unotify_status unotify_supervisor_start(const unotify_supervisor *supervisor);
  * Requires:
  * `supervisor` is NULL or a live handle.
  */
-unotify_status unotify_supervisor_stop(const unotify_supervisor *supervisor);
+unotify_status unotify_supervisor_stop(struct unotify_supervisor *supervisor);
 
 /**
  * Waits for the end of what `unotify_supervisor_start` began, and returns how it ended.
@@ -1673,7 +1734,7 @@ unotify_status unotify_supervisor_stop(const unotify_supervisor *supervisor);
  * Requires:
  * `supervisor` is NULL or a live handle.
  */
-unotify_status unotify_supervisor_join(const unotify_supervisor *supervisor);
+unotify_status unotify_supervisor_join(struct unotify_supervisor *supervisor);
 
 /**
  * A descriptor for an event loop, which remains the supervisor's; -1 for NULL. It polls readable
@@ -1682,7 +1743,7 @@ unotify_status unotify_supervisor_join(const unotify_supervisor *supervisor);
  * Requires:
  * `supervisor` is NULL or a live handle.
  */
-int unotify_supervisor_fd(const unotify_supervisor *supervisor);
+int unotify_supervisor_fd(const struct unotify_supervisor *supervisor);
 
 /**
  * Handles what is there, at most some dozens of notifications, without blocking. Handlers run on
@@ -1695,7 +1756,7 @@ int unotify_supervisor_fd(const unotify_supervisor *supervisor);
  * Requires:
  * `supervisor` is NULL or a live handle.
  */
-unotify_status unotify_supervisor_dispatch(const unotify_supervisor *supervisor);
+unotify_status unotify_supervisor_dispatch(struct unotify_supervisor *supervisor);
 
 /**
  * What it has done so far. The caller sets `stats->size` first; what this version does not know
@@ -1706,7 +1767,8 @@ unotify_status unotify_supervisor_dispatch(const unotify_supervisor *supervisor)
  * Requires:
  * `supervisor` is NULL or a live handle; `stats` is NULL or as long as its `size` says.
  */
-unotify_status unotify_supervisor_stats(const unotify_supervisor *supervisor, unotify_stats *stats);
+unotify_status unotify_supervisor_stats(const struct unotify_supervisor *supervisor,
+                                        struct unotify_stats *stats);
 
 /**
  * Frees a supervisor; NULL is nothing. A run in the background is stopped first, and the handlers
@@ -1717,7 +1779,7 @@ unotify_status unotify_supervisor_stats(const unotify_supervisor *supervisor, un
  * Requires:
  * `supervisor` is NULL or a live handle that is not used again.
  */
-void unotify_supervisor_free(unotify_supervisor *supervisor);
+void unotify_supervisor_free(struct unotify_supervisor *supervisor);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -3,7 +3,7 @@
 use crate::kernel::Errno;
 use crate::scmp::error::ErrorKind;
 use std::borrow::Cow;
-use std::fmt;
+use std::{fmt, io};
 
 pub use crate::scmp::error::{SeccompErrno, SeccompError};
 
@@ -209,10 +209,30 @@ impl Status {
 }
 
 /// What went wrong: a [`Status`] to act on, the kernel's error number, a sentence to read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// The sentence ([`Display`](fmt::Display)) is whole: it needs no cause beside it. Where the kernel
+/// gave the error number, the [source](std::error::Error::source) is that number as an
+/// [`std::io::Error`].
+///
+/// ```
+/// use std::error::Error;
+/// use unotify::{Listener, Status};
+///
+/// let file = std::fs::File::open("/dev/null")?;
+/// let error = Listener::try_from(std::os::fd::OwnedFd::from(file)).unwrap_err();
+/// assert_eq!(error.status(), Status::InvalidArgument);
+/// assert!(error.to_string().ends_with("is not a seccomp listener"));
+/// let source = error.source().unwrap().downcast_ref::<std::io::Error>().unwrap();
+/// assert_eq!(source.raw_os_error(), Some(error.errno()));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
 pub struct Error {
     status: Status,
-    errno: i32,
+    /// Always an error number.
+    errno: io::Error,
+    /// The kernel gave the number.
+    kernels: bool,
     message: Cow<'static, str>,
 }
 
@@ -227,7 +247,8 @@ impl Error {
     pub(crate) fn new(status: Status, message: impl Into<Cow<'static, str>>) -> Self {
         Error {
             status,
-            errno: status.row().2,
+            errno: io::Error::from_raw_os_error(status.row().2),
+            kernels: false,
             message: message.into(),
         }
     }
@@ -245,7 +266,8 @@ impl Error {
     ) -> Self {
         Error {
             status,
-            errno: errno.0,
+            errno: io::Error::from_raw_os_error(errno.0),
+            kernels: true,
             message: message.into(),
         }
     }
@@ -253,7 +275,7 @@ impl Error {
     /// An error the kernel gave that means what that number usually means. `what` says what was
     /// tried ("receive from the listener").
     pub(crate) fn system(errno: Errno, what: &str) -> Self {
-        let reason = std::io::Error::from_raw_os_error(errno.0);
+        let reason = io::Error::from_raw_os_error(errno.0);
         Error::with_errno(
             Status::from_errno(errno.0),
             errno,
@@ -270,9 +292,29 @@ impl Error {
     /// The kernel's error number, or the nearest to it where the kernel gave none. Positive.
     #[must_use]
     pub fn errno(&self) -> i32 {
-        self.errno
+        self.errno.raw_os_error().unwrap_or(libc::EIO)
     }
 }
+
+impl Clone for Error {
+    fn clone(&self) -> Self {
+        Error {
+            status: self.status,
+            errno: io::Error::from_raw_os_error(self.errno()),
+            kernels: self.kernels,
+            message: self.message.clone(),
+        }
+    }
+}
+
+impl PartialEq for Error {
+    fn eq(&self, other: &Self) -> bool {
+        let parts = |e: &Error| (e.status, e.errno(), e.kernels);
+        parts(self) == parts(other) && self.message == other.message
+    }
+}
+
+impl Eq for Error {}
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -280,7 +322,12 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    /// The kernel's error number as an [`std::io::Error`]. `None` where the kernel had no part in it.
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.kernels.then_some(&self.errno as _)
+    }
+}
 
 impl From<SeccompError> for Error {
     /// libseccomp's error in this library's terms.
@@ -311,10 +358,9 @@ impl From<SeccompError> for Error {
     }
 }
 
-impl From<Error> for std::io::Error {
+impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
-        let kind = std::io::Error::from_raw_os_error(error.errno).kind();
-        std::io::Error::new(kind, error)
+        io::Error::new(error.errno.kind(), error)
     }
 }
 
@@ -333,5 +379,26 @@ mod tests {
         }
         assert_eq!(Status::from_raw(1), None);
         assert_eq!(Status::from_raw(-(Status::ALL.len() as i32)), None);
+    }
+
+    #[test]
+    fn the_source_is_the_kernels_own_error_and_nothing_where_it_gave_none() {
+        use std::error::Error as _;
+
+        let error = Error::system(Errno(libc::EMFILE), "duplicate the listener");
+        let source = error.source().and_then(|s| s.downcast_ref::<io::Error>());
+        assert_eq!(source.and_then(io::Error::raw_os_error), Some(libc::EMFILE));
+        assert!(Error::plain(Status::Timeout).source().is_none());
+    }
+
+    #[test]
+    fn a_copy_is_equal_and_another_error_is_not() {
+        let error = Error::system(Errno(libc::EMFILE), "duplicate the listener");
+        assert_eq!(error, error.clone());
+        assert_ne!(
+            error,
+            Error::system(Errno(libc::ENFILE), "duplicate the listener")
+        );
+        assert_ne!(error, Error::plain(Status::System));
     }
 }

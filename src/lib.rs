@@ -1,5 +1,8 @@
 //! Write seccomp user-notification supervisors: receive, inspect and answer system calls.
 
+// What the core has for C alone is of no use without it.
+#![cfg_attr(not(feature = "capi"), allow(dead_code))]
+
 // Compiles and runs the README's Rust program.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
@@ -7,6 +10,7 @@ struct Readme;
 
 pub mod error;
 
+#[cfg(feature = "capi")]
 mod capi;
 mod ending;
 mod features;
@@ -24,7 +28,7 @@ mod turn;
 
 pub use error::{Error, Result, Status};
 pub use features::{features, Features};
-pub use listener::{Listener, ReceiveFlags};
+pub use listener::{Incoming, Listener, ReceiveFlags};
 pub use load::LoadFlags;
 pub use notification::{Notification, Request};
 #[allow(deprecated)]

@@ -8,6 +8,7 @@ use crate::kernel::{self, fd, interrupt, pidfd, process, seccomp, socket, versio
 use crate::notification::Notification;
 use crate::turn::{Denied, Turn};
 use bitflags::bitflags;
+use std::iter::FusedIterator;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -414,6 +415,29 @@ impl Listener {
         Ok(notification)
     }
 
+    /// One notification after the other, each as [`Listener::receive`] waits for it, until the last
+    /// target has exited: where that says [`Status::Closed`], the iteration ends. Other errors are
+    /// given, and the iteration goes on with the next call, which may succeed.
+    ///
+    /// ```
+    /// use unotify::{ScmpAction, ScmpFilterContext, ScmpSyscall, Spawn};
+    ///
+    /// let mut filter = ScmpFilterContext::new(ScmpAction::Allow)?;
+    /// filter.add_rule(ScmpAction::Notify, ScmpSyscall::from_name("getppid")?)?;
+    /// let mut child = Spawn::new(&filter, "sh").args(["-c", "test $PPID = 1234"]).spawn()?;
+    /// for call in child.take_listener().unwrap().incoming() {
+    ///     call?.reply_value(1234)?;
+    /// }
+    /// assert!(child.wait()?.success());
+    /// # Ok::<(), unotify::Error>(())
+    /// ```
+    pub fn incoming(&self) -> Incoming<'_> {
+        Incoming {
+            listener: self,
+            closed: false,
+        }
+    }
+
     /// Waits for the next notification and puts it into an existing one, which costs no
     /// allocation. What that one held before gets the fallback error if nobody answered it.
     ///
@@ -424,13 +448,13 @@ impl Listener {
     /// `limit` of `None` waits without limit, zero only looks. When another process receives from
     /// the same listener, a call with a limit may outlast it.
     ///
-    /// So that [`Listener::interrupt`] can end it, the first call in a process reserves `SIGSTKFLT`
+    /// So that [`Listener::set_interrupted`] can end it, the first call in a process reserves `SIGSTKFLT`
     /// (unless the program handles it itself) and the first on a thread unblocks it there.
     ///
     /// # Errors
     /// [`Status::Timeout`] when the limit passed; [`Status::Closed`] when the last target has
     /// exited (told by kernels since 5.9); [`Status::Stopped`] while the listener is
-    /// [interrupted](Listener::interrupt); [`Status::System`] for anything else the kernel says.
+    /// [interrupted](Listener::set_interrupted); [`Status::System`] for anything else the kernel says.
     pub fn receive_into(
         &self,
         notification: &mut Notification,
@@ -505,7 +529,7 @@ impl Listener {
     ///
     /// A blocked thread is reached by `SIGSTKFLT`. Where the program handles that signal itself,
     /// receives look up every 20 ms instead. Do not block it on a thread that receives.
-    pub fn interrupt(&self, on: bool) {
+    pub fn set_interrupted(&self, on: bool) {
         self.shared.turn.bar(on);
         if on {
             self.shared.mark.interrupt();
@@ -556,7 +580,7 @@ impl Listener {
     /// # Errors
     /// [`Status::Closed`] when the other side is closed; [`Status::InvalidArgument`] when it is
     /// not a socket or not open.
-    pub fn send(&self, unix_socket: BorrowedFd<'_>) -> Result<()> {
+    pub fn to_socket(&self, unix_socket: BorrowedFd<'_>) -> Result<()> {
         socket::send_fds(unix_socket, b"L", &[self.as_raw_fd()]).map_err(|errno| match errno.0 {
             libc::EPIPE | libc::ECONNRESET => Error::with_errno(
                 Status::Closed,
@@ -567,7 +591,7 @@ impl Listener {
         })
     }
 
-    /// Receives a listener that [`Listener::send`], or anybody with `SCM_RIGHTS`, has sent: the
+    /// Receives a listener that [`Listener::to_socket`], or anybody with `SCM_RIGHTS`, has sent: the
     /// first descriptor of one message. Others that come with it are closed.
     ///
     /// # Errors
@@ -576,7 +600,7 @@ impl Listener {
     /// [`Status::System`] with `EMFILE` when this process has no descriptor free: the message
     /// stays in the socket, to be received when there is one, unless another thread took the last
     /// one at that moment.
-    pub fn recv(unix_socket: BorrowedFd<'_>) -> Result<Self> {
+    pub fn from_socket(unix_socket: BorrowedFd<'_>) -> Result<Self> {
         let mut byte = [0];
         let received = socket::recv_fds(unix_socket, &mut byte)
             .map_err(|errno| socket_error(errno, "receive a listener"))?;
@@ -627,3 +651,48 @@ impl AsRawFd for Listener {
         self.shared.fd.as_raw_fd()
     }
 }
+
+/// Takes over a descriptor that came from elsewhere: [`Listener::from_fd`].
+impl TryFrom<OwnedFd> for Listener {
+    type Error = Error;
+
+    fn try_from(fd: OwnedFd) -> Result<Self> {
+        Listener::from_fd(fd)
+    }
+}
+
+/// Gives the descriptor back: [`Listener::into_fd`].
+impl TryFrom<Listener> for OwnedFd {
+    type Error = Error;
+
+    fn try_from(listener: Listener) -> Result<Self> {
+        listener.into_fd()
+    }
+}
+
+/// What [`Listener::incoming`] gives.
+#[derive(Debug)]
+#[must_use = "nobody receives before it is iterated over"]
+pub struct Incoming<'a> {
+    listener: &'a Listener,
+    closed: bool,
+}
+
+impl Iterator for Incoming<'_> {
+    type Item = Result<Notification>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.closed {
+            return None;
+        }
+        let received = self.listener.receive();
+        self.closed = matches!(&received, Err(error) if error.status() == Status::Closed);
+        if self.closed {
+            None
+        } else {
+            Some(received)
+        }
+    }
+}
+
+impl FusedIterator for Incoming<'_> {}

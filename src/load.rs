@@ -202,7 +202,7 @@ impl ScmpFilterContext {
     /// The calling thread is a target from here on: another thread or process must answer. Once the
     /// filter is installed this function makes no system call, so it returns whatever the filter
     /// notifies. (Synchronous wake-up is switched on by the first who receives.) But *every* call
-    /// that this thread makes then counts: [`Listener::send`] is a `sendmsg`, dropping the filter
+    /// that this thread makes then counts: [`Listener::to_socket`] is a `sendmsg`, dropping the filter
     /// or anything else may be a `munmap`, and the end of the thread is one. When nobody receives
     /// yet, only calls that the filter does not notify may be made before the listener is with the
     /// supervisor: a thread of this process has it at once (through memory that it looks at without

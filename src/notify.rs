@@ -96,7 +96,7 @@ impl ScmpNotifReq {
     fn from_kernel(request: &Request) -> Result<Self> {
         Ok(Self {
             id: request.id,
-            pid: request.pid,
+            pid: request.pid as u32, // as it came
             flags: request.flags,
             data: ScmpNotifData {
                 syscall: ScmpSyscall::from(request.syscall),

@@ -62,7 +62,7 @@ static void *answer_later(void *passed)
 }
 
 /* The first argument is the answer, the second what the handler is to be like. */
-static int32_t handle(unotify_notification *n, void *data)
+static int handle(unotify_notification *n, void *data)
 {
     const unotify_request *request = unotify_notification_request(n);
     pthread_t thread;
@@ -85,7 +85,7 @@ static int32_t handle(unotify_notification *n, void *data)
         }
         break;
     case 5:
-        (void)unotify_notification_is_valid(n);
+        (void)unotify_notification_check_valid(n);
         break;
     default:
         break;

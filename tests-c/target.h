@@ -58,7 +58,7 @@ static inline target target_start(unotify_listener **listener)
 {
     target t = target_spawn();
 
-    OK(unotify_listener_recv(t.socket, listener));
+    OK(unotify_listener_from_socket(t.socket, listener));
     return t;
 }
 

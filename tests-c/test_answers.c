@@ -69,7 +69,7 @@ static void an_error_out_of_range_leaves_the_target_waiting(void)
     for (size_t i = 0; i < sizeof garbage / sizeof garbage[0]; i++) {
         CHECK_STATUS(unotify_notification_reply_error(notification, garbage[i]),
                      UNOTIFY_ERR_INVALID_ARGUMENT);
-        OK(unotify_notification_is_valid(notification));
+        OK(unotify_notification_check_valid(notification));
     }
     OK(unotify_notification_reply_error(notification, 4095));
     CHECK_INT(target_result(&t), -4095);
@@ -87,12 +87,12 @@ static void a_continued_call_is_the_kernels(void)
 static void a_second_answer_is_refused(void)
 {
     receive_a_call();
-    OK(unotify_notification_is_valid(notification));
+    OK(unotify_notification_check_valid(notification));
     OK(unotify_notification_reply_value(notification, 7));
     CHECK_STATUS(unotify_notification_reply_value(notification, 8), UNOTIFY_ERR_ANSWERED);
     CHECK_STATUS(unotify_notification_reply_error(notification, EIO), UNOTIFY_ERR_ANSWERED);
     CHECK_STATUS(unotify_notification_reply_continue(notification), UNOTIFY_ERR_ANSWERED);
-    CHECK_STATUS(unotify_notification_is_valid(notification), UNOTIFY_ERR_ANSWERED);
+    CHECK_STATUS(unotify_notification_check_valid(notification), UNOTIFY_ERR_ANSWERED);
     CHECK_INT(target_result(&t), 7);
     finish();
 }

@@ -127,7 +127,7 @@ static void a_receive_that_times_out_is_not_torn(void)
 
 static pthread_t of_handler;
 
-static int32_t cancel_myself(unotify_notification *n, void *data)
+static int cancel_myself(unotify_notification *n, void *data)
 {
     of_handler = pthread_self();
     CHECK(pthread_cancel(of_handler) == 0);
@@ -232,7 +232,7 @@ static void a_pending_cancellation_waits_for_the_program(void)
     CHECK_INT(open_descriptors(), before);
 }
 
-static int32_t end_thread(unotify_notification *n, void *data)
+static int end_thread(unotify_notification *n, void *data)
 {
     pthread_exit(NULL);
 }

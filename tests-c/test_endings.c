@@ -57,7 +57,7 @@ static void a_handle_that_received_nothing_holds_nothing(void)
     CHECK_STATUS(unotify_listener_receive(listener, 0, &notification), UNOTIFY_ERR_TIMEOUT);
     CHECK(notification != NULL);
     CHECK_STATUS(unotify_notification_reply_value(notification, 0), UNOTIFY_ERR_INVALID_ARGUMENT);
-    CHECK_STATUS(unotify_notification_is_valid(notification), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_notification_check_valid(notification), UNOTIFY_ERR_INVALID_ARGUMENT);
     unotify_notification_free(notification);
     target_end(&t);
     unotify_listener_free(listener);
@@ -71,9 +71,9 @@ static void a_killed_target_is_gone(void)
 
     target_call(&t, 0, 0);
     OK(unotify_listener_receive(listener, -1, &notification));
-    OK(unotify_notification_is_valid(notification));
+    OK(unotify_notification_check_valid(notification));
     target_kill(&t);
-    CHECK_STATUS(unotify_notification_is_valid(notification), UNOTIFY_ERR_GONE);
+    CHECK_STATUS(unotify_notification_check_valid(notification), UNOTIFY_ERR_GONE);
     CHECK_INT(errno, ENOENT);
     CHECK_STATUS(unotify_notification_reply_value(notification, 0), UNOTIFY_ERR_GONE);
     CHECK_STATUS(unotify_notification_reply_error(notification, EIO), UNOTIFY_ERR_GONE);
@@ -165,7 +165,7 @@ static void a_notification_outlives_its_listener(void)
     target_call(&t, 0, 0);
     OK(unotify_listener_receive(listener, -1, &notification));
     unotify_listener_free(listener);
-    OK(unotify_notification_is_valid(notification));
+    OK(unotify_notification_check_valid(notification));
     OK(unotify_notification_reply_value(notification, 11));
     CHECK_INT(target_result(&t), 11);
     unotify_notification_free(notification);

@@ -5,7 +5,7 @@
 
 #include <sys/resource.h>
 
-static int32_t echo(unotify_notification *n, void *data)
+static int echo(unotify_notification *n, void *data)
 {
     OK(unotify_notification_reply_value(n, (int64_t)unotify_notification_request(n)->args[0]));
     return UNOTIFY_HANDLED;

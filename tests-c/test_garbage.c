@@ -13,7 +13,7 @@ static void freeing_nothing_is_nothing(void)
 static void null_has_no_answers(void)
 {
     CHECK_INT(unotify_listener_fd(NULL), -1);
-    CHECK_INT(unotify_listener_release(NULL), -1);
+    CHECK_INT(unotify_listener_into_fd(NULL), -1);
     CHECK(unotify_notification_request(NULL) == NULL);
     CHECK(unotify_notification_listener_data(NULL) == NULL);
 }
@@ -25,13 +25,13 @@ static void a_null_listener_is_refused(void)
     REFUSED(unotify_listener_receive(NULL, 0, &notification));
     REFUSED(unotify_listener_set_sync_wake_up(NULL, 1));
     REFUSED(unotify_listener_set_fallback_error(NULL, EPERM));
-    REFUSED(unotify_listener_send(NULL, 0));
+    REFUSED(unotify_listener_to_socket(NULL, 0));
     CHECK(notification == NULL);
 }
 
 static void a_null_notification_is_refused(void)
 {
-    REFUSED(unotify_notification_is_valid(NULL));
+    REFUSED(unotify_notification_check_valid(NULL));
     REFUSED(unotify_notification_reply_value(NULL, 0));
     REFUSED(unotify_notification_reply_error(NULL, EPERM));
     REFUSED(unotify_notification_reply_continue(NULL));
@@ -41,7 +41,7 @@ static void a_null_out_pointer_is_refused(void)
 {
     REFUSED(unotify_listener_from_fd(0, NULL));
     REFUSED(unotify_listener_from_pid(getpid(), 0, NULL));
-    REFUSED(unotify_listener_recv(0, NULL));
+    REFUSED(unotify_listener_from_socket(0, NULL));
 }
 
 static void what_is_no_descriptor_is_refused(void)
@@ -52,7 +52,7 @@ static void what_is_no_descriptor_is_refused(void)
     for (size_t i = 0; i < sizeof garbage / sizeof garbage[0]; i++) {
         REFUSED(unotify_listener_from_fd(garbage[i], &out));
         CHECK_INT(errno, EBADF);
-        REFUSED(unotify_listener_recv(garbage[i], &out));
+        REFUSED(unotify_listener_from_socket(garbage[i], &out));
         CHECK_INT(errno, EBADF);
     }
     CHECK(out == NULL);

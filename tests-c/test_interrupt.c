@@ -18,7 +18,7 @@ static void nothing(int signal)
 static void interrupt_it(int signal)
 {
     (void)signal;
-    unotify_listener_interrupt(interrupted, 1);
+    unotify_listener_set_interrupted(interrupted, 1);
 }
 
 static void on_signal(int signal, void (*handler)(int))
@@ -44,7 +44,7 @@ static void *pester(void *thread)
 static void *interrupt_soon(void *listener)
 {
     usleep(50000);
-    OK(unotify_listener_interrupt(listener, 1));
+    OK(unotify_listener_set_interrupted(listener, 1));
     return NULL;
 }
 
@@ -62,7 +62,7 @@ static void another_thread_interrupts_a_receive_and_nothing_is_lost(void)
         CHECK_STATUS(unotify_listener_receive(listener, limits[i], &n), UNOTIFY_ERR_STOPPED);
         CHECK_INT(pthread_join(thread, NULL), 0);
         CHECK_STATUS(unotify_listener_receive(listener, -1, &n), UNOTIFY_ERR_STOPPED);
-        OK(unotify_listener_interrupt(listener, 0));
+        OK(unotify_listener_set_interrupted(listener, 0));
     }
     target_call(&t, 5, 0);
     OK(unotify_listener_receive(listener, -1, &n));
@@ -101,13 +101,13 @@ static void a_signal_ends_a_receive_that_asks_for_it(void)
     done = 0;
     on_signal(SIGUSR1, nothing);
     CHECK_INT(pthread_create(&thread, NULL, pester, &self), 0);
-    CHECK_STATUS(unotify_listener_receive_flags(listener, -1, UNOTIFY_RECEIVE_RETURN_ON_SIGNAL, &n),
+    CHECK_STATUS(unotify_listener_receive_with(listener, -1, UNOTIFY_RECEIVE_RETURN_ON_SIGNAL, &n),
                  UNOTIFY_ERR_INTERRUPTED);
     CHECK_INT(errno, EINTR);
-    CHECK_STATUS(unotify_listener_receive_flags(listener, 100, 0, &n), UNOTIFY_ERR_TIMEOUT);
+    CHECK_STATUS(unotify_listener_receive_with(listener, 100, 0, &n), UNOTIFY_ERR_TIMEOUT);
     done = 1;
     CHECK_INT(pthread_join(thread, NULL), 0);
-    CHECK_STATUS(unotify_listener_receive_flags(listener, 0, 2, &n), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_listener_receive_with(listener, 0, 2, &n), UNOTIFY_ERR_INVALID_ARGUMENT);
     target_end(&t);
     unotify_notification_free(n);
     unotify_listener_free(listener);
@@ -140,8 +140,8 @@ static void no_listener_is_an_error(void)
 {
     unotify_notification *n = NULL;
 
-    CHECK_STATUS(unotify_listener_interrupt(NULL, 1), UNOTIFY_ERR_INVALID_ARGUMENT);
-    CHECK_STATUS(unotify_listener_receive_flags(NULL, 0, 0, &n), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_listener_set_interrupted(NULL, 1), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_listener_receive_with(NULL, 0, 0, &n), UNOTIFY_ERR_INVALID_ARGUMENT);
 }
 
 int main(void)

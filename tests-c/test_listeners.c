@@ -105,7 +105,7 @@ static void a_descriptor_is_given_back_and_taken_again(void)
     int fd = unotify_listener_fd(listener);
 
     CHECK(fd >= 0);
-    CHECK_INT(unotify_listener_release(listener), fd);
+    CHECK_INT(unotify_listener_into_fd(listener), fd);
     CHECK(is_open(fd));
     OK(unotify_listener_from_fd(fd, &listener));
     CHECK_INT(unotify_listener_fd(listener), fd);
@@ -124,7 +124,7 @@ static void a_released_descriptor_works_while_notifications_live(void)
 
     target_call(&t, 0, 0);
     OK(unotify_listener_receive(listener, -1, &notification));
-    fd = unotify_listener_release(listener);
+    fd = unotify_listener_into_fd(listener);
     CHECK(fd >= 0);
     OK(unotify_notification_reply_value(notification, 6));
     CHECK_INT(target_result(&t), 6);
@@ -163,9 +163,9 @@ static void a_listener_travels_over_a_socket(void)
     int ends[2];
 
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
-    OK(unotify_listener_send(listener, ends[0]));
+    OK(unotify_listener_to_socket(listener, ends[0]));
     unotify_listener_free(listener);
-    OK(unotify_listener_recv(ends[1], &copy));
+    OK(unotify_listener_from_socket(ends[1], &copy));
     serve(&t, copy, 9);
     unotify_listener_free(copy);
     close(ends[0]);
@@ -181,8 +181,8 @@ static void a_closed_socket_is_closed(void)
 
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
     close(ends[1]);
-    CHECK_STATUS(unotify_listener_send(listener, ends[0]), UNOTIFY_ERR_CLOSED);
-    CHECK_STATUS(unotify_listener_recv(ends[0], &none), UNOTIFY_ERR_CLOSED);
+    CHECK_STATUS(unotify_listener_to_socket(listener, ends[0]), UNOTIFY_ERR_CLOSED);
+    CHECK_STATUS(unotify_listener_from_socket(ends[0], &none), UNOTIFY_ERR_CLOSED);
     CHECK(none == NULL);
     close(ends[0]);
     unotify_listener_free(listener);
@@ -196,10 +196,10 @@ static void what_is_no_socket_is_refused(void)
     int ends[2];
 
     CHECK(pipe(ends) == 0);
-    CHECK_STATUS(unotify_listener_send(listener, ends[1]), UNOTIFY_ERR_INVALID_ARGUMENT);
-    CHECK_STATUS(unotify_listener_recv(ends[0], &none), UNOTIFY_ERR_INVALID_ARGUMENT);
-    CHECK_STATUS(unotify_listener_send(listener, -1), UNOTIFY_ERR_INVALID_ARGUMENT);
-    CHECK_STATUS(unotify_listener_recv(-1, &none), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_listener_to_socket(listener, ends[1]), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_listener_from_socket(ends[0], &none), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_listener_to_socket(listener, -1), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_listener_from_socket(-1, &none), UNOTIFY_ERR_INVALID_ARGUMENT);
     close(ends[0]);
     close(ends[1]);
     unotify_listener_free(listener);
@@ -213,7 +213,7 @@ static void a_message_without_a_descriptor_is_refused(void)
 
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
     CHECK(write(ends[0], "x", 1) == 1);
-    CHECK_STATUS(unotify_listener_recv(ends[1], &none), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_listener_from_socket(ends[1], &none), UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK(none == NULL);
     close(ends[0]);
     close(ends[1]);
@@ -328,10 +328,10 @@ static void descriptors_beside_the_listener_are_closed(void)
     CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
     before = count_open();
     send_two(ends[0], unotify_listener_fd(listener), 0);
-    OK(unotify_listener_recv(ends[1], &received));
+    OK(unotify_listener_from_socket(ends[1], &received));
     unotify_listener_free(received);
     send_two(ends[0], 0, 0);
-    CHECK_STATUS(unotify_listener_recv(ends[1], &received), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_listener_from_socket(ends[1], &received), UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_INT(count_open(), before);
     close(ends[0]);
     close(ends[1]);

@@ -150,7 +150,7 @@ static void a_listener_ends_after_the_handle_of_its_child(void)
     CHECK_INT(errno, ECHILD);
 }
 
-static int32_t continues(unotify_notification *n, void *data)
+static int continues(unotify_notification *n, void *data)
 {
     (void)data;
     unotify_notification_reply_continue(n);

@@ -8,7 +8,7 @@
 #include <stdatomic.h>
 
 /* Handlers are told by the call's first argument. */
-static int32_t echo(unotify_notification *n, void *data)
+static int echo(unotify_notification *n, void *data)
 {
     OK(unotify_notification_reply_value(n, (int64_t)unotify_notification_request(n)->args[0]));
     return UNOTIFY_HANDLED;
@@ -75,7 +75,7 @@ static void a_run_ends_with_its_last_target(void)
     CHECK(stats.workers_max <= 2); /* the other one receives while a handler runs */
 }
 
-static int32_t answer_nothing(unotify_notification *n, void *data)
+static int answer_nothing(unotify_notification *n, void *data)
 {
     return UNOTIFY_HANDLED;
 }
@@ -88,7 +88,7 @@ static void a_handler_that_answers_nothing_leaves_the_fallback_error(void)
     CHECK_INT(stats.fallbacks, 2);
 }
 
-static int32_t want_nothing(unotify_notification *n, void *data)
+static int want_nothing(unotify_notification *n, void *data)
 {
     return UNOTIFY_NOT_HANDLED;
 }
@@ -115,7 +115,7 @@ static void the_default_handler_gets_what_no_handler_wants(void)
     unotify_supervisor_free(s);
 }
 
-static int32_t return_garbage(unotify_notification *n, void *data)
+static int return_garbage(unotify_notification *n, void *data)
 {
     OK(unotify_notification_reply_error(n, EDOM));
     return -12345;
@@ -129,7 +129,7 @@ static void any_other_verdict_is_handled(void)
     CHECK_INT(stats.errors, 2);
 }
 
-static int32_t answer_twice(unotify_notification *n, void *data)
+static int answer_twice(unotify_notification *n, void *data)
 {
     OK(unotify_notification_reply_value(n, 5));
     CHECK_STATUS(unotify_notification_reply_value(n, 6), UNOTIFY_ERR_ANSWERED);
@@ -147,7 +147,7 @@ static void the_first_of_two_answers_counts(void)
     CHECK_INT(stats.errors, 0);
 }
 
-static int32_t free_it(unotify_notification *n, void *data)
+static int free_it(unotify_notification *n, void *data)
 {
     unotify_notification_free(n);
     return UNOTIFY_HANDLED;
@@ -162,7 +162,7 @@ static void freed_in_its_handler_it_is_answered(void)
     CHECK_INT(stats.deferred_outstanding, 0);
 }
 
-static int32_t answer_and_free_and_defer(unotify_notification *n, void *data)
+static int answer_and_free_and_defer(unotify_notification *n, void *data)
 {
     OK(unotify_notification_reply_value(n, 5));
     unotify_notification_free(n);
@@ -182,7 +182,7 @@ typedef struct {
     int pipe[2];
 } handover;
 
-static int32_t defer(unotify_notification *n, void *data)
+static int defer(unotify_notification *n, void *data)
 {
     handover *to = data;
 
@@ -255,7 +255,7 @@ static void a_deferred_one_outlives_the_supervisor(void)
     target_call(&t, 1, 0);
     n = deferred(&to);
     unotify_supervisor_free(s);
-    OK(unotify_notification_is_valid(n));
+    OK(unotify_notification_check_valid(n));
     OK(unotify_notification_reply_value(n, 9));
     CHECK_INT(target_result(&t), 9);
     unotify_notification_free(n);
@@ -284,7 +284,7 @@ static void a_deferred_one_freed_unanswered_gets_the_fallback_error(void)
     close(to.pipe[1]);
 }
 
-static int32_t answer_with_listener_data(unotify_notification *n, void *data)
+static int answer_with_listener_data(unotify_notification *n, void *data)
 {
     int64_t *value = unotify_notification_listener_data(n);
 

@@ -47,13 +47,13 @@ static void everything_answers(unotify_notification *n, unotify_status status)
     CHECK_STATUS(unotify_notification_read_string(n, 4096, buf, sizeof buf, &len), status);
     CHECK_STATUS(unotify_notification_read_pointers(n, 4096, pointers, 4, &len), status);
     CHECK_STATUS(unotify_notification_get_fd(n, 0, &fd), status);
-    CHECK_STATUS(unotify_notification_pidfd(n, &fd), status);
+    CHECK_STATUS(unotify_notification_open_pidfd(n, &fd), status);
     CHECK_STATUS(unotify_notification_add_fd(n, 0, -1, 0, &fd), status);
     CHECK_STATUS(unotify_notification_reply_fd(n, 0, 0), status);
     CHECK_STATUS(unotify_notification_open(n, AT_FDCWD, 4096, NULL, &fd), status);
     CHECK_STATUS(unotify_notification_open_parent(n, AT_FDCWD, 4096, buf, sizeof buf, &fd), status);
     CHECK_STATUS(unotify_notification_reopen(n, 0, O_RDONLY, 0, &fd), status);
-    CHECK_STATUS(unotify_notification_path(n, AT_FDCWD, 4096, buf, sizeof buf), status);
+    CHECK_STATUS(unotify_notification_read_path(n, AT_FDCWD, 4096, buf, sizeof buf), status);
     CHECK_STATUS(unotify_notification_identity(n, &who), status);
     CHECK_STATUS(unotify_notification_executable(n, buf, sizeof buf), status);
     CHECK_INT(memcmp(buf, expected, sizeof buf), 0);
@@ -109,11 +109,11 @@ static void null_results_and_garbage_are_refused_and_the_target_goes_on_waiting(
     REFUSED(unotify_notification_read_string(n, 4096, NULL, 1, NULL));
     REFUSED(unotify_notification_read_pointers(n, 4096, NULL, 1, NULL));
     REFUSED(unotify_notification_get_fd(n, 0, NULL));
-    REFUSED(unotify_notification_pidfd(n, NULL));
+    REFUSED(unotify_notification_open_pidfd(n, NULL));
     REFUSED(unotify_notification_open(n, AT_FDCWD, 0, NULL, NULL));
     REFUSED(unotify_notification_open_parent(n, AT_FDCWD, 0, buf, sizeof buf, NULL));
     REFUSED(unotify_notification_open_parent(n, AT_FDCWD, 0, NULL, 1, &fd));
-    REFUSED(unotify_notification_path(n, AT_FDCWD, 0, NULL, 1));
+    REFUSED(unotify_notification_read_path(n, AT_FDCWD, 0, NULL, 1));
     REFUSED(unotify_notification_reopen(n, 0, O_RDONLY, 0, NULL));
     REFUSED(unotify_notification_reopen(n, -1, O_RDONLY, 0, &fd));
     REFUSED(unotify_notification_reopen(n, INT32_MAX, O_RDONLY, 0, &fd));
@@ -156,7 +156,7 @@ static void the_identity_is_the_targets(void)
     /* The call comes from a thread that does not lead its group. */
     OK(unotify_notification_identity(n, &who));
     CHECK_INT(who.tgid, t.pid);
-    CHECK(unotify_notification_request(n)->pid != (uint32_t)t.pid);
+    CHECK(unotify_notification_request(n)->pid != t.pid);
     CHECK_INT(who.uid, getuid());
     CHECK_INT(who.euid, geteuid());
     CHECK_INT(who.gid, getgid());
@@ -290,12 +290,12 @@ static void a_pidfd_stands_for_the_process(void)
     unotify_notification *n = ask(&t, listener, 0);
     int pidfd = -1;
 
-    OK(unotify_notification_pidfd(n, &pidfd));
+    OK(unotify_notification_open_pidfd(n, &pidfd));
     CHECK(syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) == 0);
     CHECK_INT(target_wait(&t), SIGKILL);
     close(t.socket);
     close(pidfd);
-    CHECK_STATUS(unotify_notification_is_valid(n), UNOTIFY_ERR_GONE);
+    CHECK_STATUS(unotify_notification_check_valid(n), UNOTIFY_ERR_GONE);
     unotify_notification_free(n);
     unotify_listener_free(listener);
 }

@@ -3,10 +3,10 @@
 #define _GNU_SOURCE
 #include "target.h"
 
-int32_t throw_exception(unotify_notification *n, void *data);
-int32_t throw_number(unotify_notification *n, void *data);
-int32_t answer_and_throw(unotify_notification *n, void *data);
-int32_t free_and_throw(unotify_notification *n, void *data);
+int throw_exception(unotify_notification *n, void *data);
+int throw_number(unotify_notification *n, void *data);
+int answer_and_throw(unotify_notification *n, void *data);
+int free_and_throw(unotify_notification *n, void *data);
 int witnesses_destroyed(void);
 int exceptions_under_way(void);
 
@@ -70,7 +70,7 @@ static void destructors_run_on_the_way(void)
     CHECK_INT(witnesses_destroyed() - before, 3 * TIMES);
 }
 
-static int32_t throw_on_this_thread(unotify_notification *n, void *data)
+static int throw_on_this_thread(unotify_notification *n, void *data)
 {
     unotify_supervisor *s = *(unotify_supervisor **)data;
 

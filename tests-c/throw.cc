@@ -27,25 +27,25 @@ void throw_from_deeper(int depth)
 
 extern "C" {
 
-int32_t throw_exception(unotify_notification *, void *)
+int throw_exception(unotify_notification *, void *)
 {
     throw_from_deeper(2);
     return UNOTIFY_HANDLED;
 }
 
-int32_t throw_number(unotify_notification *, void *)
+int throw_number(unotify_notification *, void *)
 {
     throw 42;
 }
 
-int32_t answer_and_throw(unotify_notification *n, void *)
+int answer_and_throw(unotify_notification *n, void *)
 {
     unotify_notification_reply_value(n, 7);
     throw_from_deeper(0);
     return UNOTIFY_HANDLED;
 }
 
-int32_t free_and_throw(unotify_notification *n, void *)
+int free_and_throw(unotify_notification *n, void *)
 {
     unotify_notification_free(n);
     throw_from_deeper(0);

@@ -17,7 +17,7 @@ ANSWER = 4242
 class Request(ctypes.Structure):
     _fields_ = [
         ("id", ctypes.c_uint64),
-        ("pid", ctypes.c_uint32),
+        ("pid", ctypes.c_int32),
         ("flags", ctypes.c_uint32),
         ("syscall", ctypes.c_int32),
         ("arch", ctypes.c_uint32),
@@ -64,7 +64,7 @@ def supervise(c: dict[str, int], argv: list[str]) -> tuple[int, int]:
         check(lib.unotify_notification_reply_value(call, ctypes.c_int64(ANSWER)))
         calls += 1
     assert status == c["UNOTIFY_ERR_CLOSED"], lib.unotify_status_name(status)
-    wait_status = ctypes.c_int32()
+    wait_status = ctypes.c_int()
     check(lib.unotify_child_wait(child, ctypes.byref(wait_status)))
     lib.unotify_notification_free(call)
     lib.unotify_listener_free(listener)

@@ -123,12 +123,12 @@ fn receiving_is_interrupted_in_a_copy_too() {
             std::thread::scope(|scope| {
                 scope.spawn(|| {
                     std::thread::sleep(MOMENT);
-                    listener.interrupt(true);
+                    listener.set_interrupted(true);
                 });
                 assert_eq!(status(listener.receive()), Status::Stopped);
             });
         });
-        listener.interrupt(true);
+        listener.set_interrupted(true);
         in_a_copy(|| assert_eq!(status(listener.receive()), Status::Stopped));
     });
 }

@@ -3,8 +3,9 @@
 
 mod support;
 
+use std::os::fd::{AsFd, AsRawFd};
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering::SeqCst};
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -56,7 +57,7 @@ fn a_waiting_receive_is_interrupted(limit: Option<Duration>) {
             std::fs::read_to_string(&path)
                 .is_ok_and(|call| waits.iter().any(|nr| call.starts_with(nr)))
         });
-        listener.interrupt(true);
+        listener.set_interrupted(true);
         assert_eq!(receiving.join().unwrap(), Status::Stopped);
     });
 }
@@ -78,7 +79,7 @@ fn a_receive_on_a_kernel_that_is_polled_is_interrupted() {
         thread::scope(|scope| {
             let receiving = scope.spawn(|| status(listener.receive()));
             thread::sleep(MOMENT);
-            listener.interrupt(true);
+            listener.set_interrupted(true);
             assert_eq!(receiving.join().unwrap(), Status::Stopped);
         });
     });
@@ -98,7 +99,7 @@ fn every_thread_that_waits_is_interrupted() {
             };
             let waiting: Vec<_> = (0..6).map(|i| scope.spawn(move || receive(i))).collect();
             thread::sleep(MOMENT);
-            listener.interrupt(true);
+            listener.set_interrupted(true);
             for thread in waiting {
                 assert_eq!(thread.join().unwrap(), Status::Stopped);
             }
@@ -110,14 +111,14 @@ fn every_thread_that_waits_is_interrupted() {
 fn receives_end_at_once_until_it_is_switched_off_and_nothing_is_lost() {
     watched(|| {
         let (target, listener) = Target::serves();
-        listener.interrupt(true);
+        listener.set_interrupted(true);
         target.make_call(7);
         target.until_waiting();
         for limit in [Duration::ZERO, LONG] {
             assert_eq!(status(listener.receive_timeout(limit)), Status::Stopped);
         }
         assert_eq!(status(listener.receive()), Status::Stopped);
-        listener.interrupt(false);
+        listener.set_interrupted(false);
         echo(&mut listener.receive().unwrap());
         assert_eq!(target.result(), 7);
         target.end();
@@ -145,7 +146,7 @@ fn thousands_of_interruptions_at_random_lose_nothing() {
                         Status::Ok => drop(echo(notification.as_mut().unwrap())),
                         Status::Stopped => {
                             stopped += 1;
-                            listener.interrupt(false);
+                            listener.set_interrupted(false);
                         }
                         other => panic!("{other:?}"),
                     }
@@ -154,7 +155,7 @@ fn thousands_of_interruptions_at_random_lose_nothing() {
             });
             let interrupting = scope.spawn(|| {
                 for i in 0..times {
-                    listener.interrupt(true);
+                    listener.set_interrupted(true);
                     thread::sleep(Duration::from_micros(u64::from(i * 7919 % 200)));
                 }
             });
@@ -163,10 +164,10 @@ fn thousands_of_interruptions_at_random_lose_nothing() {
             }
             interrupting.join().unwrap();
             done.store(true, SeqCst);
-            listener.interrupt(true);
+            listener.set_interrupted(true);
             assert!(receiving.join().unwrap() > times / 100);
         });
-        listener.interrupt(false);
+        listener.set_interrupted(false);
         thread::scope(|scope| {
             scope.spawn(|| target.repeat(1));
             echo(&mut listener.receive().unwrap());
@@ -180,7 +181,7 @@ static INTERRUPTED: AtomicPtr<Listener> = AtomicPtr::new(ptr::null_mut());
 extern "C" fn interrupt_it(_: i32) {
     // SAFETY: the test keeps the listener alive while the timer runs.
     if let Some(listener) = unsafe { INTERRUPTED.load(SeqCst).as_ref() } {
-        listener.interrupt(true);
+        listener.set_interrupted(true);
     }
 }
 
@@ -203,7 +204,7 @@ fn a_signal_handler_interrupts_the_receive_of_its_own_thread() {
                     assert_eq!(received, Status::Stopped);
                     done.store(true, SeqCst);
                 });
-                listener.interrupt(false);
+                listener.set_interrupted(false);
             }
         }
     });
@@ -375,7 +376,7 @@ fn a_program_that_has_the_signal_can_interrupt_and_stop_all_the_same() {
         thread::scope(|scope| {
             let receiving = scope.spawn(|| status(listener.receive()));
             thread::sleep(MOMENT);
-            listener.interrupt(true);
+            listener.set_interrupted(true);
             assert_eq!(receiving.join().unwrap(), Status::Stopped);
         });
         let supervisor = supervisor(SupervisorOptions::default(), echo);
@@ -424,7 +425,108 @@ fn interrupting_takes_no_time_to_speak_of() {
     watched(|| {
         let (_target, listener) = Target::serves();
         let begun = Instant::now();
-        (0..1000).for_each(|i| listener.interrupt(i % 2 == 0));
+        (0..1000).for_each(|i| listener.set_interrupted(i % 2 == 0));
         assert!(begun.elapsed() < slowed(Duration::from_secs(1)));
+    });
+}
+
+/// Runs `while_it_is` while the lock that the kernel has around a listener is in demand, and signals
+/// come to the threads that are told to it.
+fn in_demand(listener: &Listener, while_it_is: impl FnOnce(&dyn Fn())) {
+    let done = AtomicBool::new(false);
+    let pestered = AtomicI32::new(0);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(SeqCst) {
+                    let mut entry = libc::pollfd {
+                        fd: listener.as_raw_fd(),
+                        events: libc::POLLIN,
+                        revents: 0,
+                    };
+                    // SAFETY: one entry, which is ours.
+                    unsafe { libc::poll(&mut entry, 1, 0) };
+                }
+            });
+        }
+        scope.spawn(|| {
+            while !done.load(SeqCst) {
+                // Between two of them, the thread has to get on.
+                thread::sleep(slowed(Duration::from_micros(20)));
+                let thread = pestered.load(SeqCst);
+                if thread != 0 {
+                    // SAFETY: integers only; the thread lives until this is done.
+                    unsafe {
+                        libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, libc::SIGUSR1)
+                    };
+                }
+            }
+        });
+        let _done = AtTheEnd(&done);
+        while_it_is(&|| pestered.store(thread_id(), SeqCst));
+    });
+}
+
+/// Sets something when it is dropped, also after a panic.
+struct AtTheEnd<'a>(&'a AtomicBool);
+
+impl Drop for AtTheEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
+    }
+}
+
+#[test]
+fn a_signal_in_the_middle_of_a_look_at_a_supervisors_listener_is_not_its_end() {
+    alone(|| {
+        handle(libc::SIGUSR1, nothing, libc::SA_RESTART);
+        let (target, listener) = Target::repeats();
+        // Looked at through another descriptor, and beside another listener.
+        let look = Listener::from_fd(listener.as_fd().try_clone_to_owned().unwrap()).unwrap();
+        let (other, beside) = Target::serves();
+        let supervisor = supervisor(SupervisorOptions::default(), echo);
+        supervisor.add_listener(listener, 0).unwrap();
+        supervisor.add_listener(beside, 0).unwrap();
+        in_demand(&look, |pester_this_thread| {
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    let until = Instant::now() + slowed(Duration::from_secs(1));
+                    while Instant::now() < until {
+                        target.repeat(10);
+                    }
+                    supervisor.stop();
+                });
+                pester_this_thread();
+                assert_eq!(status(supervisor.run()), Status::Stopped);
+            });
+        });
+        assert_eq!(supervisor.stats().listeners, 2);
+        drop((target, other));
+    });
+}
+
+#[test]
+fn a_signal_in_the_middle_of_a_look_at_the_listener_is_not_its_end() {
+    alone(|| {
+        handle(libc::SIGUSR1, nothing, libc::SA_RESTART);
+        let (target, listener) = Target::serves();
+        let until = Instant::now() + slowed(Duration::from_secs(1));
+        in_demand(&listener, |pester_this_thread| {
+            pester_this_thread();
+            let mut notification = None;
+            while Instant::now() < until {
+                target.make_call(7);
+                let n = match &mut notification {
+                    None => notification.insert(listener.receive_timeout(LONG).unwrap()),
+                    Some(n) => {
+                        listener.receive_into(n, Some(LONG)).unwrap();
+                        n
+                    }
+                };
+                echo(n);
+                assert_eq!(target.result(), 7);
+            }
+        });
+        target.end();
     });
 }

@@ -22,7 +22,7 @@ fn answers_go_to_the_target_of_the_listener() {
         let mut from_one = of_one.receive().unwrap();
         assert_eq!(from_one.request().args[0], 1);
         assert_eq!(from_two.request().args[0], 2);
-        assert_eq!(from_one.request().pid, one.process.pid as u32);
+        assert_eq!(from_one.request().pid, one.process.pid);
         from_one.reply_value(10).unwrap();
         from_two.reply_value(20).unwrap();
         assert_eq!((one.result(), two.result()), (10, 20));
@@ -432,6 +432,58 @@ fn a_descriptor_given_back_makes_a_listener_again() {
 }
 
 #[test]
+fn a_listener_is_made_of_an_owned_descriptor_and_the_reverse() {
+    watched(|| {
+        let (target, listener) = Target::serves();
+        let fd = OwnedFd::try_from(listener).unwrap();
+        let listener = Listener::try_from(fd).unwrap();
+        target.make_call(1);
+        listener.receive().unwrap().reply_value(5).unwrap();
+        assert_eq!(target.result(), 5);
+
+        let file = OwnedFd::from(File::open("/dev/null").unwrap());
+        let error = Listener::try_from(file).unwrap_err();
+        assert_eq!(error.status(), Status::InvalidArgument);
+    });
+}
+
+#[test]
+fn iterating_over_a_listener_gives_each_call_and_ends_with_the_last_target() {
+    watched(|| {
+        let (mut target, listener) = Target::start(|channel| {
+            for arg in 0..3 {
+                channel.tell(call(CALL, [arg, 0, 0]));
+            }
+        });
+        let mut incoming = listener.incoming();
+        for arg in 0..3 {
+            let mut call = incoming.next().unwrap().unwrap();
+            assert_eq!(call.request().args[0], arg);
+            call.reply_value(arg as i64 + 10).unwrap();
+        }
+        assert!(incoming.next().is_none());
+        assert!(incoming.next().is_none());
+        assert_eq!(target.process.wait(), 0);
+        let results = [target.result(), target.result(), target.result()];
+        assert_eq!(results, [10, 11, 12]);
+    });
+}
+
+#[test]
+fn iterating_gives_an_error_that_is_not_the_end_and_goes_on() {
+    watched(|| {
+        let (target, listener) = Target::serves();
+        let mut incoming = listener.incoming();
+        listener.set_interrupted(true);
+        assert_eq!(status(incoming.next().unwrap()), Status::Stopped);
+        listener.set_interrupted(false);
+        target.make_call(1);
+        incoming.next().unwrap().unwrap().reply_value(5).unwrap();
+        assert_eq!(target.result(), 5);
+    });
+}
+
+#[test]
 fn a_descriptor_that_a_notification_holds_is_given_back_as_a_duplicate() {
     watched(|| {
         let (target, listener) = Target::calls_once(1);
@@ -492,9 +544,9 @@ fn a_listener_goes_through_a_socket() {
     watched(|| {
         let (target, listener) = Target::serves();
         let (one, two) = UnixDatagram::pair().unwrap();
-        listener.send(one.as_fd()).unwrap();
+        listener.to_socket(one.as_fd()).unwrap();
         drop(listener);
-        let listener = Listener::recv(two.as_fd()).unwrap();
+        let listener = Listener::from_socket(two.as_fd()).unwrap();
         target.make_call(1);
         listener.receive().unwrap().reply_value(7).unwrap();
         assert_eq!(target.result(), 7);
@@ -507,8 +559,8 @@ fn sending_to_a_closed_socket_says_so() {
         let (_target, listener) = Target::serves();
         let (one, two) = UnixStream::pair().unwrap();
         drop(two);
-        assert_eq!(status(listener.send(one.as_fd())), Status::Closed);
-        assert_eq!(status(Listener::recv(one.as_fd())), Status::Closed);
+        assert_eq!(status(listener.to_socket(one.as_fd())), Status::Closed);
+        assert_eq!(status(Listener::from_socket(one.as_fd())), Status::Closed);
     });
 }
 
@@ -517,7 +569,7 @@ fn a_message_without_a_listener_is_refused() {
     watched(|| {
         let (mut one, two) = UnixStream::pair().unwrap();
         one.write_all(b"x").unwrap();
-        let received = Listener::recv(two.as_fd());
+        let received = Listener::from_socket(two.as_fd());
         assert_eq!(status(received), Status::InvalidArgument);
     });
 }
@@ -559,11 +611,11 @@ fn descriptors_beside_the_listener_are_closed() {
             let mut fds = vec![0; many];
             fds[0] = number;
             send_fds(&ours, &fds);
-            drop(Listener::recv(theirs.as_fd()).unwrap());
+            drop(Listener::from_socket(theirs.as_fd()).unwrap());
             assert_eq!(entries("fd"), before, "of a message with {many}");
             send_fds(&ours, &vec![0; many]);
             assert_eq!(
-                status(Listener::recv(theirs.as_fd())),
+                status(Listener::from_socket(theirs.as_fd())),
                 Status::InvalidArgument
             );
             assert_eq!(
@@ -592,8 +644,8 @@ fn a_listener_comes_beside_the_senders_credentials() {
             )
         };
         assert_eq!(set, 0);
-        listener.send(ours.as_fd()).unwrap();
-        Listener::recv(theirs.as_fd()).unwrap();
+        listener.to_socket(ours.as_fd()).unwrap();
+        Listener::from_socket(theirs.as_fd()).unwrap();
     });
 }
 
@@ -608,11 +660,11 @@ fn without_a_free_descriptor_the_listener_stays_to_be_received() {
             files.push(file);
         }
         for _ in 0..3 {
-            let error = Listener::recv(theirs.as_fd()).unwrap_err();
+            let error = Listener::from_socket(theirs.as_fd()).unwrap_err();
             assert_eq!(error.errno(), libc::EMFILE, "{error}");
         }
         files.pop();
-        let received = Listener::recv(theirs.as_fd()).unwrap();
+        let received = Listener::from_socket(theirs.as_fd()).unwrap();
         assert_eq!(
             status(received.receive_timeout(Duration::ZERO)),
             Status::Timeout
@@ -625,13 +677,13 @@ fn receiving_a_listener_does_not_wait_where_the_socket_does_not() {
     watched(|| {
         let (_ours, theirs) = UnixStream::pair().unwrap();
         theirs.set_nonblocking(true).unwrap();
-        let error = Listener::recv(theirs.as_fd()).unwrap_err();
+        let error = Listener::from_socket(theirs.as_fd()).unwrap_err();
         assert_eq!(error.errno(), libc::EAGAIN, "{error}");
         theirs.set_nonblocking(false).unwrap();
         theirs
             .set_read_timeout(Some(Duration::from_millis(20)))
             .unwrap();
-        let error = Listener::recv(theirs.as_fd()).unwrap_err();
+        let error = Listener::from_socket(theirs.as_fd()).unwrap_err();
         assert_eq!(error.errno(), libc::EAGAIN, "{error}");
     });
 }
@@ -645,12 +697,12 @@ fn several_threads_receive_several_listeners() {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..50 {
-                        Listener::recv(theirs.as_fd()).unwrap();
+                        Listener::from_socket(theirs.as_fd()).unwrap();
                     }
                 });
             }
             for _ in 0..200 {
-                listener.send(ours.as_fd()).unwrap();
+                listener.to_socket(ours.as_fd()).unwrap();
             }
         });
     });
@@ -661,9 +713,9 @@ fn what_is_no_socket_is_refused() {
     watched(|| {
         let (_target, listener) = Target::serves();
         let null = File::open("/dev/null").unwrap();
-        let sent = listener.send(null.as_fd());
+        let sent = listener.to_socket(null.as_fd());
         assert_eq!(status(sent), Status::InvalidArgument);
-        let received = Listener::recv(null.as_fd());
+        let received = Listener::from_socket(null.as_fd());
         assert_eq!(status(received), Status::InvalidArgument);
     });
 }
@@ -722,7 +774,7 @@ fn every_thread_of_the_target_is_supervised_after_tsync() {
         );
         for _ in 0..THREADS {
             let mut notification = listener.receive().unwrap();
-            assert_ne!(notification.request().pid, target.process.pid as u32);
+            assert_ne!(notification.request().pid, target.process.pid);
             let arg = notification.request().args[0] as i64;
             notification.reply_value(arg + 100).unwrap();
         }

@@ -21,7 +21,7 @@ fn a_request_tells_the_call() {
         let request = *notification.request();
         assert_eq!(libc::c_long::from(request.syscall), CALL);
         assert_eq!(request.args[..3], [u64::MAX, 0x0123_4567_89ab_cdef, 3]);
-        assert_eq!(request.pid, target.process.pid as u32);
+        assert_eq!(request.pid, target.process.pid);
         const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
         assert!(!cfg!(target_arch = "x86_64") || request.arch == AUDIT_ARCH_X86_64);
         assert_ne!(request.arch, 0);
@@ -282,7 +282,7 @@ fn threads_are_told_apart() {
         });
         let mut notification = listener.receive().unwrap();
         let thread = notification.request().pid;
-        assert_ne!(thread, target.process.pid as u32);
+        assert_ne!(thread, target.process.pid);
         notification.reply_value(5).unwrap();
         assert_eq!((target.result(), target.result()), (i64::from(thread), 5));
     });
@@ -321,7 +321,7 @@ fn a_child_of_the_target_is_a_target() {
         of_child.reply_value(11).unwrap();
         assert_eq!(target.result(), 11);
         let mut of_parent = listener.receive().unwrap();
-        assert_eq!(of_parent.request().pid, target.process.pid as u32);
+        assert_eq!(of_parent.request().pid, target.process.pid);
         of_parent.reply_value(22).unwrap();
         assert_eq!(target.result(), 22);
     });

@@ -383,7 +383,7 @@ impl Orphaned {
         if parent == 0 {
             drop(ours);
             let listener = filter.load_listener(LoadFlags::empty()).unwrap();
-            listener.send(theirs.as_fd()).unwrap();
+            listener.to_socket(theirs.as_fd()).unwrap();
             drop(listener);
             // SAFETY: as above.
             if unsafe { libc::fork() } == 0 {
@@ -396,7 +396,7 @@ impl Orphaned {
             // SAFETY: ends without the parent's exit handlers.
             unsafe { libc::_exit(0) };
         }
-        let listener = Listener::recv(ours.as_fd()).unwrap();
+        let listener = Listener::from_socket(ours.as_fd()).unwrap();
         // SAFETY: integers only; the descriptor is new.
         let pidfd = unsafe {
             let fd = libc::syscall(libc::SYS_pidfd_open, parent, 0);

@@ -177,7 +177,7 @@ fn the_pidfd_is_the_processs_for_any_thread_on_any_kernel() {
                 if old {
                     without_thread_pidfds();
                 }
-                let pidfd = n.pidfd().unwrap();
+                let pidfd = n.open_pidfd().unwrap();
                 let info = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
                 let info = std::fs::read_to_string(info).unwrap();
                 assert!(
@@ -351,7 +351,7 @@ fn a_dead_target_gets_nothing() {
         n.reply_fd(borrow(0), false).unwrap_err().status(),
         Status::Gone
     );
-    assert_eq!(n.pidfd().unwrap_err().status(), Status::Gone);
+    assert_eq!(n.open_pidfd().unwrap_err().status(), Status::Gone);
     assert_eq!(n.get_fd(0).unwrap_err().status(), Status::Gone);
 }
 
@@ -376,14 +376,14 @@ fn an_old_kernel_is_given_the_descriptor_and_then_the_answer() {
         });
         let mut n = target.receive();
         let outer = filter.load_listener(unotify::LoadFlags::empty()).unwrap();
-        outer.send(there.as_fd()).unwrap();
+        outer.to_socket(there.as_fd()).unwrap();
         drop((outer, there));
         n.reply_fd(holding("two steps").as_fd(), true).unwrap();
         drop(n);
         target.end();
         0
     });
-    let outer = unotify::Listener::recv(here.as_fd()).unwrap();
+    let outer = unotify::Listener::from_socket(here.as_fd()).unwrap();
     let mut asked = Vec::new();
     while let Ok(mut n) = outer.receive() {
         let mut flags = [0; 4];

@@ -443,7 +443,7 @@ fn a_thread_that_is_not_the_leader_is_read() {
             .unwrap()
     });
     let mut n = target.receive();
-    assert_ne!(n.request().pid, target.process.pid as u32);
+    assert_ne!(n.request().pid, target.process.pid);
     assert_eq!(string(&mut n, 64).unwrap(), b"from a thread");
     target.finish(n);
 }
@@ -659,7 +659,7 @@ fn calls(text: &'static [u8], work: fn(&mut Notification)) -> Vec<i32> {
         // Nobody answers before the listener is sent: no `ioctl` to set how it wakes.
         let flags = unotify::LoadFlags::NO_SYNC_WAKE_UP;
         let outer = filter.load_listener(flags).unwrap();
-        outer.send(there.as_fd()).unwrap();
+        outer.to_socket(there.as_fd()).unwrap();
         std::mem::forget(outer);
         ask(0, 0, 0);
         work(&mut n);
@@ -668,7 +668,7 @@ fn calls(text: &'static [u8], work: fn(&mut Notification)) -> Vec<i32> {
         std::mem::forget(n);
         0
     });
-    let outer = unotify::Listener::recv(here.as_fd()).unwrap();
+    let outer = unotify::Listener::from_socket(here.as_fd()).unwrap();
     let mut made = Vec::new();
     while let Ok(mut n) = outer.receive() {
         made.push(n.request().syscall);

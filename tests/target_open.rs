@@ -294,8 +294,7 @@ fn a_fifo_does_not_block_the_supervisor_and_blocks_its_reader() {
 #[test]
 fn a_created_file_honours_the_targets_umask() {
     let tree = Tree::new();
-    let mut how = OpenHow::new(libc::O_CREAT | libc::O_RDWR | libc::O_EXCL);
-    how.mode = 0o666;
+    let how = OpenHow::new(libc::O_CREAT | libc::O_RDWR | libc::O_EXCL).mode(0o666);
     let outcome = opens_with("new", how, || {
         chdir(&tree.path("root/dir"));
         // SAFETY: integers only.
@@ -337,11 +336,7 @@ fn resolve_flags_are_those_of_openat2() {
     let tree = Tree::new();
     symlink("/file", tree.path("root/dir/to-file")).unwrap();
     let dir = || chdir(&tree.path("root/dir"));
-    let how = |resolve| {
-        let mut how = OpenHow::new(0);
-        how.resolve = resolve;
-        how
-    };
+    let how = |resolve| OpenHow::new(0).resolve(resolve);
     assert_eq!(
         opens_with("../etc/name", how(libc::RESOLVE_BENEATH), dir),
         Err(libc::EXDEV)
@@ -378,8 +373,7 @@ fn an_empty_path_is_the_descriptor_itself_if_so_asked() {
         // SAFETY: integers only.
         unsafe { libc::dup2(file.as_raw_fd(), 50) };
     });
-    let mut how = OpenHow::new(0);
-    how.empty_path = true;
+    let how = OpenHow::new(0).empty_path(true);
     assert_eq!(content(open(&mut n, how).unwrap()), "inside");
     target.finish(n);
     let (target, mut n) = asking("", libc::AT_FDCWD, || chdir(&tree.path("root/etc")));
@@ -400,7 +394,7 @@ fn the_path_is_the_targets_own() {
     let path = |path: &str, prepare: &dyn Fn()| {
         let (target, mut n) = asking(path, libc::AT_FDCWD, prepare);
         let [addr, dirfd, ..] = n.request().args;
-        let path = n.path(dirfd as i32, addr).unwrap();
+        let path = n.read_path(dirfd as i32, addr).unwrap();
         target.finish(n);
         path.to_str().unwrap().to_owned()
     };
@@ -471,13 +465,13 @@ fn a_target_in_a_user_and_pid_namespace_is_served() {
         Process::fork(|| ask(c"file".as_ptr() as u64, libc::AT_FDCWD as u64, 0) as i32).wait()
     });
     let mut n = target.receive();
-    assert_ne!(n.request().pid, target.process.pid as u32);
+    assert_ne!(n.request().pid, target.process.pid);
     assert_eq!(content(open(&mut n, OpenHow::new(0)).unwrap()), "in dir");
     assert!(n.identity().unwrap().tgid > 1);
     let addr = n.request().args[0];
     assert_eq!(n.read_string(addr, &mut [0; 16]).unwrap(), c"file");
     n.get_fd(2).unwrap();
-    n.pidfd().unwrap();
+    n.open_pidfd().unwrap();
     target.finish(n);
 }
 
@@ -549,7 +543,7 @@ fn the_identity_is_the_targets() {
     });
     let mut n = target.receive();
     let identity = n.identity().unwrap();
-    assert_eq!(identity.tgid, target.process.pid as u32);
+    assert_eq!(identity.tgid, target.process.pid);
     assert_eq!((identity.uid, identity.euid, identity.fsuid), (1, 2, 2));
     assert_eq!((identity.gid, identity.egid, identity.fsgid), (11, 12, 12));
     target.finish(n);
@@ -631,9 +625,9 @@ fn an_unprivileged_supervisor_does_everything_to_a_target_of_its_own_user() {
         let addr = n.request().args[0];
         let file = open(&mut n, OpenHow::new(libc::O_RDWR)).unwrap();
         n.open_parent(libc::AT_FDCWD, addr).unwrap();
-        n.path(libc::AT_FDCWD, addr).unwrap();
+        n.read_path(libc::AT_FDCWD, addr).unwrap();
         n.get_fd(2).unwrap();
-        n.pidfd().unwrap();
+        n.open_pidfd().unwrap();
         n.executable().unwrap();
         assert_eq!(n.identity().unwrap().euid, 65534);
         n.write(addr, b"/dev/zero").unwrap();

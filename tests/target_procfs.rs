@@ -759,7 +759,7 @@ fn thread_self_is_the_thread() {
     });
     let mut n = target.receive();
     let (pid, addr) = (n.request().pid, n.request().args[0]);
-    assert_ne!(pid, target.process.pid as u32);
+    assert_ne!(pid, target.process.pid);
     let file = n.open(libc::AT_FDCWD, addr, OpenHow::new(0)).unwrap();
     let mut text = String::new();
     fs::File::from(file).read_to_string(&mut text).unwrap();

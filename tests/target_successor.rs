@@ -60,7 +60,7 @@ fn breed(rounds: u32) -> i32 {
         }
         // SAFETY: integers only; the child is not reaped before.
         unsafe {
-            libc::usleep(round % 7 * 20);
+            libc::usleep(round % 7 * 20 * slowness());
             if successor > 0 {
                 libc::kill(successor, libc::SIGKILL);
                 libc::waitpid(successor, std::ptr::null_mut(), 0);
@@ -178,7 +178,7 @@ fn descriptors_and_files_are_the_targets_or_nobodys() {
             Status::System => {}
             other => return Err(other),
         }
-        n.pidfd().map_err(|e| e.status())?;
+        n.open_pidfd().map_err(|e| e.status())?;
         n.identity().map_err(|e| e.status())?;
         n.get_fd(2).map(drop).map_err(|e| e.status())
     });

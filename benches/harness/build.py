@@ -51,7 +51,7 @@ def library() -> list[str]:
     """Builds libunotify; gives the linker's arguments."""
     if not (ROOT / "include" / "unotify.h").exists():
         raise RuntimeError("the library has no include/unotify.h")
-    run(["cargo", "build", "--release", "--locked"])
+    run(["cargo", "rustc", "--release", "--locked", "--lib", "--crate-type=cdylib", "--features=capi"])
     release = TARGET / "release"
     # The soname is not the file's name, so the loader needs a link by that name.
     soname = OUT / "libunotify.so.0"

@@ -106,7 +106,7 @@ static int guard(unotify_notification *n)
     return result;
 }
 
-static int32_t on_connect(unotify_notification *n, void *data)
+static int on_connect(unotify_notification *n, void *data)
 {
     (void)data;
     /* The answer fails only if the target is gone, and then nobody waits for it. */

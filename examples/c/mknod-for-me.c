@@ -95,7 +95,7 @@ static int make_node(unotify_notification *n, int dirfd, uint64_t path, mode_t m
     return result;
 }
 
-static int32_t answer(unotify_notification *n, int dirfd, uint64_t path, uint64_t mode, uint64_t device)
+static int answer(unotify_notification *n, int dirfd, uint64_t path, uint64_t mode, uint64_t device)
 {
     /* The answer fails only if the target is gone, and then nobody waits for it. */
     if (!is_ours((uint32_t)mode, (uint32_t)device))
@@ -107,7 +107,7 @@ static int32_t answer(unotify_notification *n, int dirfd, uint64_t path, uint64_
     return UNOTIFY_HANDLED;
 }
 
-static int32_t on_mknod(unotify_notification *n, void *data)
+static int on_mknod(unotify_notification *n, void *data)
 {
     const uint64_t *args = unotify_notification_request(n)->args;
 
@@ -115,7 +115,7 @@ static int32_t on_mknod(unotify_notification *n, void *data)
     return answer(n, AT_FDCWD, args[0], args[1], args[2]);
 }
 
-static int32_t on_mknodat(unotify_notification *n, void *data)
+static int on_mknodat(unotify_notification *n, void *data)
 {
     const uint64_t *args = unotify_notification_request(n)->args;
 

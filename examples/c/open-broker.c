@@ -174,7 +174,7 @@ static int broker(unotify_notification *n, int dirfd, uint64_t path, const struc
 }
 
 /* Decides on what is opened, and hands over just that. The number of a failure is in errno. */
-static int32_t answer(unotify_notification *n, int dirfd, uint64_t path, const struct open_how *how)
+static int answer(unotify_notification *n, int dirfd, uint64_t path, const struct open_how *how)
 {
     int fd = broker(n, dirfd, path, how);
 
@@ -186,7 +186,7 @@ static int32_t answer(unotify_notification *n, int dirfd, uint64_t path, const s
     return UNOTIFY_HANDLED;
 }
 
-static int32_t on_open(unotify_notification *n, void *data)
+static int on_open(unotify_notification *n, void *data)
 {
     const uint64_t *args = unotify_notification_request(n)->args;
     struct open_how how;
@@ -198,7 +198,7 @@ static int32_t on_open(unotify_notification *n, void *data)
     return answer(n, AT_FDCWD, args[0], &how);
 }
 
-static int32_t on_creat(unotify_notification *n, void *data)
+static int on_creat(unotify_notification *n, void *data)
 {
     const uint64_t *args = unotify_notification_request(n)->args;
     struct open_how how;
@@ -210,7 +210,7 @@ static int32_t on_creat(unotify_notification *n, void *data)
     return answer(n, AT_FDCWD, args[0], &how);
 }
 
-static int32_t on_openat(unotify_notification *n, void *data)
+static int on_openat(unotify_notification *n, void *data)
 {
     const uint64_t *args = unotify_notification_request(n)->args;
     struct open_how how;
@@ -222,7 +222,7 @@ static int32_t on_openat(unotify_notification *n, void *data)
     return answer(n, (int)args[0], args[1], &how);
 }
 
-static int32_t on_openat2(unotify_notification *n, void *data)
+static int on_openat2(unotify_notification *n, void *data)
 {
     const uint64_t *args = unotify_notification_request(n)->args;
     struct open_how how;

@@ -27,7 +27,7 @@ static int fail(const char *what)
     return 1;
 }
 
-static int32_t answer_zero(unotify_notification *notification, void *data)
+static int answer_zero(unotify_notification *notification, void *data)
 {
     (void)data;
     /* It fails only if the target is gone, and then nobody waits for the answer. */

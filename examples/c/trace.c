@@ -84,7 +84,7 @@ static void show_call(const unotify_request *request)
     if (unotify_syscall_name(request->arch, request->syscall, name, sizeof name))
         snprintf(name, sizeof name, "syscall_%ld", (long)request->syscall);
     forms = arguments_of(name);
-    fprintf(output, "[%lu] %s(", (unsigned long)request->pid, name);
+    fprintf(output, "[%ld] %s(", (long)request->pid, name);
     for (i = 0; forms[i]; i++) {
         if (i > 0)
             fputs(", ", output);

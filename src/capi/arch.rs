@@ -5,7 +5,7 @@ use super::boundary::{call, copy_text, infallible, invalid, unotify_status, utf8
 use crate::error::{Error, Status};
 use crate::kernel::Errno;
 use crate::scmp::{ScmpArch, ScmpSyscall};
-use std::ffi::c_char;
+use std::ffi::{c_char, c_int};
 
 /// The architecture the library was compiled for, as an `AUDIT_ARCH_*` value.
 #[no_mangle]
@@ -61,7 +61,7 @@ pub extern "C" fn unotify_arch_name(arch: u32) -> *const c_char {
 pub unsafe extern "C" fn unotify_syscall_from_name(
     arch: u32,
     name: *const c_char,
-    nr: *mut i32,
+    nr: *mut c_int,
 ) -> unotify_status {
     call(|| {
         // SAFETY: the caller's promise.
@@ -88,7 +88,7 @@ pub unsafe extern "C" fn unotify_syscall_from_name(
 #[no_mangle]
 pub unsafe extern "C" fn unotify_syscall_name(
     arch: u32,
-    nr: i32,
+    nr: c_int,
     buf: *mut c_char,
     len: usize,
 ) -> unotify_status {

@@ -9,7 +9,7 @@ use crate::error::{Error, Result, Status};
 use crate::kernel::Errno;
 use crate::load::{LoadFlags, Want};
 use crate::scmp::{ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext};
-use std::ffi::{c_char, c_void};
+use std::ffi::{c_char, c_int, c_void};
 use std::mem::MaybeUninit;
 use std::ptr::null_mut;
 
@@ -287,7 +287,7 @@ pub unsafe extern "C" fn unotify_filter_export_bpf(
 #[no_mangle]
 pub unsafe extern "C" fn unotify_filter_export_pfc(
     filter: *const unotify_filter,
-    fd: i32,
+    fd: c_int,
 ) -> unotify_status {
     call(|| {
         // SAFETY: the caller's promise.
@@ -309,7 +309,7 @@ pub unsafe extern "C" fn unotify_filter_export_pfc(
 ///
 /// Once the filter is installed this function makes no system call, so it returns whatever the
 /// filter notifies. But every call that the thread makes after that counts:
-/// unotify_listener_send() is a `sendmsg(2)`, any free() may be a `munmap(2)`, and the thread's end
+/// unotify_listener_to_socket() is a `sendmsg(2)`, any free() may be a `munmap(2)`, and the thread's end
 /// is a call too. Before the supervisor has the listener, only calls may be made that the filter
 /// does not notify. A supervisor in another process can take the listener itself
 /// (unotify_listener_from_pid(), by a number agreed on through memory that both see), and

@@ -1,7 +1,7 @@
 //! `unotify_listener`: the mirror of `listener.rs`.
 
 use super::boundary::{call, exclusive, infallible, invalid, reclaim, shared, unotify_status, Out};
-use super::notification::unotify_notification;
+use super::notification::{inner, unotify_notification};
 use crate::error::{Error, Status};
 use crate::kernel::Errno;
 use crate::listener::{Listener, ReceiveFlags};
@@ -13,7 +13,7 @@ use std::time::Duration;
 /// The supervising end of a filter that notifies. Owns its descriptor.
 ///
 /// May be shared between threads: all functions but `unotify_listener_free` and
-/// `unotify_listener_release` may be called at the same time.
+/// `unotify_listener_into_fd` may be called at the same time.
 #[derive(Debug)]
 pub struct unotify_listener(pub(super) Listener);
 
@@ -83,8 +83,8 @@ pub unsafe extern "C" fn unotify_listener_from_pid(
 
 /// The listener's descriptor, which remains the listener's; -1 for NULL. It polls readable when a
 /// notification is pending and hung up when the last target has exited; on a kernel before 6.11,
-/// when it was waited for: poll the child's descriptor beside it there. Receive from it through the
-/// library only.
+/// when it was waited for: poll the child's descriptor beside it there. `POLLERR` alone means nothing:
+/// a signal came while the kernel looked. Receive from it through the library only.
 ///
 /// # Safety
 /// `listener` is NULL or a live handle.
@@ -102,7 +102,7 @@ pub unsafe extern "C" fn unotify_listener_fd(listener: *const unotify_listener) 
 /// # Safety
 /// `listener` is NULL or a live handle that is not used again.
 #[no_mangle]
-pub unsafe extern "C" fn unotify_listener_release(listener: *mut unotify_listener) -> c_int {
+pub unsafe extern "C" fn unotify_listener_into_fd(listener: *mut unotify_listener) -> c_int {
     let mut fd = -1;
     call(|| {
         // SAFETY: the caller's promise.
@@ -123,7 +123,7 @@ pub unsafe extern "C" fn unotify_listener_release(listener: *mut unotify_listene
 /// Errors: `UNOTIFY_ERR_TIMEOUT`; `UNOTIFY_ERR_CLOSED` when the last target has exited (kernels
 /// before 5.9 do not tell, those before 6.11 when it was waited for: the library sees to that for a
 /// program that it started, and see unotify_listener_watch_child()); `UNOTIFY_ERR_STOPPED` while
-/// `unotify_listener_interrupt` is on; `UNOTIFY_ERR_INVALID_ARGUMENT`. On failure a handle that was given
+/// `unotify_listener_set_interrupted` is on; `UNOTIFY_ERR_INVALID_ARGUMENT`. On failure a handle that was given
 /// remains the caller's and holds nothing.
 ///
 /// # Safety
@@ -131,7 +131,7 @@ pub unsafe extern "C" fn unotify_listener_release(listener: *mut unotify_listene
 /// handle that no other thread uses.
 #[no_mangle]
 pub unsafe extern "C" fn unotify_listener_receive(
-    listener: *const unotify_listener,
+    listener: *mut unotify_listener,
     timeout_ms: c_int,
     notification: *mut *mut unotify_notification,
 ) -> unotify_status {
@@ -154,8 +154,8 @@ const _: () = assert!(UNOTIFY_RECEIVE_RETURN_ON_SIGNAL == ReceiveFlags::RETURN_O
 /// # Safety
 /// As `unotify_listener_receive`.
 #[no_mangle]
-pub unsafe extern "C" fn unotify_listener_receive_flags(
-    listener: *const unotify_listener,
+pub unsafe extern "C" fn unotify_listener_receive_with(
+    listener: *mut unotify_listener,
     timeout_ms: c_int,
     flags: u32,
     notification: *mut *mut unotify_notification,
@@ -180,14 +180,7 @@ unsafe fn receive(
     let listener = &unsafe { shared(listener, "listener") }?.0;
     // SAFETY: the caller's promise.
     let place = unsafe { exclusive(notification, "notification") }?;
-    let limit = match timeout_ms {
-        -1 => None,
-        ms => Some(Duration::from_millis(u64::try_from(ms).map_err(|_| {
-            invalid(format!(
-                "`timeout_ms` is {ms}; use -1 to wait without limit"
-            ))
-        })?)),
-    };
+    let limit = time_limit(timeout_ms)?;
     // SAFETY: the caller's promise.
     if let Some(reused) = unsafe { place.as_mut() } {
         return listener.receive_with(reused.inner(), limit, flags);
@@ -196,6 +189,90 @@ unsafe fn receive(
     listener.receive_with(&mut new, limit, flags)?;
     *place = Box::into_raw(Box::new(unotify_notification::new(new)));
     Ok(())
+}
+
+/// A time limit in milliseconds, as C gives it: -1 is none.
+pub(super) fn time_limit(timeout_ms: c_int) -> crate::Result<Option<Duration>> {
+    if timeout_ms == -1 {
+        return Ok(None);
+    }
+    let ms = u64::try_from(timeout_ms).map_err(|_| {
+        invalid(format!(
+            "`timeout_ms` is {timeout_ms}; use -1 to wait without limit"
+        ))
+    })?;
+    Ok(Some(Duration::from_millis(ms)))
+}
+
+/// Answers nothing.
+pub const UNOTIFY_REPLY_NONE: u32 = 0;
+/// Lets the call return `value`, as `unotify_notification_reply_value`.
+pub const UNOTIFY_REPLY_VALUE: u32 = 1;
+/// Lets the call fail with the positive error number `value`, as `unotify_notification_reply_error`.
+pub const UNOTIFY_REPLY_ERROR: u32 = 2;
+/// Lets the kernel carry out the call, as `unotify_notification_reply_continue`; `value` is 0.
+pub const UNOTIFY_REPLY_CONTINUE: u32 = 3;
+
+/// Answers what `notification` holds, then waits for the next one as `unotify_listener_receive` does
+/// and puts it into the same handle: the two calls of a loop in one, for languages in which each call
+/// of C costs something. `reply` is one of `UNOTIFY_REPLY_*`; with `UNOTIFY_REPLY_NONE`, as for a handle
+/// that is new, this only receives.
+///
+/// What the answer came to goes to `*replied` (which may be NULL), whether it fails or not. The
+/// function goes on to receive when the target does not wait any more: after `UNOTIFY_OK`,
+/// `UNOTIFY_ERR_GONE` and `UNOTIFY_ERR_ANSWERED`. After any other error of the answer it returns that
+/// error, nothing was received, and the target goes on waiting for a better answer.
+///
+/// Errors: as `unotify_listener_receive`, with the notification answered; those of the answer as said
+/// above, and `UNOTIFY_ERR_INVALID_ARGUMENT` when `reply` is none of these or the handle holds
+/// nothing to be answered. `errno` and unotify_last_error() are those of what is returned.
+///
+/// # Safety
+/// `listener` is NULL or a live handle; `notification` is NULL or a live handle that no other
+/// thread uses; `replied` is NULL or valid for writing.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_listener_reply_receive(
+    listener: *mut unotify_listener,
+    notification: *mut unotify_notification,
+    reply: u32,
+    value: i64,
+    timeout_ms: c_int,
+    replied: *mut unotify_status,
+) -> unotify_status {
+    let mut answer = unotify_status::Ok;
+    let status = call(|| {
+        // SAFETY: live handles or NULL, by the caller's promise.
+        let (listener, held) = unsafe { (shared(listener, "listener")?, inner(notification)?) };
+        let limit = time_limit(timeout_ms)?;
+        if let Err(error) = give_answer(held, reply, value) {
+            answer = error.status();
+            if !matches!(answer, Status::Gone | Status::Answered) {
+                return Err(error);
+            }
+        }
+        listener.0.receive_into(held, limit)
+    });
+    // SAFETY: NULL or valid for writing, by the caller's promise.
+    if let Some(replied) = unsafe { replied.as_mut() } {
+        *replied = answer;
+    }
+    status
+}
+
+fn give_answer(held: &mut Notification, reply: u32, value: i64) -> crate::Result<()> {
+    match reply {
+        UNOTIFY_REPLY_NONE => Ok(()),
+        UNOTIFY_REPLY_VALUE => held.reply_value(value),
+        // What does not fit is no error number either way.
+        UNOTIFY_REPLY_ERROR => held.reply_error(i32::try_from(value).unwrap_or(0)),
+        UNOTIFY_REPLY_CONTINUE if value == 0 => held.reply_continue(),
+        UNOTIFY_REPLY_CONTINUE => Err(invalid(format!(
+            "`value` is {value}; a call that is continued has none"
+        ))),
+        _ => Err(invalid(format!(
+            "`reply` is {reply}, which is no way to answer"
+        ))),
+    }
 }
 
 /// Interrupts receiving (`on` not 0), or allows it again: receives on this listener that are under
@@ -210,8 +287,8 @@ unsafe fn receive(
 /// # Safety
 /// `listener` is NULL or a live handle.
 #[no_mangle]
-pub unsafe extern "C" fn unotify_listener_interrupt(
-    listener: *const unotify_listener,
+pub unsafe extern "C" fn unotify_listener_set_interrupted(
+    listener: *mut unotify_listener,
     on: c_int,
 ) -> unotify_status {
     // SAFETY: the caller's promise.
@@ -219,7 +296,7 @@ pub unsafe extern "C" fn unotify_listener_interrupt(
         return call(|| Err(invalid("`listener` is null")));
     };
     let errno = Errno::last();
-    listener.0.interrupt(on != 0);
+    listener.0.set_interrupted(on != 0);
     // A signal handler must leave it as it was.
     errno.set();
     unotify_status::Ok
@@ -249,7 +326,7 @@ pub unsafe extern "C" fn unotify_listener_interrupt(
 /// `listener` is NULL or a live handle.
 #[no_mangle]
 pub unsafe extern "C" fn unotify_listener_watch_child(
-    listener: *const unotify_listener,
+    listener: *mut unotify_listener,
     pidfd: c_int,
 ) -> unotify_status {
     call(|| {
@@ -270,7 +347,7 @@ pub unsafe extern "C" fn unotify_listener_watch_child(
 /// `listener` is NULL or a live handle.
 #[no_mangle]
 pub unsafe extern "C" fn unotify_listener_set_sync_wake_up(
-    listener: *const unotify_listener,
+    listener: *mut unotify_listener,
     on: c_int,
 ) -> unotify_status {
     call(|| {
@@ -290,7 +367,7 @@ pub unsafe extern "C" fn unotify_listener_set_sync_wake_up(
 /// `listener` is NULL or a live handle.
 #[no_mangle]
 pub unsafe extern "C" fn unotify_listener_set_fallback_error(
-    listener: *const unotify_listener,
+    listener: *mut unotify_listener,
     errnum: c_int,
 ) -> unotify_status {
     call(|| {
@@ -314,7 +391,7 @@ pub unsafe extern "C" fn unotify_listener_set_fallback_error(
 /// # Safety
 /// `listener` is NULL or a live handle.
 #[no_mangle]
-pub unsafe extern "C" fn unotify_listener_send(
+pub unsafe extern "C" fn unotify_listener_to_socket(
     listener: *const unotify_listener,
     unix_socket: c_int,
 ) -> unotify_status {
@@ -323,7 +400,7 @@ pub unsafe extern "C" fn unotify_listener_send(
         let listener = unsafe { shared(listener, "listener") }?;
         // SAFETY: used for this call only.
         let socket = unsafe { lent_fd(unix_socket, "unix_socket") }?;
-        listener.0.send(socket.as_fd())
+        listener.0.to_socket(socket.as_fd())
     })
 }
 
@@ -339,7 +416,7 @@ pub unsafe extern "C" fn unotify_listener_send(
 /// # Safety
 /// `out` is NULL or valid for writing.
 #[no_mangle]
-pub unsafe extern "C" fn unotify_listener_recv(
+pub unsafe extern "C" fn unotify_listener_from_socket(
     unix_socket: c_int,
     out: *mut *mut unotify_listener,
 ) -> unotify_status {
@@ -348,7 +425,7 @@ pub unsafe extern "C" fn unotify_listener_recv(
         let out = unsafe { Out::new(out, "out") }?;
         // SAFETY: used for this call only.
         let socket = unsafe { lent_fd(unix_socket, "unix_socket") }?;
-        out.put_boxed(unotify_listener(Listener::recv(socket)?));
+        out.put_boxed(unotify_listener(Listener::from_socket(socket)?));
         Ok(())
     })
 }

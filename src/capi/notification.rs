@@ -1,6 +1,6 @@
 //! `unotify_notification`: the mirror of `notification.rs`.
 
-use super::boundary::{call, infallible, invalid, reclaim, unotify_status};
+use super::boundary::{call, infallible, invalid, reclaim, unotify_status, Out};
 use crate::error::Result;
 use crate::notification::{Notification, Request, Tenure};
 use std::ffi::{c_int, c_void};
@@ -40,7 +40,27 @@ pub(super) unsafe fn inner<'a>(handle: *mut unotify_notification) -> Result<&'a 
     Ok(unsafe { &mut (*handle).0 })
 }
 
-/// The system call. Valid until the handle is received into or freed; NULL for NULL.
+/// Makes a handle that holds nothing, to be received into.
+///
+/// Errors: `UNOTIFY_ERR_UNSUPPORTED` on a kernel without user notification (before 5.0).
+///
+/// # Safety
+/// `out` is NULL or valid for writing.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_notification_new(
+    out: *mut *mut unotify_notification,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: NULL or valid for writing, by the caller's promise.
+        let out = unsafe { Out::new(out, "out") }?;
+        out.put_boxed(unotify_notification::new(Notification::vacant()?));
+        Ok(())
+    })
+}
+
+/// The system call; NULL for NULL. For one handle this is always the same pointer, valid until the
+/// handle is freed; what it points to changes with each receive into the handle, and is all zero in
+/// one that was never received into.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle.
@@ -76,7 +96,7 @@ pub unsafe extern "C" fn unotify_notification_listener_data(
 /// # Safety
 /// `notification` is NULL or a live handle.
 #[no_mangle]
-pub unsafe extern "C" fn unotify_notification_is_valid(
+pub unsafe extern "C" fn unotify_notification_check_valid(
     notification: *mut unotify_notification,
 ) -> unotify_status {
     // SAFETY: the caller's promise.

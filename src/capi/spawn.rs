@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::listener::Listener;
 use crate::load::LoadFlags;
 use crate::spawn::{Child, Spawn};
-use std::ffi::{c_char, CString, OsStr};
+use std::ffi::{c_char, c_int, CString, OsStr};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
@@ -25,9 +25,9 @@ pub const UNOTIFY_SPAWN_KILL_ON_PARENT_DEATH: u32 = 1;
 #[derive(Debug, Clone, Copy)]
 pub struct unotify_fd_map {
     /// The caller's descriptor, close-on-exec or not. It remains the caller's.
-    pub parent_fd: i32,
+    pub parent_fd: c_int,
     /// Its number in the program: 0, 1 and 2 are the standard streams.
-    pub child_fd: i32,
+    pub child_fd: c_int,
 }
 
 /// How to start a program. NULL or all zero: in the caller's directory, with its standard streams
@@ -220,7 +220,7 @@ pub unsafe extern "C" fn unotify_child_pid(child: *const unotify_child) -> libc:
 /// # Safety
 /// `child` is NULL or a live handle.
 #[no_mangle]
-pub unsafe extern "C" fn unotify_child_pidfd(child: *const unotify_child) -> i32 {
+pub unsafe extern "C" fn unotify_child_pidfd(child: *const unotify_child) -> c_int {
     let mut fd = -1;
     call(|| {
         // SAFETY: the caller's promise.
@@ -240,7 +240,7 @@ pub unsafe extern "C" fn unotify_child_pidfd(child: *const unotify_child) -> i32
 /// `child` is NULL or a live handle; `out` is NULL or valid for writing.
 #[no_mangle]
 pub unsafe extern "C" fn unotify_child_take_listener(
-    child: *const unotify_child,
+    child: *mut unotify_child,
     out: *mut *mut unotify_listener,
 ) -> unotify_status {
     call(|| {
@@ -269,8 +269,8 @@ pub unsafe extern "C" fn unotify_child_take_listener(
 /// `child` is NULL or a live handle; `wstatus` is NULL or valid for writing.
 #[no_mangle]
 pub unsafe extern "C" fn unotify_child_wait(
-    child: *const unotify_child,
-    wstatus: *mut i32,
+    child: *mut unotify_child,
+    wstatus: *mut c_int,
 ) -> unotify_status {
     call(|| {
         // SAFETY: the caller's promise.
@@ -293,8 +293,8 @@ pub unsafe extern "C" fn unotify_child_wait(
 /// `child` is NULL or a live handle.
 #[no_mangle]
 pub unsafe extern "C" fn unotify_child_kill(
-    child: *const unotify_child,
-    sig: i32,
+    child: *mut unotify_child,
+    sig: c_int,
 ) -> unotify_status {
     call(|| {
         // SAFETY: the caller's promise.
@@ -310,7 +310,7 @@ pub unsafe extern "C" fn unotify_child_kill(
 /// # Safety
 /// `child` is NULL or a live handle.
 #[no_mangle]
-pub unsafe extern "C" fn unotify_child_exec_error(child: *const unotify_child) -> i32 {
+pub unsafe extern "C" fn unotify_child_exec_error(child: *const unotify_child) -> c_int {
     infallible(0, || {
         // SAFETY: the caller's promise.
         unsafe { child.as_ref() }

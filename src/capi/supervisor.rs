@@ -18,11 +18,11 @@ use std::panic::resume_unwind;
 
 /// The handler answered, or leaves the answer to the fallback error.
 #[allow(dead_code)] // it is what every other number means
-pub const UNOTIFY_HANDLED: i32 = 0;
+pub const UNOTIFY_HANDLED: c_int = 0;
 /// The notification is the handler's from now on, to answer and free from any thread.
-pub const UNOTIFY_DEFERRED: i32 = 1;
+pub const UNOTIFY_DEFERRED: c_int = 1;
 /// The handler does not want it: the default handler is asked, then it gets the fallback error.
-pub const UNOTIFY_NOT_HANDLED: i32 = 2;
+pub const UNOTIFY_NOT_HANDLED: c_int = 2;
 
 /// The handler waits for something: with several workers another one receives meanwhile.
 pub const UNOTIFY_HANDLER_BLOCKING: u32 = 1;
@@ -55,8 +55,9 @@ pub const UNOTIFY_WAKE_UP_ASYNC: u32 = 2;
 /// `pthread_exit` or by allowing itself to be cancelled (the library's calls run with cancellation
 /// disabled, handlers included): that ends the program. In a copy of the process that it forks it must
 /// not return.
-pub type unotify_handler =
-    Option<unsafe extern "C" fn(notification: *mut unotify_notification, data: *mut c_void) -> i32>;
+pub type unotify_handler = Option<
+    unsafe extern "C" fn(notification: *mut unotify_notification, data: *mut c_void) -> c_int,
+>;
 
 /// Serves listeners. All functions but `unotify_supervisor_free` may be called from any thread at
 /// any time.
@@ -74,7 +75,7 @@ pub struct unotify_supervisor_opts {
     /// listener call at once and that is measured to be faster.
     pub max_workers: u32,
     /// The error number, positive, for notifications that nobody answers. 0 is `ENOSYS`.
-    pub fallback_errno: i32,
+    pub fallback_errno: c_int,
     /// `UNOTIFY_SUPERVISOR_*`.
     pub flags: u32,
     /// `UNOTIFY_WAKE_UP_*`.
@@ -208,7 +209,7 @@ pub unsafe extern "C" fn unotify_supervisor_new(
 /// `supervisor` and `listener` are NULL or live handles; `listener` is not used again.
 #[no_mangle]
 pub unsafe extern "C" fn unotify_supervisor_add_listener(
-    supervisor: *const unotify_supervisor,
+    supervisor: *mut unotify_supervisor,
     listener: *mut unotify_listener,
     data: *mut c_void,
 ) -> unotify_status {
@@ -290,7 +291,7 @@ fn give_away(slot: &mut Box<Notification>) -> bool {
 /// usable until the supervisor is freed.
 #[no_mangle]
 pub unsafe extern "C" fn unotify_supervisor_on(
-    supervisor: *const unotify_supervisor,
+    supervisor: *mut unotify_supervisor,
     syscall: *const c_char,
     flags: u32,
     handler: unotify_handler,
@@ -313,7 +314,7 @@ pub unsafe extern "C" fn unotify_supervisor_on(
 /// As `unotify_supervisor_on`.
 #[no_mangle]
 pub unsafe extern "C" fn unotify_supervisor_on_default(
-    supervisor: *const unotify_supervisor,
+    supervisor: *mut unotify_supervisor,
     handler: unotify_handler,
     data: *mut c_void,
 ) -> unotify_status {
@@ -344,7 +345,7 @@ fn handler_flags(flags: u32) -> Result<HandlerFlags> {
 /// `supervisor` is NULL or a live handle.
 #[no_mangle]
 pub unsafe extern "C" fn unotify_supervisor_run(
-    supervisor: *const unotify_supervisor,
+    supervisor: *mut unotify_supervisor,
 ) -> unotify_status {
     // SAFETY: the caller's promise.
     call(|| unsafe { shared(supervisor, "supervisor") }?.0.run())
@@ -360,7 +361,7 @@ pub unsafe extern "C" fn unotify_supervisor_run(
 /// `supervisor` is NULL or a live handle.
 #[no_mangle]
 pub unsafe extern "C" fn unotify_supervisor_start(
-    supervisor: *const unotify_supervisor,
+    supervisor: *mut unotify_supervisor,
 ) -> unotify_status {
     // SAFETY: the caller's promise.
     call(|| unsafe { shared(supervisor, "supervisor") }?.0.start())
@@ -374,7 +375,7 @@ pub unsafe extern "C" fn unotify_supervisor_start(
 /// `supervisor` is NULL or a live handle.
 #[no_mangle]
 pub unsafe extern "C" fn unotify_supervisor_stop(
-    supervisor: *const unotify_supervisor,
+    supervisor: *mut unotify_supervisor,
 ) -> unotify_status {
     // SAFETY: the caller's promise.
     let Some(supervisor) = (unsafe { supervisor.as_ref() }) else {
@@ -396,7 +397,7 @@ pub unsafe extern "C" fn unotify_supervisor_stop(
 /// `supervisor` is NULL or a live handle.
 #[no_mangle]
 pub unsafe extern "C" fn unotify_supervisor_join(
-    supervisor: *const unotify_supervisor,
+    supervisor: *mut unotify_supervisor,
 ) -> unotify_status {
     // SAFETY: the caller's promise.
     call(|| unsafe { shared(supervisor, "supervisor") }?.0.join())
@@ -426,7 +427,7 @@ pub unsafe extern "C" fn unotify_supervisor_fd(supervisor: *const unotify_superv
 /// `supervisor` is NULL or a live handle.
 #[no_mangle]
 pub unsafe extern "C" fn unotify_supervisor_dispatch(
-    supervisor: *const unotify_supervisor,
+    supervisor: *mut unotify_supervisor,
 ) -> unotify_status {
     call(|| {
         // SAFETY: the caller's promise.

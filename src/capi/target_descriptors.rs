@@ -4,6 +4,7 @@ use super::boundary::{call, invalid, unotify_status, Out};
 use super::listener::lent_fd;
 use super::notification::{inner, unotify_notification};
 use crate::error::Result;
+use std::ffi::c_int;
 use std::os::fd::IntoRawFd;
 
 /// Duplicates the target's descriptor `target_fd` into `*fd`, close-on-exec, which the caller
@@ -20,8 +21,8 @@ use std::os::fd::IntoRawFd;
 #[no_mangle]
 pub unsafe extern "C" fn unotify_notification_get_fd(
     notification: *mut unotify_notification,
-    target_fd: i32,
-    fd: *mut i32,
+    target_fd: c_int,
+    fd: *mut c_int,
 ) -> unotify_status {
     call(|| {
         // SAFETY: the caller's promise.
@@ -49,10 +50,10 @@ pub unsafe extern "C" fn unotify_notification_get_fd(
 #[no_mangle]
 pub unsafe extern "C" fn unotify_notification_add_fd(
     notification: *mut unotify_notification,
-    fd: i32,
-    target_fd: i32,
-    flags: u32,
-    new_fd: *mut i32,
+    fd: c_int,
+    target_fd: c_int,
+    flags: c_int,
+    new_fd: *mut c_int,
 ) -> unotify_status {
     call(|| {
         let cloexec = cloexec(flags)?;
@@ -91,8 +92,8 @@ pub unsafe extern "C" fn unotify_notification_add_fd(
 #[no_mangle]
 pub unsafe extern "C" fn unotify_notification_reply_fd(
     notification: *mut unotify_notification,
-    fd: i32,
-    flags: u32,
+    fd: c_int,
+    flags: c_int,
 ) -> unotify_status {
     call(|| {
         let cloexec = cloexec(flags)?;
@@ -115,25 +116,25 @@ pub unsafe extern "C" fn unotify_notification_reply_fd(
 /// # Safety
 /// `notification` is NULL or a live handle; `fd` is NULL or valid for writing.
 #[no_mangle]
-pub unsafe extern "C" fn unotify_notification_pidfd(
+pub unsafe extern "C" fn unotify_notification_open_pidfd(
     notification: *mut unotify_notification,
-    fd: *mut i32,
+    fd: *mut c_int,
 ) -> unotify_status {
     call(|| {
         // SAFETY: the caller's promise.
         let out = unsafe { Out::new(fd, "fd") }?;
         // SAFETY: the caller's promise.
-        let pidfd = unsafe { inner(notification) }?.pidfd()?;
+        let pidfd = unsafe { inner(notification) }?.open_pidfd()?;
         out.put(pidfd.into_raw_fd());
         Ok(())
     })
 }
 
 /// Flags of a descriptor in the target.
-fn cloexec(flags: u32) -> Result<bool> {
+fn cloexec(flags: c_int) -> Result<bool> {
     match flags {
         0 => Ok(false),
-        flags if flags == libc::O_CLOEXEC as u32 => Ok(true),
+        flags if flags == libc::O_CLOEXEC => Ok(true),
         _ => Err(invalid(format!(
             "`flags` is {flags:#x}; it takes O_CLOEXEC or 0"
         ))),

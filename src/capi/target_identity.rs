@@ -13,19 +13,19 @@ pub struct unotify_identity {
     /// sizeof(unotify_identity), set by the caller: as much is written.
     pub size: usize,
     /// The thread group: what is commonly called the process's number.
-    pub tgid: u32,
+    pub tgid: libc::pid_t,
     /// The real user.
-    pub uid: u32,
+    pub uid: libc::uid_t,
     /// The effective user.
-    pub euid: u32,
+    pub euid: libc::uid_t,
     /// The user that access to files is decided for.
-    pub fsuid: u32,
+    pub fsuid: libc::uid_t,
     /// The real group.
-    pub gid: u32,
+    pub gid: libc::gid_t,
     /// The effective group.
-    pub egid: u32,
+    pub egid: libc::gid_t,
     /// The group that access to files is decided for.
-    pub fsgid: u32,
+    pub fsgid: libc::gid_t,
     /// Always 0.
     pub reserved: u32,
 }

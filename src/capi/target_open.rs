@@ -5,7 +5,7 @@ use super::listener::lent_fd;
 use super::notification::{inner, unotify_notification};
 use crate::error::{Error, Result, Status};
 use crate::target::OpenHow;
-use std::ffi::{c_char, OsStr};
+use std::ffi::{c_char, c_int, OsStr};
 use std::os::fd::IntoRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -102,10 +102,10 @@ impl unotify_open_how {
 #[no_mangle]
 pub unsafe extern "C" fn unotify_notification_open(
     notification: *mut unotify_notification,
-    dirfd: i32,
+    dirfd: c_int,
     path_addr: u64,
     how: *const unotify_open_how,
-    fd: *mut i32,
+    fd: *mut c_int,
 ) -> unotify_status {
     call(|| {
         // SAFETY: the caller's promise.
@@ -146,10 +146,10 @@ pub unsafe extern "C" fn unotify_notification_open(
 #[no_mangle]
 pub unsafe extern "C" fn unotify_notification_reopen(
     notification: *mut unotify_notification,
-    fd: i32,
+    fd: c_int,
     flags: u64,
     mode: u64,
-    out: *mut i32,
+    out: *mut c_int,
 ) -> unotify_status {
     call(|| {
         // SAFETY: the caller's promise.
@@ -186,11 +186,11 @@ pub unsafe extern "C" fn unotify_notification_reopen(
 #[no_mangle]
 pub unsafe extern "C" fn unotify_notification_open_parent(
     notification: *mut unotify_notification,
-    dirfd: i32,
+    dirfd: c_int,
     path_addr: u64,
     name: *mut c_char,
     cap: usize,
-    fd: *mut i32,
+    fd: *mut c_int,
 ) -> unotify_status {
     call(|| {
         // SAFETY: the caller's promise.
@@ -216,9 +216,9 @@ pub unsafe extern "C" fn unotify_notification_open_parent(
 /// # Safety
 /// `notification` is NULL or a live handle; `buf` is valid for writing `cap` bytes.
 #[no_mangle]
-pub unsafe extern "C" fn unotify_notification_path(
+pub unsafe extern "C" fn unotify_notification_read_path(
     notification: *mut unotify_notification,
-    dirfd: i32,
+    dirfd: c_int,
     path_addr: u64,
     buf: *mut c_char,
     cap: usize,
@@ -227,7 +227,7 @@ pub unsafe extern "C" fn unotify_notification_path(
         // SAFETY: the caller's promise.
         let buf = unsafe { room(buf.cast::<u8>(), cap, "buf") }?;
         // SAFETY: the caller's promise.
-        let path = unsafe { inner(notification) }?.path(dirfd, path_addr)?;
+        let path = unsafe { inner(notification) }?.read_path(dirfd, path_addr)?;
         put_path(&path, buf)
     })
 }

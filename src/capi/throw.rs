@@ -11,9 +11,9 @@
 //! does without this, but says why.
 
 use super::notification::unotify_notification;
-use std::ffi::c_void;
+use std::ffi::{c_int, c_void};
 
-pub(super) type Function = unsafe extern "C" fn(*mut unotify_notification, *mut c_void) -> i32;
+pub(super) type Function = unsafe extern "C" fn(*mut unotify_notification, *mut c_void) -> c_int;
 
 /// What the handler returns, `None` when it threw.
 ///
@@ -23,7 +23,7 @@ pub(super) unsafe fn call(
     handler: Function,
     notification: *mut unotify_notification,
     data: *mut c_void,
-) -> Option<i32> {
+) -> Option<c_int> {
     let mut threw = false;
     // SAFETY: the caller's promise; `threw` lives across the call.
     let verdict = unsafe { frame::call(handler, notification, data, &mut threw) };
@@ -35,14 +35,14 @@ pub(super) unsafe fn call(
     target_pointer_width = "64"
 )))]
 mod frame {
-    use super::{c_void, unotify_notification, Function};
+    use super::{c_int, c_void, unotify_notification, Function};
 
     pub(super) unsafe fn call(
         handler: Function,
         notification: *mut unotify_notification,
         data: *mut c_void,
         _threw: &mut bool,
-    ) -> i32 {
+    ) -> c_int {
         // SAFETY: the caller's promise.
         unsafe { handler(notification, data) }
     }
@@ -53,8 +53,7 @@ mod frame {
     target_pointer_width = "64"
 ))]
 mod frame {
-    use super::{c_void, unotify_notification, Function};
-    use std::ffi::c_int;
+    use super::{c_int, c_void, unotify_notification, Function};
     use std::io::Write;
 
     #[allow(improper_ctypes)] // a handle, which is opaque on the other side
@@ -65,7 +64,7 @@ mod frame {
             notification: *mut unotify_notification,
             data: *mut c_void,
             threw: &mut bool,
-        ) -> i32;
+        ) -> c_int;
     }
 
     extern "C" {

@@ -57,7 +57,8 @@ impl Epoll {
     }
 
     /// Waits for reports, without limit or not at all. An interruption is an empty answer; whether
-    /// there was one.
+    /// there was one. `EPOLLERR` alone is no report: so a listener tells that a signal came while the
+    /// kernel waited for its lock, to look at it. It is reported again when there is more to say.
     pub(crate) fn wait(&self, block: bool, out: &mut Vec<Event>) -> Result<bool> {
         out.clear();
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; BATCH];
@@ -77,14 +78,18 @@ impl Epoll {
             )
         };
         match got {
-            Ok(n) => out.extend(events[..n as usize].iter().map(|e| Event {
-                key: e.u64,
-                readable: e.events & libc::EPOLLIN as u32 != 0,
-            })),
-            Err(Errno(libc::EINTR)) => return Ok(true),
-            Err(errno) => return Err(errno),
+            Ok(n) => {
+                let interrupted = |e: &&libc::epoll_event| e.events == libc::EPOLLERR as u32;
+                let reports = events[..n as usize].iter().filter(|e| !interrupted(e));
+                out.extend(reports.map(|e| Event {
+                    key: e.u64,
+                    readable: e.events & libc::EPOLLIN as u32 != 0,
+                }));
+                Ok(n != 0 && out.is_empty())
+            }
+            Err(Errno(libc::EINTR)) => Ok(true),
+            Err(errno) => Err(errno),
         }
-        Ok(false)
     }
 }
 

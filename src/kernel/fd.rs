@@ -16,13 +16,23 @@ impl Ready {
         readable: true,
         hung_up: false,
     };
+
+    /// What `poll(2)` has reported of a listener; `None` when that is nothing. `POLLERR` alone is: a
+    /// signal came while the kernel waited for the listener's lock, to look at it.
+    pub(super) fn of_listener(revents: libc::c_short) -> Option<Self> {
+        let ready = Ready {
+            readable: revents & libc::POLLIN != 0,
+            hung_up: revents & libc::POLLHUP != 0,
+        };
+        (ready.readable || ready.hung_up).then_some(ready)
+    }
 }
 
-/// Waits until `fd` is readable or hung up, at most until `deadline` (`None`: without limit).
+/// Waits until a listener is readable or hung up, at most until `deadline` (`None`: without limit).
 /// `Ok(None)` when the time is up. Retries `EINTR`.
-pub(crate) fn poll(fd: BorrowedFd<'_>, deadline: Option<Instant>) -> Result<Option<Ready>> {
+pub(crate) fn poll(listener: BorrowedFd<'_>, deadline: Option<Instant>) -> Result<Option<Ready>> {
     let mut entry = libc::pollfd {
-        fd: fd.as_raw_fd(),
+        fd: listener.as_raw_fd(),
         events: libc::POLLIN,
         revents: 0,
     };
@@ -34,10 +44,9 @@ pub(crate) fn poll(fd: BorrowedFd<'_>, deadline: Option<Instant>) -> Result<Opti
             Ok(0) => return Ok(None),
             Ok(_) if entry.revents & libc::POLLNVAL != 0 => return Err(Errno(libc::EBADF)),
             Ok(_) => {
-                return Ok(Some(Ready {
-                    readable: entry.revents & libc::POLLIN != 0,
-                    hung_up: entry.revents & (libc::POLLHUP | libc::POLLERR) != 0,
-                }))
+                if let Some(ready) = Ready::of_listener(entry.revents) {
+                    return Ok(Some(ready));
+                }
             }
             Err(Errno(libc::EINTR)) => {}
             Err(errno) => return Err(errno),

@@ -259,13 +259,13 @@ impl Receiver {
         }
     }
 
-    /// Waits until one of two descriptors is readable or hung up, until `deadline` (`None`: without
+    /// Waits until a listener, or another descriptor beside it, is readable or hung up, until `deadline` (`None`: without
     /// limit), or until a signal is handled on this thread (`EINTR`, whatever the handler was
     /// installed with). Nothing was seen when the time is up.
     pub(crate) fn poll(
         &self,
         mark: &Mark,
-        first: BorrowedFd<'_>,
+        listener: BorrowedFd<'_>,
         second: Option<BorrowedFd<'_>>,
         deadline: Option<Instant>,
         give_up: impl Fn() -> bool,
@@ -277,7 +277,7 @@ impl Receiver {
         };
         // The kernel passes over a number that is negative.
         let mut entries = [
-            entry(first.as_raw_fd()),
+            entry(listener.as_raw_fd()),
             entry(second.map_or(-1, |second| second.as_raw_fd())),
         ];
         loop {
@@ -313,14 +313,15 @@ impl Receiver {
                 return Err(Errno(libc::EINTR));
             }
             if seen || deadline.is_some_and(|d| Instant::now() >= d) {
-                let [first, second] = entries.map(|e| e.revents);
-                return Ok(fd::Beside {
-                    first: (first != 0).then_some(fd::Ready {
-                        readable: first & libc::POLLIN != 0,
-                        hung_up: first & (libc::POLLHUP | libc::POLLERR) != 0,
-                    }),
+                let [listener, second] = entries.map(|e| e.revents);
+                let beside = fd::Beside {
+                    first: fd::Ready::of_listener(listener),
                     second: second != 0,
-                });
+                };
+                if listener != 0 && beside.first.is_none() && !beside.second {
+                    return Err(Errno(libc::EINTR));
+                }
+                return Ok(beside);
             }
         }
     }

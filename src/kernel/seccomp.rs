@@ -2,6 +2,7 @@
 
 use super::syscall::syscall;
 use super::{check, fd, retry, signals, Errno, Result};
+use std::ffi::c_int;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 
@@ -14,11 +15,11 @@ pub struct Request {
     pub id: u64,
     /// The thread that made the call, as the supervisor's pid namespace numbers it; 0 when that
     /// namespace does not see it.
-    pub pid: u32,
+    pub pid: libc::pid_t,
     /// Always 0 so far (the kernel's `flags`).
     pub flags: u32,
     /// System call number, in the numbering of `arch`.
-    pub syscall: i32,
+    pub syscall: c_int,
     /// Architecture the call was made for: an `AUDIT_ARCH_*` value.
     pub arch: u32,
     /// The target's instruction pointer at the call.

@@ -309,7 +309,7 @@ impl<'a> Worker<'a> {
             }
             if has_choice {
                 core.pool.count(&claim);
-                if let Some(seen) = self.round.count(self.notification.request().pid) {
+                if let Some(seen) = self.round.count(self.notification.request().pid as u32) {
                     core.choose_mode(seen, self.only);
                 }
             }

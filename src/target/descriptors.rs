@@ -52,7 +52,7 @@ impl Notification {
     /// # Errors
     /// [`Status::Gone`]; [`Status::NotVisible`]; [`Status::Answered`]; [`Status::Unsupported`] on
     /// a kernel before 5.3; [`Status::System`] where `/proc` does not show the target.
-    pub fn pidfd(&mut self) -> Result<OwnedFd> {
+    pub fn open_pidfd(&mut self) -> Result<OwnedFd> {
         let tid = self.target()?;
         let found = process_pidfd(tid).map(|(fd, _)| fd);
         self.settled(found, "open a pidfd for the target")
@@ -232,8 +232,7 @@ fn process_pidfd(tid: libc::pid_t) -> kernel::Result<(OwnedFd, libc::pid_t)> {
         // It does not lead its group, which kernels say differently.
         Err(Errno(libc::EINVAL | libc::ENOENT)) => {
             check_proc()?;
-            let tgid =
-                libc::pid_t::try_from(identity::read(tid)?.tgid).map_err(|_| Errno(libc::ESRCH))?;
+            let tgid = identity::read(tid)?.tgid;
             pidfd::open(tgid, 0).map(|fd| (fd, tgid))
         }
         Err(errno) => Err(errno),

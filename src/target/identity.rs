@@ -14,7 +14,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub struct Identity {
     /// The thread group: what is commonly called the process's number.
-    pub tgid: u32,
+    pub tgid: libc::pid_t,
     /// The real user.
     pub uid: u32,
     /// The effective user.
@@ -66,7 +66,9 @@ fn parse(status: &[u8]) -> Option<Identity> {
     let users = status_field(status, "Uid", 10)?;
     let groups = status_field(status, "Gid", 10)?;
     Some(Identity {
-        tgid: *status_field(status, "Tgid", 10)?.first()?,
+        tgid: (*status_field(status, "Tgid", 10)?.first()?)
+            .try_into()
+            .ok()?,
         uid: *users.first()?,
         euid: *users.get(1)?,
         fsuid: *users.get(3)?,
@@ -82,8 +84,9 @@ mod tests {
 
     #[test]
     fn identity_of_this_thread_is_the_one_the_kernel_gives() {
-        let identity = read(std::process::id() as libc::pid_t).unwrap();
-        assert_eq!(identity.tgid, std::process::id());
+        let own = std::process::id() as libc::pid_t;
+        let identity = read(own).unwrap();
+        assert_eq!(identity.tgid, own);
         let owner = file::owner(c"/proc/self/").unwrap();
         assert_eq!(identity.euid, owner);
     }

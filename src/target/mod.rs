@@ -35,8 +35,8 @@ impl Notification {
     /// The thread that waits, as this pid namespace numbers it.
     fn target(&self) -> Result<libc::pid_t> {
         self.pending_on()?;
-        match libc::pid_t::try_from(self.request().pid) {
-            Ok(tid) if tid > 0 => Ok(tid),
+        match self.request().pid {
+            tid if tid > 0 => Ok(tid),
             _ => Err(Error::new(
                 Status::NotVisible,
                 "the target is outside the supervisor's pid namespace, so nothing names it here",

@@ -44,7 +44,7 @@ const CHANGEABLE_FLAGS: i32 = libc::O_APPEND | libc::O_ASYNC | libc::O_DIRECT | 
 /// How often a path is tried that somebody renames parts of.
 const TRIES: usize = 128;
 
-/// How to open what a target names.
+/// How to open what a target names: `OpenHow::new(O_CREAT | O_WRONLY).mode(0o600)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub struct OpenHow {
@@ -70,6 +70,24 @@ impl OpenHow {
             flags,
             ..OpenHow::default()
         }
+    }
+
+    /// With [`OpenHow::mode`].
+    #[must_use]
+    pub fn mode(self, mode: u32) -> Self {
+        OpenHow { mode, ..self }
+    }
+
+    /// With [`OpenHow::resolve`].
+    #[must_use]
+    pub fn resolve(self, resolve: u64) -> Self {
+        OpenHow { resolve, ..self }
+    }
+
+    /// With [`OpenHow::empty_path`].
+    #[must_use]
+    pub fn empty_path(self, empty_path: bool) -> Self {
+        OpenHow { empty_path, ..self }
     }
 }
 
@@ -243,7 +261,7 @@ impl Notification {
     ///
     /// # Errors
     /// As [`Notification::open`], without those of opening.
-    pub fn path(&mut self, dirfd: RawFd, path_addr: u64) -> Result<PathBuf> {
+    pub fn read_path(&mut self, dirfd: RawFd, path_addr: u64) -> Result<PathBuf> {
         let mut buf = [0; libc::PATH_MAX as usize];
         let path = self.read_string(path_addr, &mut buf)?;
         if is_absolute(path) {

@@ -5,12 +5,12 @@ use crate::error::{Error, Status};
 use crate::kernel::{file, version, Errno};
 
 /// The error for something about the target that could not be had, for a target that waits.
-pub(super) fn explain(errno: Errno, what: &str, pid: u32) -> Error {
+pub(super) fn explain(errno: Errno, what: &str, tid: libc::pid_t) -> Error {
     match errno.0 {
         libc::EPERM | libc::EACCES => Error::with_errno(
             Status::Permission,
             errno,
-            format!("not permitted to {what}: {}", missing(pid)),
+            format!("not permitted to {what}: {}", missing(tid)),
         ),
         libc::ENOENT => Error::with_errno(
             Status::System,
@@ -39,8 +39,7 @@ pub(super) fn unsupported(what: &str, (major, minor): (u32, u32)) -> Error {
 
 /// What stands in the way, as far as can be seen. The kernel's rule is in `ptrace(2)`, under
 /// "Ptrace access mode checking".
-fn missing(pid: u32) -> String {
-    let tid = pid.try_into().unwrap_or(0);
+fn missing(tid: libc::pid_t) -> String {
     // What was refused asks for no more rights than this file does.
     let mem = file::open(
         None,

@@ -66,7 +66,7 @@ func main() {
 		calls++
 	}
 
-	var ended C.int32_t
+	var ended C.int
 	status, errno = C.unotify_child_wait(child, &ended)
 	check("wait", status, errno)
 	if wait := syscall.WaitStatus(ended); wait.ExitStatus() != 0 || calls == 0 {

@@ -25,7 +25,7 @@ static int child(int channel)
 
     if (unotify_filter_new(UNOTIFY_ACTION_ALLOW, &filter) ||
         unotify_filter_notify(filter, "getppid") || unotify_filter_load(filter, NULL, &listener) ||
-        unotify_listener_send(listener, channel))
+        unotify_listener_to_socket(listener, channel))
         return fail("child");
     unotify_listener_free(listener);
     unotify_filter_free(filter);
@@ -45,8 +45,8 @@ int main(void)
     if (pid == 0)
         _exit(child(channel[1]));
     close(channel[1]);
-    if (unotify_listener_recv(channel[0], &listener))
-        return fail("unotify_listener_recv");
+    if (unotify_listener_from_socket(channel[0], &listener))
+        return fail("unotify_listener_from_socket");
     while ((status = unotify_listener_receive(listener, -1, &notification)) == UNOTIFY_OK)
         if (unotify_notification_reply_value(notification, ANSWER))
             return fail("unotify_notification_reply_value");

@@ -16,7 +16,7 @@ fn a_program_runs_and_its_calls_are_notified() {
         let listener = child.take_listener().unwrap();
         let mut notification = listener.receive().unwrap();
         assert_eq!(i64::from(notification.request().syscall), libc::SYS_uname);
-        assert_eq!(notification.request().pid, child.pid() as u32);
+        assert_eq!(notification.request().pid, child.pid());
         notification.reply_error(libc::EPERM).unwrap();
         assert_eq!(continue_all(&listener), []);
         assert_eq!(child.wait().unwrap().code(), Some(1));

@@ -528,13 +528,13 @@ fn interrupted_receivers_lose_nothing_and_nobody() {
             }
             let mut dice = Dice(99);
             while !target.channel.said_something() {
-                listener.interrupt(true);
+                listener.set_interrupted(true);
                 thread::sleep(dice.micros(300));
-                listener.interrupt(false);
+                listener.set_interrupted(false);
                 thread::sleep(dice.micros(2_000));
             }
             over.store(true, SeqCst);
-            listener.interrupt(true);
+            listener.set_interrupted(true);
         });
         assert_eq!(target.result(), 0);
         assert!(stops.load(SeqCst) > 0);

@@ -296,7 +296,7 @@ fn a_target_killed_while_its_handler_runs_leaves_the_supervisor_running() {
         let seen = Arc::new(Mutex::new(None));
         let see = Arc::clone(&seen);
         let supervisor = supervisor(SupervisorOptions::default(), move |n| {
-            if n.request().pid == pid as u32 {
+            if n.request().pid == pid {
                 // SAFETY: integers only. It is waited for below, so it is a zombie at most.
                 unsafe { libc::kill(pid, libc::SIGKILL) };
                 soon(|| n_is_gone(pid));

@@ -33,7 +33,7 @@ impl Asker {
             drop(theirs);
             body()
         });
-        let listener = Listener::recv(ours.as_fd()).unwrap();
+        let listener = Listener::from_socket(ours.as_fd()).unwrap();
         Asker { process, listener }
     }
 

@@ -21,7 +21,7 @@ pub(crate) fn call(nr: libc::c_long, args: [u64; 3]) -> i64 {
 /// Puts the calling process under a filter and sends its listener away.
 pub(super) fn load_and_send(filter: &ScmpFilterContext, flags: LoadFlags, socket: &UnixStream) {
     let listener = filter.load_listener(flags).unwrap();
-    listener.send(socket.as_fd()).unwrap();
+    listener.to_socket(socket.as_fd()).unwrap();
 }
 
 /// What a target and its test tell each other.
@@ -100,7 +100,7 @@ impl Target {
             body(prepared, &channel);
             0
         });
-        let listener = Listener::recv(ours.as_fd()).unwrap();
+        let listener = Listener::from_socket(ours.as_fd()).unwrap();
         let channel = Channel(ours);
         (Target { process, channel }, listener)
     }
