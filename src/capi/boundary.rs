@@ -20,11 +20,26 @@ thread_local! {
 /// cancelled meanwhile.
 pub(super) fn call(body: impl FnOnce() -> Result<()>) -> Status {
     let _whole = Uncancelled::new();
-    let error = match catch_unwind(AssertUnwindSafe(body)) {
-        Ok(Ok(())) => return Status::Ok,
-        Ok(Err(error)) => error,
-        Err(_) => Error::new(Status::Panic, "the library panicked: please report this"),
-    };
+    call_in_place(body)
+}
+
+/// [`call`] for a body that comes through no cancellation point, as its system calls are made in
+/// place: to answer a notification, which is to cost nothing more than that.
+pub(super) fn call_in_place(body: impl FnOnce() -> Result<()>) -> Status {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(())) => Status::Ok,
+        Ok(Err(error)) => failed(&error),
+        Err(_) => failed(&Error::new(
+            Status::Panic,
+            "the library panicked: please report this",
+        )),
+    }
+}
+
+/// Remembers why a function fails.
+#[cold]
+fn failed(error: &Error) -> Status {
+    let _whole = Uncancelled::new();
     // A thread that is being torn down has no place left for the sentence.
     let _ = LAST_ERROR.try_with(|last| {
         if let Ok(mut last) = last.try_borrow_mut() {

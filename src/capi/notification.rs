@@ -1,6 +1,6 @@
 //! `unotify_notification`: the mirror of `notification.rs`.
 
-use super::boundary::{call, infallible, invalid, reclaim, unotify_status, Out};
+use super::boundary::{call, call_in_place, infallible, invalid, reclaim, unotify_status, Out};
 use crate::error::Result;
 use crate::notification::{Notification, Request, Tenure};
 use std::ffi::{c_int, c_void};
@@ -65,10 +65,9 @@ pub unsafe extern "C" fn unotify_notification_new(
 pub unsafe extern "C" fn unotify_notification_request(
     notification: *const unotify_notification,
 ) -> *const unotify_request {
-    infallible(std::ptr::null(), || {
-        // SAFETY: the caller's promise.
-        unsafe { notification.as_ref() }.map_or(std::ptr::null(), |n| n.0.request())
-    })
+    // Nothing here panics or can be cancelled.
+    // SAFETY: NULL or a live handle, by the caller's promise.
+    unsafe { notification.as_ref() }.map_or(std::ptr::null(), |n| n.0.request())
 }
 
 /// The `data` that its listener was given to the supervisor with; NULL if it was not.
@@ -108,7 +107,7 @@ pub unsafe extern "C" fn unotify_notification_reply_value(
     value: i64,
 ) -> unotify_status {
     // SAFETY: the caller's promise.
-    call(|| unsafe { inner(notification) }?.reply_value(value))
+    call_in_place(|| unsafe { inner(notification) }?.reply_value(value))
 }
 
 /// Lets the call fail with `errnum`, a **positive** error number such as `EPERM`.
@@ -123,7 +122,7 @@ pub unsafe extern "C" fn unotify_notification_reply_error(
     errnum: c_int,
 ) -> unotify_status {
     // SAFETY: the caller's promise.
-    call(|| unsafe { inner(notification) }?.reply_error(errnum))
+    call_in_place(|| unsafe { inner(notification) }?.reply_error(errnum))
 }
 
 /// Lets the kernel carry out the call as if there were no filter
@@ -139,7 +138,7 @@ pub unsafe extern "C" fn unotify_notification_reply_continue(
     notification: *mut unotify_notification,
 ) -> unotify_status {
     // SAFETY: the caller's promise.
-    call(|| unsafe { inner(notification) }?.reply_continue())
+    call_in_place(|| unsafe { inner(notification) }?.reply_continue())
 }
 
 /// Frees a notification. If nobody has answered it, the target gets the fallback error: `ENOSYS`
