@@ -59,6 +59,24 @@ static inline void check_status(const char *file, int line, const char *what, un
     errno = error;
 }
 
+/* The thread's last error is that sentence, or one with that in it. */
+#define CHECK_SAID(sentence) check_said(__FILE__, __LINE__, (sentence), 1)
+#define CHECK_SAID_OF(part) check_said(__FILE__, __LINE__, (part), 0)
+
+static inline void check_said(const char *file, int line, const char *expected, int whole)
+{
+    int error = errno;
+    char said[512] = "";
+
+    unotify_last_error(said, sizeof said);
+    if (whole ? strcmp(said, expected) != 0 : strstr(said, expected) == NULL) {
+        fprintf(stderr, "%s:%d: it says `%s`, which %s `%s`\n", file, line, said,
+                whole ? "is not" : "does not have", expected);
+        _exit(1);
+    }
+    errno = error;
+}
+
 /* How much slower than the machines that the limits were chosen on this one is: an emulated one. */
 static inline unsigned slowness(void)
 {

@@ -19,72 +19,162 @@ static unotify_filter *new_filter(void)
     return f;
 }
 
-static void the_last_error_names(const char *culprit)
+static unotify_status rule(unotify_filter *f, uint32_t action, const char *call)
 {
-    char sentence[512];
+    return unotify_filter_add_rule(f, action, call, NULL, 0);
+}
 
-    unotify_last_error(sentence, sizeof sentence);
-    if (strstr(sentence, culprit) == NULL) {
-        fprintf(stderr, "`%s` does not name `%s`\n", sentence, culprit);
-        _exit(1);
+static void a_rule_for_an_unknown_system_call_is_refused(void)
+{
+    unotify_filter *f = new_filter();
+
+    CHECK_STATUS(rule(f, UNOTIFY_ACTION_LOG, "opennat"), UNOTIFY_ERR_UNKNOWN_SYSCALL);
+    CHECK_SAID_OF("unknown system call `opennat` on ");
+    CHECK_STATUS(unotify_filter_notify(f, "opennat"), UNOTIFY_ERR_UNKNOWN_SYSCALL);
+    CHECK_SAID_OF("unknown system call `opennat` on ");
+    unotify_filter_free(f);
+}
+
+static void an_unknown_architecture_is_refused(void)
+{
+    const uint32_t unknown[] = { 77, 12345 };
+    unotify_filter *f = new_filter();
+
+    for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++)
+        CHECK_STATUS(unotify_filter_add_arch(f, unknown[i]), UNOTIFY_ERR_UNKNOWN_ARCH);
+    unotify_filter_free(f);
+}
+
+static void an_architecture_after_a_rule_is_refused(void)
+{
+    unotify_filter *f = new_filter();
+    uint32_t foreign;
+
+#ifdef __x86_64__
+    OK(unotify_arch_from_name("x86", &foreign));
+#else
+    OK(unotify_arch_from_name("x86_64", &foreign));
+#endif
+    OK(rule(f, UNOTIFY_ACTION_LOG, "getpid"));
+    OK(unotify_filter_add_arch(f, 0)); /* the native one is there */
+    CHECK_STATUS(unotify_filter_add_arch(f, foreign), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_SAID_OF("comes after a rule: the rules so far would not hold for its calls");
+    unotify_filter_free(f);
+    f = new_filter();
+    OK(unotify_filter_add_arch(f, foreign));
+    OK(rule(f, UNOTIFY_ACTION_LOG, "getpid"));
+    unotify_filter_free(f);
+}
+
+static void a_value_that_is_no_action_is_refused(void)
+{
+    const uint32_t bad[] = { 1, 0x00010000, UNOTIFY_ACTION_ALLOW | 1, 0xffffffff, 0x12345678 };
+    unotify_filter *f = new_filter(), *none = NULL;
+
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        char sentence[64];
+
+        snprintf(sentence, sizeof sentence, "unknown action 0x%x", (unsigned)bad[i]);
+        CHECK_STATUS(rule(f, bad[i], "getpid"), UNOTIFY_ERR_INVALID_ARGUMENT);
+        CHECK_SAID(sentence);
+        CHECK_STATUS(unotify_filter_new(bad[i], &none), UNOTIFY_ERR_INVALID_ARGUMENT);
+        CHECK_SAID(sentence);
+        CHECK(none == NULL);
+    }
+    unotify_filter_free(f);
+}
+
+static void every_action_is_taken(void)
+{
+    const uint32_t actions[] = {
+        UNOTIFY_ACTION_KILL_PROCESS, UNOTIFY_ACTION_KILL_THREAD, UNOTIFY_ACTION_TRAP,
+        UNOTIFY_ACTION_NOTIFY,       UNOTIFY_ACTION_LOG,         unotify_action_errno(EPERM),
+    };
+
+    for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
+        unotify_filter *f = new_filter();
+
+        OK(rule(f, actions[i], "getpid"));
+        unotify_filter_free(f);
     }
 }
 
-static void an_unknown_system_call_is_named(void)
+static void an_error_number_beyond_libseccomps_is_refused_and_named(void)
 {
     unotify_filter *f = new_filter();
 
-    CHECK_STATUS(unotify_filter_notify(f, "opennat"), UNOTIFY_ERR_UNKNOWN_SYSCALL);
-    the_last_error_names("opennat");
+    OK(rule(f, unotify_action_errno(4094), "getpid"));
+    CHECK_STATUS(rule(f, unotify_action_errno(4095), "getppid"), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_SAID("error number 4095: libseccomp takes 0 to 4094");
     unotify_filter_free(f);
 }
 
-static void an_unknown_architecture_is_named(void)
+static void a_rule_that_says_what_the_filter_does_anyway_is_refused(void)
 {
-    uint32_t arch = 4711;
     unotify_filter *f = new_filter();
 
-    CHECK_STATUS(unotify_arch_from_name("vax", &arch), UNOTIFY_ERR_UNKNOWN_ARCH);
-    CHECK_INT(arch, 4711);
-    the_last_error_names("vax");
-    CHECK_STATUS(unotify_filter_add_arch(f, 12345), UNOTIFY_ERR_UNKNOWN_ARCH);
+    CHECK_STATUS(rule(f, UNOTIFY_ACTION_ALLOW, "getpid"), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_SAID_OF("default action");
     unotify_filter_free(f);
 }
 
-static void a_bad_action_is_refused(void)
+/* Each is the second of two conditions; the first one is good, and about argument 0. */
+static void a_bad_comparison_is_refused_and_named(void)
 {
-    unotify_filter *f = NULL;
-
-    CHECK_STATUS(unotify_filter_new(0x12345678, &f), UNOTIFY_ERR_INVALID_ARGUMENT);
-    CHECK(f == NULL);
-    f = new_filter();
-    CHECK_STATUS(unotify_filter_add_rule(f, 0x12345678, "getppid", NULL, 0),
-                 UNOTIFY_ERR_INVALID_ARGUMENT);
-    unotify_filter_free(f);
-}
-
-static void a_bad_comparison_is_refused(void)
-{
-    const unotify_arg_compare bad[] = {
-        { .arg = 6, .op = UNOTIFY_COMPARE_EQUAL },
-        { .arg = 0, .op = 0 },
-        { .arg = 0, .op = 8 },
-        { .arg = 0, .op = UNOTIFY_COMPARE_EQUAL, .mask = 1 },
-    };
-    const unotify_arg_compare twice[] = {
-        { .arg = 1, .op = UNOTIFY_COMPARE_GREATER, .value = 1 },
-        { .arg = 1, .op = UNOTIFY_COMPARE_LESS, .value = 9 },
+    static const struct {
+        unotify_arg_compare compare;
+        const char *sentence;
+    } bad[] = {
+        { { .arg = 6, .op = UNOTIFY_COMPARE_EQUAL },
+          "comparison with argument 6: a system call has arguments 0 to 5" },
+        { { .arg = UINT32_MAX, .op = UNOTIFY_COMPARE_EQUAL },
+          "comparison with argument 4294967295: a system call has arguments 0 to 5" },
+        { { .arg = 0, .op = UNOTIFY_COMPARE_LESS, .value = 9 },
+          "two comparisons with argument 0: a rule takes one for each argument" },
+        { { .arg = 1, .op = 0 }, "`cmp[1].op` is 0, which is no comparison" },
+        { { .arg = 1, .op = 8 }, "`cmp[1].op` is 8, which is no comparison" },
+        { { .arg = 1, .op = UNOTIFY_COMPARE_EQUAL, .mask = 3 },
+          "`cmp[1].mask` is 0x3, but only UNOTIFY_COMPARE_MASKED_EQUAL has a mask" },
+        { { .arg = 1, .op = UNOTIFY_COMPARE_MASKED_EQUAL, .value = 5, .mask = 3 },
+          "`cmp[1].value` 0x5 has bits outside its mask 0x3, so it never holds" },
     };
     unotify_filter *f = new_filter();
 
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        CHECK_STATUS(unotify_filter_add_rule(f, UNOTIFY_ACTION_NOTIFY, "read", &bad[i], 1),
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        const unotify_arg_compare both[] = { { .op = UNOTIFY_COMPARE_EQUAL }, bad[i].compare };
+
+        CHECK_STATUS(unotify_filter_add_rule(f, UNOTIFY_ACTION_NOTIFY, "read", both, 2),
                      UNOTIFY_ERR_INVALID_ARGUMENT);
-    CHECK_STATUS(unotify_filter_add_rule(f, UNOTIFY_ACTION_NOTIFY, "read", twice, 2),
-                 UNOTIFY_ERR_INVALID_ARGUMENT);
+        CHECK_INT(errno, EINVAL);
+        CHECK_SAID(bad[i].sentence);
+    }
     CHECK_STATUS(unotify_filter_add_rule(f, UNOTIFY_ACTION_NOTIFY, "read", NULL, 1),
                  UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_SAID("`cmp` is null and its length is 1");
     unotify_filter_free(f);
+}
+
+static void every_comparison_is_taken(void)
+{
+    unotify_filter *f = new_filter();
+
+    for (uint32_t op = UNOTIFY_COMPARE_NOT_EQUAL; op <= UNOTIFY_COMPARE_MASKED_EQUAL; op++) {
+        unotify_arg_compare one = { .arg = op % 6, .op = op, .value = 1 };
+
+        one.mask = op == UNOTIFY_COMPARE_MASKED_EQUAL ? 3 : 0;
+        OK(unotify_filter_add_rule(f, UNOTIFY_ACTION_LOG, "openat", &one, 1));
+    }
+    unotify_filter_free(f);
+}
+
+/* As many bytes as are in it, all of them zero. */
+static int all_zero(const char *bytes, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (bytes[i] != 0)
+            return 0;
+    }
+    return 1;
 }
 
 static void the_program_is_exported_where_there_is_room(void)
@@ -94,15 +184,57 @@ static void the_program_is_exported_where_there_is_room(void)
     char *program;
 
     OK(unotify_filter_notify(f, "getppid"));
-    unotify_filter_export_bpf(f, NULL, &needed);
+    OK(unotify_filter_export_bpf(f, NULL, &needed));
     CHECK(needed > 0 && needed % 8 == 0);
-    program = malloc(needed);
-    less = needed - 8;
-    CHECK(unotify_filter_export_bpf(f, program, &less) != UNOTIFY_OK);
+    program = calloc(1, needed);
+    less = needed - 1;
+    CHECK_STATUS(unotify_filter_export_bpf(f, program, &less), UNOTIFY_ERR_TOO_LONG);
     CHECK_INT(errno, ERANGE);
     CHECK_INT((int64_t)less, (int64_t)needed);
-    OK(unotify_filter_export_bpf(f, program, &needed));
+    CHECK(all_zero(program, needed));
+    OK(unotify_filter_export_bpf(f, program, &less));
+    CHECK(!all_zero(program, needed));
     free(program);
+    unotify_filter_free(f);
+}
+
+static void a_call_of_a_foreign_architecture_kills_the_process(void)
+{
+    uint32_t words[512];
+    size_t len = sizeof words, kills = 0;
+    unotify_filter *f = new_filter();
+
+    OK(unotify_filter_export_bpf(f, words, &len));
+    for (size_t i = 0; i < len / sizeof words[0]; i++)
+        kills += words[i] == UNOTIFY_ACTION_KILL_PROCESS;
+    CHECK(kills > 0);
+    unotify_filter_free(f);
+}
+
+static void the_text_form_is_written_to_a_descriptor(void)
+{
+    char text[4096] = "";
+    int ends[2];
+    unotify_filter *f = new_filter();
+
+    CHECK(pipe(ends) == 0);
+    OK(unotify_filter_notify(f, "getppid"));
+    OK(unotify_filter_export_pfc(f, ends[1]));
+    CHECK(read(ends[0], text, sizeof text - 1) > 0);
+    CHECK(strstr(text, "getppid") != NULL);
+    close(ends[0]);
+    close(ends[1]);
+    unotify_filter_free(f);
+}
+
+static void the_text_form_cannot_be_written_to_a_closed_descriptor(void)
+{
+    unotify_filter *f = new_filter();
+
+    CHECK_STATUS(unotify_filter_export_pfc(f, -1), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_INT(errno, EBADF);
+    CHECK_STATUS(unotify_filter_export_pfc(f, 1 << 20), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_INT(errno, EBADF);
     unotify_filter_free(f);
 }
 
@@ -111,7 +243,9 @@ static void *load(void *with)
     unotify_listener *listener = NULL, *second = NULL;
 
     OK(unotify_filter_load(with, NULL, &listener));
+    CHECK(listener != NULL);
     CHECK_STATUS(unotify_filter_load(with, NULL, &second), UNOTIFY_ERR_BUSY);
+    CHECK_INT(errno, EBUSY);
     CHECK(second == NULL);
     CHECK_INT(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), 1);
     return listener;
@@ -129,7 +263,7 @@ static void *call_once(void *with)
 }
 
 /* The thread's listener comes before its call; both are answered here. */
-static void each_thread_loads_a_filter_of_its_own(void)
+static void each_thread_that_loads_a_filter_gets_a_listener_and_no_second_one(void)
 {
     unotify_listener *volatile listeners[3] = { NULL };
     pthread_t threads[3];
@@ -303,39 +437,79 @@ static void loading_does_not_count_against_the_limit_of_file_sizes(void)
     CHECK_INT(status, 0);
 }
 
-static void garbage_is_refused(void)
+static void options_of_a_load_are_checked(void)
 {
     unotify_filter *f = new_filter();
     unotify_listener *listener = NULL;
-    unotify_load_opts opts = { .size = sizeof opts, .flags = 1U << 31 };
+    unotify_load_opts opts = { .size = sizeof opts, .flags = 0x100 };
+
+    CHECK_STATUS(unotify_filter_load(f, &opts, &listener), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_SAID("`unotify_load_opts.flags` has unknown bits 0x100");
+    opts.flags = 1U << 31;
+    CHECK_STATUS(unotify_filter_load(f, &opts, &listener), UNOTIFY_ERR_INVALID_ARGUMENT);
+    opts.flags = 0;
+    opts.reserved = 1;
+    CHECK_STATUS(unotify_filter_load(f, &opts, &listener), UNOTIFY_ERR_INVALID_ARGUMENT);
+    opts.reserved = 0;
+    for (opts.size = 0; opts.size < sizeof opts.size; opts.size += 3)
+        CHECK_STATUS(unotify_filter_load(f, &opts, &listener), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK(listener == NULL);
+    unotify_filter_free(f);
+}
+
+static void null_is_told_by_name(void)
+{
+    unotify_filter *f = new_filter();
+    unotify_listener *listener = NULL;
     size_t len = 0;
 
     CHECK_STATUS(unotify_filter_new(UNOTIFY_ACTION_ALLOW, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_SAID("`out` is null");
+    CHECK_STATUS(unotify_filter_add_arch(NULL, 0), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_SAID("`filter` is null");
+    CHECK_STATUS(rule(NULL, UNOTIFY_ACTION_LOG, "read"), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(rule(f, UNOTIFY_ACTION_LOG, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_SAID("`syscall` is null");
     CHECK_STATUS(unotify_filter_notify(NULL, "read"), UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_STATUS(unotify_filter_notify(f, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
-    CHECK_STATUS(unotify_filter_notify(f, "\xff\xfe"), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_SAID("`syscall` is null");
     CHECK_STATUS(unotify_filter_export_bpf(NULL, NULL, &len), UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_STATUS(unotify_filter_export_bpf(f, NULL, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
-    CHECK(unotify_filter_export_pfc(f, -1) != UNOTIFY_OK);
+    CHECK_STATUS(unotify_filter_export_pfc(NULL, 1), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_filter_load(NULL, NULL, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_STATUS(unotify_filter_load(NULL, NULL, &listener), UNOTIFY_ERR_INVALID_ARGUMENT);
-    CHECK_STATUS(unotify_filter_load(f, &opts, &listener), UNOTIFY_ERR_INVALID_ARGUMENT);
-    opts.size = 3;
-    CHECK_STATUS(unotify_filter_load(f, &opts, &listener), UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK(listener == NULL);
     unotify_filter_free(NULL);
     unotify_filter_free(f);
 }
 
+static void a_name_that_is_no_text_is_refused(void)
+{
+    unotify_filter *f = new_filter();
+
+    CHECK_STATUS(unotify_filter_notify(f, "\xff\xfe"), UNOTIFY_ERR_INVALID_ARGUMENT);
+    unotify_filter_free(f);
+}
+
 int main(void)
 {
-    RUN(CASE(an_unknown_system_call_is_named), CASE(an_unknown_architecture_is_named),
-        CASE(a_bad_action_is_refused), CASE(a_bad_comparison_is_refused),
+    RUN(CASE(a_rule_for_an_unknown_system_call_is_refused),
+        CASE(an_unknown_architecture_is_refused), CASE(an_architecture_after_a_rule_is_refused),
+        CASE(a_value_that_is_no_action_is_refused), CASE(every_action_is_taken),
+        CASE(an_error_number_beyond_libseccomps_is_refused_and_named),
+        CASE(a_rule_that_says_what_the_filter_does_anyway_is_refused),
+        CASE(a_bad_comparison_is_refused_and_named), CASE(every_comparison_is_taken),
         CASE(the_program_is_exported_where_there_is_room),
-        CASE(each_thread_loads_a_filter_of_its_own),
+        CASE(a_call_of_a_foreign_architecture_kills_the_process),
+        CASE(the_text_form_is_written_to_a_descriptor),
+        CASE(the_text_form_cannot_be_written_to_a_closed_descriptor),
+        CASE(each_thread_that_loads_a_filter_gets_a_listener_and_no_second_one),
         CASE(without_no_new_privs_loading_takes_privileges),
         CASE(an_over_long_filter_is_refused),
         CASE(a_filter_that_notifies_nothing_goes_on_top_of_one_that_does),
         CASE(without_a_place_for_it_there_is_no_listener),
         CASE(a_filter_that_notifies_everything_is_loaded),
-        CASE(loading_does_not_count_against_the_limit_of_file_sizes), CASE(garbage_is_refused));
+        CASE(loading_does_not_count_against_the_limit_of_file_sizes),
+        CASE(options_of_a_load_are_checked), CASE(null_is_told_by_name),
+        CASE(a_name_that_is_no_text_is_refused));
 }

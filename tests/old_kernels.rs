@@ -17,20 +17,9 @@ use support::*;
 use unotify::*;
 
 /// Refuses a system call with `errno` where an argument has these bits.
-fn refuse(name: &str, arg: u32, mask: u64, value: u64, errno: i32) -> ScmpFilterContext {
-    let mut filter = ScmpFilterContext::new(ScmpAction::Allow).unwrap();
-    filter
-        .add_rule_conditional(
-            ScmpAction::Errno(errno),
-            ScmpSyscall::from_name(name).unwrap(),
-            &[ScmpArgCompare::new(
-                arg,
-                ScmpCompareOp::MaskedEqual(mask),
-                value,
-            )],
-        )
-        .unwrap();
-    filter
+fn refusing_bits(name: &str, arg: u32, mask: u64, value: u64, errno: i32) -> ScmpFilterContext {
+    let bits = ScmpArgCompare::new(arg, ScmpCompareOp::MaskedEqual(mask), value);
+    refusing(name, errno, &[bits])
 }
 
 /// Runs a test alone under a filter, which the kernel holds to from before its program starts.
@@ -48,12 +37,12 @@ fn under(filter: ScmpFilterContext, test: impl FnOnce()) {
 
 /// A kernel that does not know a flag of `SECCOMP_SET_MODE_FILTER`.
 fn without_filter_flag(flag: libc::c_ulong, test: impl FnOnce()) {
-    under(refuse("seccomp", 1, flag, flag, libc::EINVAL), test);
+    under(refusing_bits("seccomp", 1, flag, flag, libc::EINVAL), test);
 }
 
 /// A kernel whose listeners do not know an ioctl.
 fn without_ioctl(request: libc::Ioctl, errno: i32, test: impl FnOnce()) {
-    under(refuse("ioctl", 1, 0xffff_ffff, request, errno), test);
+    under(refusing_bits("ioctl", 1, 0xffff_ffff, request, errno), test);
 }
 
 fn supervises() {
@@ -182,7 +171,7 @@ fn without_structure_sizes(errno: i32, test: impl FnOnce(Target, Listener)) {
     alone(|| {
         let (target, listener) = Target::serves();
         let operation = u64::from(libc::SECCOMP_GET_NOTIF_SIZES);
-        refuse("seccomp", 0, u64::MAX, operation, errno)
+        refusing_bits("seccomp", 0, u64::MAX, operation, errno)
             .load()
             .unwrap();
         test(target, listener);
@@ -222,7 +211,7 @@ fn without_structure_sizes_a_supervisor_ends_with_an_error() {
 #[test]
 fn without_pidfd_getfd_taking_a_listener_from_a_process_says_so() {
     let name = "pidfd_getfd";
-    let filter = refuse(name, 0, 0, 0, libc::ENOSYS);
+    let filter = refusing_bits(name, 0, 0, 0, libc::ENOSYS);
     under(filter, || {
         let (target, listener) = Target::serves();
         let taken = Listener::from_pid(target.process.pid, listener.as_raw_fd());
@@ -234,7 +223,7 @@ fn without_pidfd_getfd_taking_a_listener_from_a_process_says_so() {
 
 #[test]
 fn without_pidfd_open_taking_a_listener_from_a_process_says_so() {
-    under(refuse("pidfd_open", 0, 0, 0, libc::ENOSYS), || {
+    under(refusing_bits("pidfd_open", 0, 0, 0, libc::ENOSYS), || {
         let taken = Listener::from_pid(std::process::id() as i32, 0);
         assert_eq!(status(taken), Status::Unsupported);
     });

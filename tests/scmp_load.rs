@@ -1,11 +1,13 @@
 //! Loading filters. A filter cannot be taken off again, so each test loads on a thread or in a
 //! process of its own.
 
+mod support;
+
 use std::fs::{read_dir, read_link};
 use std::io;
-use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::mpsc::channel;
 use std::thread;
+use support::*;
 use unotify::error::SeccompErrno;
 use unotify::*;
 
@@ -22,23 +24,6 @@ fn with_rule(action: ScmpAction, name: &str) -> ScmpFilterContext {
 /// Runs `test` on a thread of its own.
 fn on_a_thread(test: impl FnOnce() + Send + 'static) {
     thread::spawn(test).join().unwrap();
-}
-
-/// Runs `test` in a process of its own.
-fn in_a_child(test: impl FnOnce()) {
-    // SAFETY: the child goes on as the one thread of a copy of this process. The C library puts
-    // its own locks right, and no other lock is held by code the tests call.
-    let pid = unsafe { libc::fork() };
-    assert!(pid >= 0);
-    if pid == 0 {
-        let status = catch_unwind(AssertUnwindSafe(test)).map_or(1, |()| 0);
-        // SAFETY: never returns.
-        unsafe { libc::_exit(status) }
-    }
-    let mut status = 0;
-    // SAFETY: `status` is ours.
-    assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
-    assert_eq!(status, 0, "the child failed");
 }
 
 /// The error number of a call of `nr` with these arguments, 0 for none.
@@ -110,7 +95,7 @@ fn a_conditional_rule_acts_where_the_conditions_hold() {
 
 #[test]
 fn loading_sets_no_new_privs() {
-    in_a_child(|| {
+    in_child(|| {
         filter().load().unwrap();
         assert_eq!(no_new_privs(), 1);
     });
@@ -121,7 +106,7 @@ fn loading_without_privileges_or_no_new_privs_is_refused_with_the_kernels_number
     if no_new_privs() == 1 {
         return eprintln!("skipped: this process cannot do without no_new_privs any more");
     }
-    in_a_child(|| {
+    in_child(|| {
         // SAFETY: plain integers. An unprivileged user, if this is not one already.
         unsafe {
             libc::setresgid(65534, 65534, 65534);
@@ -137,7 +122,7 @@ fn loading_without_privileges_or_no_new_privs_is_refused_with_the_kernels_number
 
 #[test]
 fn tsync_puts_the_filter_on_every_thread() {
-    in_a_child(|| {
+    in_child(|| {
         let (go, wait) = channel();
         let other = thread::spawn(move || {
             wait.recv().unwrap();
@@ -153,7 +138,7 @@ fn tsync_puts_the_filter_on_every_thread() {
 
 #[test]
 fn tsync_and_a_listener_go_together() {
-    in_a_child(|| {
+    in_child(|| {
         let mut filter = with_rule(ScmpAction::Notify, "getppid");
         filter.set_ctl_tsync(true).unwrap();
         filter.load().unwrap();
@@ -191,7 +176,7 @@ fn the_listener_is_the_same_number_every_time() {
 
 #[test]
 fn a_filter_whose_default_is_notify_has_a_listener() {
-    in_a_child(|| {
+    in_child(|| {
         let mut filter = ScmpFilterContext::new(ScmpAction::Notify).unwrap();
         // Everything but the one call that is made in between.
         for name in [
@@ -278,7 +263,7 @@ fn a_failed_load_keeps_the_listener_of_the_one_before() {
 
 #[test]
 fn a_listener_nobody_asked_for_is_closed_with_the_context() {
-    in_a_child(|| {
+    in_child(|| {
         let filter = with_rule(ScmpAction::Notify, "getppid");
         let before = listeners();
         filter.load().unwrap();
@@ -301,7 +286,7 @@ fn a_listener_somebody_asked_for_outlives_the_context() {
 
 #[test]
 fn a_listener_nobody_asked_for_is_closed_by_a_merge() {
-    in_a_child(|| {
+    in_child(|| {
         let before = listeners();
         let mut other = filter();
         other
@@ -316,7 +301,7 @@ fn a_listener_nobody_asked_for_is_closed_by_a_merge() {
 
 #[test]
 fn loading_leaves_no_descriptor_open() {
-    in_a_child(|| {
+    in_child(|| {
         let open = || read_dir("/proc/self/fd").unwrap().count();
         let before = open();
         for _ in 0..20 {
@@ -345,7 +330,7 @@ fn a_program_longer_than_the_kernel_takes_is_refused() {
 
 #[test]
 fn api_level_one_still_loads() {
-    in_a_child(|| {
+    in_child(|| {
         let filter = with_rule(ScmpAction::Errno(libc::EXDEV), "getppid");
         set_api(1).unwrap();
         assert_eq!(get_api(), 1);
@@ -386,7 +371,7 @@ fn libseccomps_global_state_is_not_needed_by_a_listener() {
 /// Runs `test` in a process of its own, which is killed if it has not ended within ten seconds, and
 /// gives its wait status. The process ends by the call its filter may notify.
 fn status_of_a_child(test: impl FnOnce() -> i32) -> i32 {
-    // SAFETY: as in `in_a_child`.
+    // SAFETY: as in `in_child`.
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0);
     if pid == 0 {
@@ -433,7 +418,7 @@ fn shared_words() -> &'static [std::sync::atomic::AtomicI32; 2] {
 fn load_returns(load: impl FnOnce() -> i32) {
     use std::sync::atomic::Ordering::SeqCst;
     let words = shared_words();
-    // SAFETY: as in `in_a_child`.
+    // SAFETY: as in `in_child`.
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0);
     if pid == 0 {
@@ -537,7 +522,7 @@ fn long_filter(rules: u64) -> ScmpFilterContext {
 
 #[test]
 fn a_long_program_is_loaded_by_a_user_whose_pipes_are_used_up() {
-    in_a_child(|| {
+    in_child(|| {
         // SAFETY: integers, a structure and an array of ours.
         unsafe {
             let all = libc::rlimit {
@@ -598,7 +583,7 @@ fn without_a_listener_what_a_filter_notifies_is_not_there() {
 
 #[test]
 fn without_a_listener_a_thread_that_cannot_be_synchronised_is_told() {
-    in_a_child(|| {
+    in_child(|| {
         let (up, is_up) = channel();
         let (go, wait) = channel::<()>();
         let other = thread::spawn(move || {

@@ -1,22 +1,13 @@
 //! Copying descriptors out of a target and into it.
 
-mod common;
+mod support;
 
-use common::{ask, borrow, in_child, own, refuse, Target};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
+use support::*;
 use unotify::{Notification, ScmpArgCompare, ScmpCompareOp, Status};
-
-/// A pipe: its reading end, its writing end.
-fn pipe() -> (OwnedFd, OwnedFd) {
-    let mut ends = [-1; 2];
-    // SAFETY: the call fills two descriptors.
-    let made = unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) };
-    assert_eq!(made, 0);
-    (own(ends[0]), own(ends[1]))
-}
 
 /// Which file a descriptor stands for.
 fn inode(fd: impl AsFd) -> u64 {
@@ -26,7 +17,7 @@ fn inode(fd: impl AsFd) -> u64 {
 
 /// A target that asks about the writing end of a pipe, from a thread if `thread`, which has
 /// descriptors of its own if `unshared`.
-fn with_pipe(thread: bool, unshared: bool) -> (Target, Notification) {
+fn with_pipe(thread: bool, unshared: bool) -> (Asker, Notification) {
     let body = move || {
         let (_reader, writer) = pipe();
         if unshared {
@@ -38,7 +29,7 @@ fn with_pipe(thread: bool, unshared: bool) -> (Target, Notification) {
             ask(writer.as_raw_fd() as u64, inode(&writer), 0) as i32
         }
     };
-    let target = Target::start(move || {
+    let target = Asker::start(move || {
         if thread {
             std::thread::spawn(body).join().unwrap()
         } else {
@@ -190,7 +181,7 @@ fn the_pidfd_is_the_processs_for_any_thread_on_any_kernel() {
                 let info = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
                 let info = std::fs::read_to_string(info).unwrap();
                 assert!(
-                    info.contains(&format!("Pid:\t{}\n", target.child.0)),
+                    info.contains(&format!("Pid:\t{}\n", target.process.pid)),
                     "{info}"
                 );
                 target.finish(n);
@@ -220,7 +211,7 @@ fn is_cloexec(fd: i32) -> bool {
 
 #[test]
 fn a_descriptor_is_added_at_the_lowest_free_number_or_a_given_one() {
-    let target = Target::start(|| {
+    let target = Asker::start(|| {
         let packed = ask(0, 0, 0);
         let (first, second) = (packed as i32 & 0xff, packed as i32 >> 8);
         assert_eq!(
@@ -238,12 +229,12 @@ fn a_descriptor_is_added_at_the_lowest_free_number_or_a_given_one() {
     let second = n.add_fd(holding("77").as_fd(), Some(77), true).unwrap();
     assert_eq!(second, 77);
     n.reply_value(((second << 8) | first).into()).unwrap();
-    assert_eq!(target.child.wait(), 0);
+    target.end();
 }
 
 #[test]
 fn a_descriptor_takes_the_place_of_the_one_that_was_there() {
-    let target = Target::start(|| {
+    let target = Asker::start(|| {
         let zero = File::open("/dev/zero").unwrap().into_raw_fd();
         ask(zero as u64, 0, 0);
         assert_eq!(read_to_end(zero), "instead");
@@ -261,7 +252,7 @@ fn a_descriptor_takes_the_place_of_the_one_that_was_there() {
 
 #[test]
 fn a_target_at_its_limit_gets_no_descriptor_and_goes_on_waiting() {
-    let target = Target::start(|| {
+    let target = Asker::start(|| {
         let limit = libc::rlimit {
             rlim_cur: 3,
             rlim_max: 3,
@@ -287,13 +278,13 @@ fn a_target_at_its_limit_gets_no_descriptor_and_goes_on_waiting() {
         (Status::InvalidArgument, libc::EBADF)
     );
     n.reply_value(5).unwrap();
-    assert_eq!(target.child.wait(), 0);
+    target.end();
 }
 
 #[test]
 fn a_descriptor_is_installed_and_returned() {
     for cloexec in [false, true] {
-        let target = Target::start(move || {
+        let target = Asker::start(move || {
             let fd = ask(0, 0, 0) as i32;
             assert_eq!(is_cloexec(fd), cloexec);
             assert_eq!(read_to_end(fd), "replied");
@@ -307,25 +298,25 @@ fn a_descriptor_is_installed_and_returned() {
             Status::Answered
         );
         drop(n);
-        assert_eq!(target.child.wait(), 0);
+        target.end();
     }
 }
 
 #[test]
 fn a_thread_is_given_descriptors() {
-    let target = Target::start(|| {
+    let target = Asker::start(|| {
         std::thread::spawn(|| i32::from(read_to_end(ask(0, 0, 0) as i32) != "replied"))
             .join()
             .unwrap()
     });
     let mut n = target.receive();
     n.reply_fd(holding("replied").as_fd(), true).unwrap();
-    assert_eq!(target.child.wait(), 0);
+    target.end();
 }
 
 #[test]
 fn a_closed_descriptor_is_refused_and_the_target_goes_on_waiting() {
-    let target = Target::start(|| ask(0, 0, 0) as i32);
+    let target = Asker::start(|| ask(0, 0, 0) as i32);
     let mut n = target.receive();
     let error = n.reply_fd(borrow(999), false).unwrap_err();
     assert_eq!(
@@ -349,10 +340,9 @@ fn a_closed_descriptor_is_refused_and_the_target_goes_on_waiting() {
 
 #[test]
 fn a_dead_target_gets_nothing() {
-    let target = Target::start(|| ask(0, 0, 0) as i32);
+    let target = Asker::start(|| ask(0, 0, 0) as i32);
     let mut n = target.receive();
-    target.child.kill();
-    assert_eq!(target.child.wait(), 128 + libc::SIGKILL);
+    target.kill();
     assert_eq!(
         n.add_fd(borrow(0), None, false).unwrap_err().status(),
         Status::Gone
@@ -379,8 +369,8 @@ fn an_old_kernel_is_given_the_descriptor_and_then_the_answer() {
         .add_rule_conditional(unotify::ScmpAction::Notify, ioctl, &[addfd])
         .unwrap();
     let (here, there) = std::os::unix::net::UnixStream::pair().unwrap();
-    let supervisor = common::fork(|| {
-        let target = Target::start(|| {
+    let mut supervisor = Process::fork(|| {
+        let target = Asker::start(|| {
             assert_eq!(read_to_end(ask(0, 0, 0) as i32), "two steps");
             0
         });
@@ -390,7 +380,8 @@ fn an_old_kernel_is_given_the_descriptor_and_then_the_answer() {
         drop((outer, there));
         n.reply_fd(holding("two steps").as_fd(), true).unwrap();
         drop(n);
-        target.child.wait()
+        target.end();
+        0
     });
     let outer = unotify::Listener::from_socket(here.as_fd()).unwrap();
     let mut asked = Vec::new();

@@ -1,8 +1,7 @@
 //! Opening what a target names.
 
-mod common;
+mod support;
 
-use common::{ask, in_child, is_root, notifying, refuse, skip, Target};
 use std::ffi::CString;
 use std::fs;
 use std::io::Read;
@@ -10,6 +9,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{symlink, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use support::*;
 use unotify::{Error, Notification, OpenHow, Status};
 
 /// A directory to be emptied with the test. `outside/secret`, and in `root`: `etc/name`, `dir/sub/`.
@@ -51,9 +51,9 @@ fn chroot(path: &Path) {
 }
 
 /// A target that asks about `path` relative to `dirfd`, once `prepare`d.
-fn asking(path: &str, dirfd: i32, prepare: impl FnOnce()) -> (Target, Notification) {
+fn asking(path: &str, dirfd: i32, prepare: impl FnOnce()) -> (Asker, Notification) {
     let path = CString::new(path).unwrap();
-    let target = Target::under(
+    let target = Asker::under(
         &notifying(&["getppid"]),
         || {},
         move || {
@@ -124,7 +124,7 @@ fn a_relative_path_starts_from_the_targets_descriptor() {
 fn a_thread_with_its_own_directory_and_descriptors_starts_from_those() {
     let tree = Tree::new();
     let dir = tree.path("root/dir");
-    let target = Target::start(|| {
+    let target = Asker::start(|| {
         std::thread::spawn(move || {
             // SAFETY: integers only.
             let unshared = unsafe { libc::unshare(libc::CLONE_FS | libc::CLONE_FILES) };
@@ -248,12 +248,12 @@ fn a_start_whose_name_leads_elsewhere_is_refused() {
 
 #[test]
 fn magic_links_are_not_followed() {
-    let other = common::fork(|| {
+    let other = Process::fork(|| {
         // SAFETY: sleeps until it is killed.
         unsafe { libc::pause() }
     });
     for link in ["root/etc/passwd", "cwd/Cargo.toml", "exe", "ns/mnt", "fd/2"] {
-        let path = format!("/proc/{}/{link}", other.0);
+        let path = format!("/proc/{}/{link}", other.pid);
         assert_eq!(opens(&path, || {}), Err(libc::ELOOP), "{path}");
     }
 }
@@ -431,8 +431,9 @@ fn a_target_in_another_mount_namespace_opens_what_is_mounted_there() {
                 && libc::mount(none, dir.as_ptr(), c"tmpfs".as_ptr(), 0, none.cast()) == 0
         }
     };
-    if !common::can(mount) {
-        return skip("takes the right to mount, and a root directory that is a mount point");
+    let what = "the right to mount, and a root directory that is a mount point";
+    if !can(what, mount) {
+        return;
     }
     let prepare = || {
         assert!(mount());
@@ -455,16 +456,16 @@ fn a_target_in_a_user_and_pid_namespace_is_served() {
     let dir = tree.path("root/dir");
     // SAFETY: integers only.
     let unshare = || unsafe { libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWPID) } == 0;
-    if !common::can(unshare) {
-        return skip("takes the right to make namespaces");
+    if !can("the right to make namespaces", unshare) {
+        return;
     }
-    let target = Target::start(|| {
+    let target = Asker::start(|| {
         assert!(unshare());
         chdir(&dir);
-        common::fork(|| ask(c"file".as_ptr() as u64, libc::AT_FDCWD as u64, 0) as i32).wait()
+        Process::fork(|| ask(c"file".as_ptr() as u64, libc::AT_FDCWD as u64, 0) as i32).wait()
     });
     let mut n = target.receive();
-    assert_ne!(n.request().pid, target.child.0);
+    assert_ne!(n.request().pid, target.process.pid);
     assert_eq!(content(open(&mut n, OpenHow::new(0)).unwrap()), "in dir");
     assert!(n.identity().unwrap().tgid > 1);
     let addr = n.request().args[0];
@@ -510,14 +511,13 @@ fn a_filter_that_forbids_openat2_is_told_from_a_file_that_may_not_be_opened() {
 
 #[test]
 fn a_bad_path_address_and_a_dead_target_are_told_apart() {
-    let target = Target::start(|| ask(8, libc::AT_FDCWD as u64, 0) as i32);
+    let target = Asker::start(|| ask(8, libc::AT_FDCWD as u64, 0) as i32);
     let mut n = target.receive();
     assert_eq!(
         open(&mut n, OpenHow::new(0)).unwrap_err().status(),
         Status::Fault
     );
-    target.child.kill();
-    assert_eq!(target.child.wait(), 128 + libc::SIGKILL);
+    target.kill();
     assert_eq!(
         open(&mut n, OpenHow::new(0)).unwrap_err().status(),
         Status::Gone
@@ -529,7 +529,7 @@ fn the_identity_is_the_targets() {
     if !is_root() {
         return skip("takes root, to be somebody else");
     }
-    let target = Target::start(|| {
+    let target = Asker::start(|| {
         std::thread::spawn(|| {
             // SAFETY: integers only; the bare calls change this thread alone.
             unsafe {
@@ -543,7 +543,7 @@ fn the_identity_is_the_targets() {
     });
     let mut n = target.receive();
     let identity = n.identity().unwrap();
-    assert_eq!(identity.tgid, target.child.0);
+    assert_eq!(identity.tgid, target.process.pid);
     assert_eq!((identity.uid, identity.euid, identity.fsuid), (1, 2, 2));
     assert_eq!((identity.gid, identity.egid, identity.fsgid), (11, 12, 12));
     target.finish(n);
@@ -616,13 +616,8 @@ fn an_unprivileged_supervisor_does_everything_to_a_target_of_its_own_user() {
         return skip("takes root, to give it up");
     }
     in_child(|| {
-        // SAFETY: integers only.
-        unsafe {
-            libc::setresgid(65534, 65534, 65534);
-            libc::setresuid(65534, 65534, 65534);
-            libc::prctl(libc::PR_SET_DUMPABLE, 1);
-        }
-        let target = Target::start(|| {
+        become_dumpable_nobody();
+        let target = Asker::start(|| {
             let path = *b"/dev/null\0";
             ask(path.as_ptr() as u64, libc::AT_FDCWD as u64, 0) as i32
         });

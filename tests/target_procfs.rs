@@ -1,8 +1,7 @@
 //! What a target gets from a `/proc`: its own files and others', never those of the supervisor.
 
-mod common;
+mod support;
 
-use common::{ask, in_child, is_root, notifying, skip, Target};
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 use std::fs;
@@ -11,6 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{symlink, FileExt};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+use support::*;
 use unotify::{Error, Notification, OpenHow, Status};
 
 const AT_FDCWD: u64 = libc::AT_FDCWD as u64;
@@ -95,37 +95,27 @@ fn unshare_mounts(user: bool) -> bool {
 
 /// Whether [`unshare_mounts`] is allowed: to this process, or to nobody in a user namespace.
 fn may_mount(user: bool) -> bool {
-    let probe = common::fork(|| {
+    let mut may = Process::fork(|| {
         if user {
-            become_nobody();
+            become_dumpable_nobody();
         }
         i32::from(!unshare_mounts(user))
     });
-    probe.wait() == 0
-}
-
-fn become_nobody() {
-    // SAFETY: integers only.
-    unsafe {
-        libc::setgroups(0, std::ptr::null());
-        libc::setresgid(65534, 65534, 65534);
-        libc::setresuid(65534, 65534, 65534);
-        libc::prctl(libc::PR_SET_DUMPABLE, 1);
-    }
+    may.wait() == 0
 }
 
 /// A target that asks about each of the paths and descriptors it is told to ask about.
-struct Asking {
-    target: Target,
+struct PathAsker {
+    target: Asker,
     tell: std::os::unix::net::UnixStream,
 }
 
-impl Asking {
+impl PathAsker {
     /// `prepare`d, it asks about a path relative to a descriptor when told to.
     fn start(prepare: impl FnOnce()) -> Self {
         let (tell, mut hear) = std::os::unix::net::UnixStream::pair().unwrap();
         let ours = tell.as_raw_fd();
-        let target = Target::under(
+        let target = Asker::under(
             &notifying(&["getppid"]),
             || {},
             move || {
@@ -141,7 +131,7 @@ impl Asking {
                 0
             },
         );
-        Asking { target, tell }
+        PathAsker { target, tell }
     }
 
     fn ask(&mut self, dirfd: i32, path: &str) -> Notification {
@@ -181,7 +171,7 @@ impl Asking {
                 libc::openat(parent.as_raw_fd(), name.as_ptr(), flags, 0o600)
             };
             if fd >= 0 {
-                all.push(common::own(fd));
+                all.push(own(fd));
             }
             all.push(parent);
         }
@@ -200,7 +190,7 @@ impl Asking {
 
     fn end(self) {
         drop(self.tell);
-        assert_eq!(self.target.child.wait(), 0);
+        self.target.end();
     }
 }
 
@@ -222,13 +212,13 @@ fn yields_ours(opened: &OwnedFd) -> bool {
                     size_of::<libc::open_how>(),
                 )
             };
-            fd >= 0 && is_ours(&common::own(fd as i32))
+            fd >= 0 && is_ours(&own(fd as i32))
         })
 }
 
 /// Tries all the names that the supervisor's files have in and around a procfs that the target has
 /// made whatever it likes of.
-fn nothing_is_ours(mut target: Asking, folder: &str, relative: &[i32]) {
+fn nothing_is_ours(mut target: PathAsker, folder: &str, relative: &[i32]) {
     let own = std::process::id();
     let mut directories = BTreeSet::new();
     for proc in [
@@ -469,9 +459,11 @@ impl Drop for Folder {
 /// With some threads, and the secret in memory and in the environment.
 fn as_a_supervisor(body: impl FnOnce()) {
     in_child(|| {
-        common::watchdog();
         own_the_secret();
         std::env::set_var(MARK, "1");
+        // The targets' too: what is tried in it creates files.
+        let folder = Folder::new("cwd");
+        std::env::set_current_dir(&folder.0).unwrap();
         for _ in 0..2 {
             std::thread::spawn(|| std::thread::sleep(Duration::from_secs(600)));
         }
@@ -499,7 +491,7 @@ fn no_name_without_a_mount_yields_a_file_of_the_supervisors() {
         let folder = Folder::new("names");
         let (own, threads) = (std::process::id(), threads());
         let path = folder.path().to_owned();
-        let target = Asking::start(|| construct(&path, own, &threads, false));
+        let target = PathAsker::start(|| construct(&path, own, &threads, false));
         nothing_is_ours(target, folder.path(), &KEPT[..7]);
     });
 }
@@ -513,7 +505,7 @@ fn no_mount_yields_a_file_of_the_supervisors() {
         let folder = Folder::new("mounts");
         let (own, threads) = (std::process::id(), threads());
         let path = folder.path().to_owned();
-        let target = Asking::start(|| {
+        let target = PathAsker::start(|| {
             assert!(unshare_mounts(false));
             construct(&path, own, &threads, true);
         });
@@ -538,8 +530,8 @@ fn no_mount_in_a_user_namespace_of_nobody_yields_a_file_of_a_root_supervisors() 
         if !may_mount(true) {
             return skip("nobody may make a user namespace here");
         }
-        let target = Asking::start(|| {
-            become_nobody();
+        let target = PathAsker::start(|| {
+            become_dumpable_nobody();
             assert!(unshare_mounts(true));
             construct(&path, own, &threads, true);
         });
@@ -555,7 +547,7 @@ fn a_target_that_changes_the_root_to_the_supervisors_directory_gets_nothing() {
         }
         let own = std::process::id();
         for at in [format!("/proc/{own}"), format!("/proc/{own}/task")] {
-            let mut target = Asking::start(|| {
+            let mut target = PathAsker::start(|| {
                 std::os::unix::fs::chroot(&at).unwrap();
                 std::env::set_current_dir("/").unwrap();
             });
@@ -580,7 +572,7 @@ fn no_race_of_mounts_yields_a_file_of_the_supervisors() {
         let (own, threads) = (std::process::id(), threads());
         let other = *threads.iter().find(|&&t| t as u32 != own).unwrap();
         let path = folder.path().to_owned();
-        let mut target = Asking::start(|| {
+        let mut target = PathAsker::start(|| {
             assert!(unshare_mounts(false));
             let at = |name: &str| format!("{path}/{name}");
             fs::create_dir(at("dir")).unwrap();
@@ -590,7 +582,7 @@ fn no_race_of_mounts_yields_a_file_of_the_supervisors() {
             symlink(format!("/proc/{other}"), at("swap/b")).unwrap();
             assert!(mount("/proc", &at("swap/a"), None, libc::MS_BIND));
             let me = std::process::id();
-            std::mem::forget(common::fork(move || loop {
+            std::mem::forget(Process::fork(move || loop {
                 let dir = CString::new(format!("{path}/dir")).unwrap();
                 let file = CString::new(format!("{path}/file")).unwrap();
                 let victim = format!("{path}/swap/a/{me}/status");
@@ -624,7 +616,7 @@ fn no_race_of_mounts_yields_a_file_of_the_supervisors() {
                 unsafe { libc::umount2(dir.as_ptr(), libc::MNT_DETACH) };
             }));
         });
-        let me = target.target.child.0;
+        let me = target.target.process.pid;
         let begun = Instant::now();
         let mut opened_any = 0;
         while begun.elapsed() < Duration::from_secs(3) {
@@ -645,7 +637,7 @@ fn no_race_of_mounts_yields_a_file_of_the_supervisors() {
             }
         }
         assert!(opened_any > 100);
-        target.target.child.kill();
+        target.target.kill();
     });
 }
 
@@ -681,7 +673,7 @@ fn a_child_that_still_has_the_supervisors_memory_counts_as_the_supervisor() {
         let mut number = [0; 8];
         here.read_exact(&mut number).unwrap();
         let child = i64::from_ne_bytes(number);
-        let mut target = Asking::start(|| {});
+        let mut target = PathAsker::start(|| {});
         for name in ["mem", "status", ""] {
             let path = format!("/proc/{child}/{name}");
             let opened = target.open(libc::AT_FDCWD, &path, libc::O_RDONLY);
@@ -695,11 +687,11 @@ fn a_child_that_still_has_the_supervisors_memory_counts_as_the_supervisor() {
 
 #[test]
 fn the_supervisors_own_proc_is_refused_and_everybody_elses_is_opened() {
-    let other = common::fork(|| {
+    let other = Process::fork(|| {
         // SAFETY: sleeps until it is killed.
         unsafe { libc::pause() }
     });
-    let mut target = Asking::start(|| {});
+    let mut target = PathAsker::start(|| {});
     let own = std::process::id();
     for path in [
         format!("/proc/{own}/status"),
@@ -713,8 +705,8 @@ fn the_supervisors_own_proc_is_refused_and_everybody_elses_is_opened() {
         "/proc/1/status".into(),
         "/proc/self/../version".into(),
         "/proc/sys/kernel/ostype".into(),
-        format!("/proc/{}/status", other.0),
-        format!("/proc/{0}/task/{0}/stat", other.0),
+        format!("/proc/{}/status", other.pid),
+        format!("/proc/{0}/task/{0}/stat", other.pid),
     ] {
         assert!(target.content(&path).is_ok(), "{path}");
     }
@@ -725,10 +717,10 @@ fn the_supervisors_own_proc_is_refused_and_everybody_elses_is_opened() {
 fn self_is_the_target() {
     let folder = Folder::new("self");
     symlink("/proc/self", folder.0.join("own")).unwrap();
-    let mut target = Asking::start(|| {
+    let mut target = PathAsker::start(|| {
         std::env::set_current_dir(&folder.0).unwrap();
     });
-    let tgid = format!("\nTgid:\t{}\n", target.target.child.0);
+    let tgid = format!("\nTgid:\t{}\n", target.target.process.pid);
     for path in [
         "/proc/self/status",
         "/proc/thread-self/status",
@@ -760,14 +752,14 @@ fn self_is_the_target() {
 
 #[test]
 fn thread_self_is_the_thread() {
-    let target = Target::start(|| {
+    let target = Asker::start(|| {
         std::thread::spawn(|| ask(c"/proc/thread-self/status".as_ptr() as u64, AT_FDCWD, 0) as i32)
             .join()
             .unwrap()
     });
     let mut n = target.receive();
     let (pid, addr) = (n.request().pid, n.request().args[0]);
-    assert_ne!(pid, target.child.0);
+    assert_ne!(pid, target.process.pid);
     let file = n.open(libc::AT_FDCWD, addr, OpenHow::new(0)).unwrap();
     let mut text = String::new();
     fs::File::from(file).read_to_string(&mut text).unwrap();
@@ -781,11 +773,11 @@ fn self_is_the_target_in_a_proc_of_its_own_pid_namespace() {
     if !may_mount(false) {
         return skip("takes the right to mount a /proc");
     }
-    let target = Target::start(|| {
+    let target = Asker::start(|| {
         assert!(unshare_mounts(false));
         // SAFETY: integers only.
         assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWPID) }, 0);
-        common::fork(|| {
+        Process::fork(|| {
             assert!(mount("proc", "/proc", Some(c"proc"), 0));
             for path in [
                 c"/proc/self/status",
@@ -815,15 +807,7 @@ fn self_is_the_target_in_a_proc_of_its_own_pid_namespace() {
         }
         n.reply_value(0).unwrap();
     }
-    assert_eq!(target.child.wait(), 0);
-}
-
-fn pipe() -> (OwnedFd, OwnedFd) {
-    let mut ends = [0; 2];
-    // SAFETY: two numbers are ours.
-    let made = unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) };
-    assert_eq!(made, 0);
-    (common::own(ends[0]), common::own(ends[1]))
+    target.end();
 }
 
 #[test]
@@ -834,7 +818,7 @@ fn the_targets_descriptors_are_opened_by_their_links() {
     // As containers do with logs.
     symlink("/dev/stderr", folder.0.join("log")).unwrap();
     symlink("/dev/fd/77", folder.0.join("77")).unwrap();
-    let mut target = Asking::start(|| {
+    let mut target = PathAsker::start(|| {
         let file = fs::File::open(folder.0.join("file")).unwrap();
         let directory = fs::File::open(&folder.0).unwrap();
         // SAFETY: integers only.
@@ -906,7 +890,7 @@ fn the_descriptors_of_a_thread_with_its_own_are_its_own() {
         fs::write(folder.0.join(name), name).unwrap();
     }
     let at = folder.0.clone();
-    let target = Target::start(move || {
+    let target = Asker::start(move || {
         let keep = |name: &str| {
             let file = fs::File::open(at.join(name)).unwrap();
             // SAFETY: integers only.
@@ -933,7 +917,7 @@ fn the_descriptors_of_a_thread_with_its_own_are_its_own() {
         assert_eq!(text, expected);
         n.reply_value(0).unwrap();
     }
-    assert_eq!(target.child.wait(), 0);
+    target.end();
 }
 
 /// A new pseudo-terminal: its master, and the path of the other end.
@@ -942,7 +926,7 @@ fn terminal() -> (OwnedFd, CString) {
     // SAFETY: as much room as said.
     unsafe {
         let master = libc::posix_openpt(libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC);
-        let master = common::own(master);
+        let master = own(master);
         assert_eq!(libc::grantpt(master.as_raw_fd()), 0);
         assert_eq!(libc::unlockpt(master.as_raw_fd()), 0);
         assert_eq!(
@@ -976,7 +960,7 @@ fn dev_tty_is_the_targets_terminal() {
         // The supervisor has one as well.
         with_terminal(&name, None);
         for at in [None, Some(1)] {
-            let mut target = Asking::start(|| with_terminal(&path, at));
+            let mut target = PathAsker::start(|| with_terminal(&path, at));
             let found = target
                 .open(libc::AT_FDCWD, "/dev/tty", libc::O_PATH)
                 .unwrap();
@@ -1004,7 +988,7 @@ fn dev_tty_of_a_target_without_a_terminal_is_not_there() {
     in_child(|| {
         let (_master, name) = terminal();
         with_terminal(&name, Some(0));
-        let mut target = Asking::start(|| {
+        let mut target = PathAsker::start(|| {
             // SAFETY: takes nothing.
             assert!(unsafe { libc::setsid() } > 0);
         });
@@ -1025,7 +1009,7 @@ fn what_was_opened_by_path_is_opened_for_good() {
     let fifo = CString::new(path("fifo")).unwrap();
     // SAFETY: NUL-terminated.
     assert_eq!(unsafe { libc::mkfifo(fifo.as_ptr(), 0o600) }, 0);
-    let mut target = Asking::start(|| {
+    let mut target = PathAsker::start(|| {
         // SAFETY: integers only.
         unsafe { libc::umask(0o027) };
     });

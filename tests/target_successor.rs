@@ -1,9 +1,9 @@
 //! A target whose number becomes another process's: never a byte from that one.
 
-mod common;
+mod support;
 
-use common::{ask, fewer, pages, skip, slowness, Target};
 use std::sync::atomic::{AtomicU64, Ordering};
+use support::*;
 use unotify::{OpenHow, Status};
 
 /// What the target's memory is full of, and what its successor's.
@@ -89,10 +89,10 @@ fn supervise(rounds: u32, mut look: impl FnMut(&mut unotify::Notification) -> Re
             again => again == number,
         }
     };
-    if !common::can(chooses) {
-        return skip("takes the right to choose a process's number");
+    if !can("the right to choose a process's number", chooses) {
+        return;
     }
-    let target = Target::start(move || breed(fewer(rounds)));
+    let target = Asker::start(move || breed(fewer(rounds)));
     let (seen, gone) = (AtomicU64::new(0), AtomicU64::new(0));
     loop {
         match target.listener.receive() {
@@ -107,7 +107,7 @@ fn supervise(rounds: u32, mut look: impl FnMut(&mut unotify::Notification) -> Re
             }
         };
     }
-    assert_eq!(target.child.wait(), 0);
+    target.end();
     assert!(seen.into_inner() > 0, "no target lived long enough");
     assert!(gone.into_inner() > 0, "no target died early enough");
 }
@@ -141,11 +141,11 @@ fn a_string_is_the_targets_or_nobodys() {
 
 #[test]
 fn memory_is_the_targets_or_nobodys_through_the_memory_file() {
-    common::in_child(|| {
+    in_child(|| {
         let mut refused = false;
         supervise(2000, |n| {
             if !refused {
-                common::refuse("process_vm_readv", libc::ENOSYS, &[]);
+                refuse("process_vm_readv", libc::ENOSYS, &[]);
                 refused = true;
             }
             let mut buf = [NOBODYS; 4096];

@@ -192,11 +192,13 @@ fn a_number_that_is_not_open_is_refused() {
 
 #[test]
 fn a_caller_without_standard_streams_can_start_programs() {
-    in_a_process(|| {
-        for fd in 0..3 {
-            // SAFETY: this process is the test's own.
-            unsafe { libc::close(fd) };
-        }
+    alone(|| {
+        // SAFETY: integers only; this process is the test's own.
+        let kept = [0, 1, 2].map(|fd| unsafe {
+            let kept = own(libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 10));
+            libc::close(fd);
+            kept
+        });
         let filter = everything();
         let mut child = Spawn::new(&filter, "true").spawn().unwrap();
         continue_all(&child.take_listener().unwrap());
@@ -207,5 +209,10 @@ fn a_caller_without_standard_streams_can_start_programs() {
         let list = text(&mut spawn);
         assert!(!list.contains("seccomp"), "{list}");
         assert_eq!(list.matches("socket:").count(), 1, "{list}");
+        // How it went is said there.
+        for (fd, kept) in (0..).zip(&kept) {
+            // SAFETY: integers only.
+            unsafe { libc::dup2(kept.as_raw_fd(), fd) };
+        }
     });
 }

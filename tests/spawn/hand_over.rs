@@ -72,7 +72,7 @@ fn a_child_whose_execve_waits_can_be_killed() {
 
 #[test]
 fn an_unprivileged_user_can_start_programs() {
-    in_a_process(|| {
+    alone(|| {
         become_nobody();
         let filter = everything();
         assert_eq!(text(Spawn::new(&filter, "id").arg("-u")).parse(), Ok(id()));
@@ -90,7 +90,7 @@ fn keeping_privileges_takes_privileges() {
     if unsafe { libc::prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) } == 1 {
         return eprintln!("skipped: this process cannot do without no_new_privs any more");
     }
-    in_a_process(|| {
+    alone(|| {
         become_nobody();
         let error = Spawn::new(&everything(), "true")
             .load_flags(LoadFlags::KEEP_PRIVS)
@@ -106,7 +106,7 @@ fn keeping_privileges_takes_privileges() {
 
 #[test]
 fn no_new_privs_is_set_for_the_child_and_not_for_the_caller() {
-    in_a_process(|| {
+    alone(|| {
         let filter = notifying(&[]);
         let mut spawn = Spawn::new(&filter, "grep");
         spawn.args(["NoNewPrivs", "/proc/self/status"]);
@@ -135,7 +135,7 @@ fn tsync_is_refused() {
 
 #[test]
 fn a_caller_with_a_listener_on_its_filters_is_told_so() {
-    in_a_process(|| {
+    alone(|| {
         let filter = notifying(&["uname"]);
         let _listener = filter.load_listener(LoadFlags::empty()).unwrap();
         let error = Spawn::new(&filter, "true").spawn().unwrap_err();
@@ -147,7 +147,7 @@ fn a_caller_with_a_listener_on_its_filters_is_told_so() {
 
 #[test]
 fn a_caller_with_a_filter_without_a_listener_can_start_programs() {
-    in_a_process(|| {
+    alone(|| {
         let mut own = notifying(&[]);
         // What many a container refuses altogether.
         for name in ["unshare", "faccessat2", "statx"] {

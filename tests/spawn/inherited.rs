@@ -19,7 +19,7 @@ extern "C" fn handler(_: i32) {}
 
 #[test]
 fn ignored_signals_stay_ignored_but_for_sigpipe() {
-    in_a_process(|| {
+    alone(|| {
         // SAFETY: constants only.
         unsafe {
             libc::signal(libc::SIGUSR1, libc::SIG_IGN);
@@ -34,7 +34,7 @@ fn ignored_signals_stay_ignored_but_for_sigpipe() {
 
 #[test]
 fn caught_signals_get_their_default() {
-    in_a_process(|| {
+    alone(|| {
         // SAFETY: the handler does nothing.
         unsafe { libc::signal(libc::SIGUSR1, handler as *const () as libc::sighandler_t) };
         assert_eq!(signals("SigIgn") & bit(libc::SIGUSR1), 0);
@@ -44,7 +44,7 @@ fn caught_signals_get_their_default() {
 
 #[test]
 fn the_callers_mask_is_the_programs_and_stays_the_callers() {
-    in_a_process(|| {
+    alone(|| {
         // SAFETY: zero is a value of a set, and the sets are ours.
         let masked = unsafe {
             let mut set: libc::sigset_t = std::mem::zeroed();
@@ -64,7 +64,7 @@ fn the_callers_mask_is_the_programs_and_stays_the_callers() {
 
 #[test]
 fn a_handler_of_the_callers_never_runs_in_the_child() {
-    in_a_process(|| {
+    alone(|| {
         static PID: std::sync::atomic::AtomicI32 = std::sync::atomic::AtomicI32::new(0);
         extern "C" fn note(_: i32) {
             // SAFETY: no arguments; may be called in a handler.

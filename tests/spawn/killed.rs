@@ -12,7 +12,8 @@ fn kills() -> (u64, Duration) {
     number.map_or((300, Duration::from_secs(8)), |n| (n, Duration::MAX))
 }
 
-fn pipe() -> (OwnedFd, OwnedFd) {
+/// A pipe that the programs that are started here inherit.
+fn inherited_pipe() -> (OwnedFd, OwnedFd) {
     let mut ends = [-1; 2];
     // SAFETY: room for two numbers, which are new descriptors then.
     unsafe {
@@ -77,8 +78,8 @@ fn kills_at_random_moments(filter: impl Fn() -> ScmpFilterContext + Sync, thread
     let first = Instant::now();
     let (mut spawned, mut killed) = (0, 0);
     while killed < kills && first.elapsed() < limit {
-        let (end, held) = pipe();
-        let (told, tells) = pipe();
+        let (end, held) = inherited_pipe();
+        let (told, tells) = inherited_pipe();
         // SAFETY: the child goes on as the one thread of a copy of this process, whose other thread
         // sleeps and holds no lock.
         let parent = unsafe { libc::fork() };
@@ -141,15 +142,15 @@ fn kills_at_random_moments(filter: impl Fn() -> ScmpFilterContext + Sync, thread
 
 #[test]
 fn killing_the_process_while_it_starts_a_program_leaves_nothing_whose_execve_waits() {
-    in_a_process(|| kills_at_random_moments(|| notifying(&["execve"]), 1));
+    alone(|| kills_at_random_moments(|| notifying(&["execve"]), 1));
 }
 
 #[test]
 fn killing_it_leaves_nothing_under_a_filter_that_notifies_everything() {
-    in_a_process(|| kills_at_random_moments(everything, 1));
+    alone(|| kills_at_random_moments(everything, 1));
 }
 
 #[test]
 fn killing_it_leaves_nothing_of_programs_that_start_at_the_same_time() {
-    in_a_process(|| kills_at_random_moments(everything, 3));
+    alone(|| kills_at_random_moments(everything, 3));
 }

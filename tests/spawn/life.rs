@@ -153,7 +153,7 @@ fn child_with_id(pid: libc::pid_t, status: i32) -> Result<(), i32> {
 
 #[test]
 fn the_status_of_another_child_with_the_same_id_is_not_taken() {
-    in_a_process(|| {
+    alone(|| {
         // The caller's own id is taken: who may choose one is told that.
         match child_with_id(std::process::id() as libc::pid_t, 0) {
             Err(libc::EEXIST) => {}
@@ -180,7 +180,7 @@ fn the_status_of_another_child_with_the_same_id_is_not_taken() {
 
 #[test]
 fn a_caller_that_ignores_sigchld_can_start_programs() {
-    in_a_process(|| {
+    alone(|| {
         // SAFETY: constants only.
         unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
         let filter = everything();
@@ -231,7 +231,7 @@ fn end(parent: libc::pid_t) {
 
 #[test]
 fn a_child_can_be_made_to_die_with_the_process_but_not_with_the_thread() {
-    in_a_process(|| {
+    alone(|| {
         let (parent, child) = parent_of_a_sleeper(notifying(&["uname"]), true);
         thread::sleep(Duration::from_millis(50));
         assert!(runs(child), "the child has died with the thread");
@@ -242,7 +242,7 @@ fn a_child_can_be_made_to_die_with_the_process_but_not_with_the_thread() {
 
 #[test]
 fn a_child_whose_execve_waits_can_be_made_to_die_with_the_process() {
-    in_a_process(|| {
+    alone(|| {
         let (parent, child) = parent_of_a_sleeper(everything(), true);
         assert!(runs(child));
         end(parent);
@@ -252,7 +252,7 @@ fn a_child_whose_execve_waits_can_be_made_to_die_with_the_process() {
 
 #[test]
 fn a_child_outlives_the_process_unless_told_otherwise() {
-    in_a_process(|| {
+    alone(|| {
         let (parent, child) = parent_of_a_sleeper(notifying(&["uname"]), false);
         end(parent);
         thread::sleep(Duration::from_millis(50));
@@ -264,7 +264,7 @@ fn a_child_outlives_the_process_unless_told_otherwise() {
 
 #[test]
 fn the_thread_that_kills_on_parent_death_ends_with_the_child() {
-    in_a_process(|| {
+    alone(|| {
         let (threads, fds) = (entries("task"), entries("fd"));
         let filter = notifying(&["uname"]);
         let mut spawn = Spawn::new(&filter, "sleep");

@@ -5,7 +5,7 @@ use unotify::*;
 
 #[test]
 fn a_thousand_children_leave_no_descriptor_no_zombie_and_no_thread() {
-    in_a_process(|| {
+    alone(|| {
         let filter = notifying(&["execve"]);
         let run = || {
             let mut child = Spawn::new(&filter, "true").spawn().unwrap();
@@ -24,7 +24,7 @@ fn a_thousand_children_leave_no_descriptor_no_zombie_and_no_thread() {
 
 #[test]
 fn failures_leave_no_descriptor_no_zombie_and_no_thread() {
-    in_a_process(|| {
+    alone(|| {
         let unknown = file("no-format-again", "nothing", 0o755);
         let filter = notifying(&["uname"]);
         let before = (entries("fd"), entries("task"));
@@ -50,7 +50,7 @@ fn failures_leave_no_descriptor_no_zombie_and_no_thread() {
 
 #[test]
 fn running_out_of_descriptors_at_any_point_leaves_nothing() {
-    in_a_process(|| {
+    alone(|| {
         let filter = everything();
         let before = entries("fd");
         let (mut failed, mut started) = (0, 0);

@@ -7,4 +7,5 @@ mod inherited;
 mod killed;
 mod life;
 mod limits;
+#[path = "../support/mod.rs"]
 mod support;

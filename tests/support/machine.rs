@@ -1,7 +1,8 @@
-//! What machine the tests run on: a slow one, as emulated ones are, or one with an old kernel.
-#![allow(dead_code)] // no test program uses all of it
+//! What machine the tests run on: a slow one, as emulated ones are, one with an old kernel, one
+//! where not everything may be done.
 
-use std::thread::{self, JoinHandle};
+use super::Process;
+use std::io::{self, Write};
 use std::time::Duration;
 
 /// How much slower than usual this machine is: what `UNOTIFY_TEST_SLOWNESS` says, or 1.
@@ -29,23 +30,23 @@ pub(crate) fn kernel_before(major: u32, minor: u32) -> bool {
     (numbers.next().unwrap(), numbers.next().unwrap()) < (major, minor)
 }
 
-/// Waits for the end of a child and gives its status.
-pub(crate) fn wait_for(pid: libc::pid_t) -> libc::c_int {
-    let mut status = 0;
-    // SAFETY: `status` is ours.
-    while unsafe { libc::waitpid(pid, &mut status, 0) } != pid {
-        let error = std::io::Error::last_os_error();
-        assert_eq!(error.raw_os_error(), Some(libc::EINTR));
-    }
-    status
+pub(crate) fn is_root() -> bool {
+    // SAFETY: takes nothing.
+    unsafe { libc::geteuid() == 0 }
 }
 
-/// Waits for a child's end beside the test where the kernel needs it: before Linux 6.11 a zombie
-/// keeps its filter, so a listener does not hang up as long as nobody has waited for its target.
-pub(crate) fn reaper(pid: libc::pid_t) -> Option<JoinHandle<libc::c_int>> {
-    // With a small stack: each target is a copy of this process, and of the page tables of all.
-    let small = || thread::Builder::new().stack_size(64 << 10);
-    // A process whose children are in another pid namespace can have no further thread.
-    let start = || small().spawn(move || wait_for(pid)).ok();
-    kernel_before(6, 11).then(start).flatten()
+/// Whether this may be done here; if not, says what it takes. A process of its own tries, before a
+/// test starts a target in vain.
+pub(crate) fn can(what: &str, attempt: impl FnOnce() -> bool) -> bool {
+    let can = Process::fork(|| i32::from(!attempt())).wait() == 0;
+    if !can {
+        skip(&format!("takes {what}"));
+    }
+    can
+}
+
+/// Says why a test does nothing here. To be decided before a target is started: one that nobody
+/// answers would wait for ever.
+pub(crate) fn skip(why: &str) {
+    let _ = writeln!(io::stderr(), "skipped: {why}");
 }
