@@ -69,309 +69,19 @@
 #ifndef UNOTIFY_H
 #define UNOTIFY_H
 
-/* Made by cbindgen from src/capi: change it there. */
+/* Made of include/unotify.h.in and src/capi by `UNOTIFY_BLESS=1 cargo test --test header`. */
 
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-/**
- * The kernel has user notification (Linux 5.0).
- */
-#define UNOTIFY_FEATURE_NOTIFY 1
+#ifdef __cplusplus
+extern "C" {
+#endif
 
-/**
- * `UNOTIFY_LOAD_TSYNC` works for a filter with a listener (Linux 5.7).
- */
-#define UNOTIFY_FEATURE_TSYNC_WITH_LISTENER 2
+/* ---- Handles ------------------------------------------------------------------------------- */
 
-/**
- * Only fatal signals interrupt a received call (Linux 5.19).
- */
-#define UNOTIFY_FEATURE_WAIT_KILLABLE 4
-
-/**
- * Kill the whole process (`SECCOMP_RET_KILL_PROCESS`).
- */
-#define UNOTIFY_ACTION_KILL_PROCESS 2147483648
-
-/**
- * Kill the calling thread (`SECCOMP_RET_KILL_THREAD`).
- */
-#define UNOTIFY_ACTION_KILL_THREAD 0
-
-/**
- * Send the thread a `SIGSYS` (`SECCOMP_RET_TRAP`).
- */
-#define UNOTIFY_ACTION_TRAP 196608
-
-/**
- * Park the thread and notify the supervisor (`SECCOMP_RET_USER_NOTIF`).
- */
-#define UNOTIFY_ACTION_NOTIFY 2143289344
-
-/**
- * Make the call and log it (`SECCOMP_RET_LOG`).
- */
-#define UNOTIFY_ACTION_LOG 2147221504
-
-/**
- * Make the call (`SECCOMP_RET_ALLOW`).
- */
-#define UNOTIFY_ACTION_ALLOW 2147418112
-
-/**
- * The argument differs from `value`.
- */
-#define UNOTIFY_COMPARE_NOT_EQUAL 1
-
-/**
- * The argument is less than `value`.
- */
-#define UNOTIFY_COMPARE_LESS 2
-
-/**
- * The argument is at most `value`.
- */
-#define UNOTIFY_COMPARE_LESS_OR_EQUAL 3
-
-/**
- * The argument is `value`.
- */
-#define UNOTIFY_COMPARE_EQUAL 4
-
-/**
- * The argument is at least `value`.
- */
-#define UNOTIFY_COMPARE_GREATER_OR_EQUAL 5
-
-/**
- * The argument is greater than `value`.
- */
-#define UNOTIFY_COMPARE_GREATER 6
-
-/**
- * The argument, cut down to the bits of `mask`, is `value`.
- */
-#define UNOTIFY_COMPARE_MASKED_EQUAL 7
-
-/**
- * All threads of the process get the filter (with a listener since Linux 5.7).
- */
-#define UNOTIFY_LOAD_TSYNC 1
-
-/**
- * The kernel logs every action but allow.
- */
-#define UNOTIFY_LOAD_LOG 2
-
-/**
- * Speculative Store Bypass mitigation is left off.
- */
-#define UNOTIFY_LOAD_SPEC_ALLOW 4
-
-/**
- * Any signal may interrupt a received call, not only a fatal one.
- */
-#define UNOTIFY_LOAD_NO_WAIT_KILLABLE 8
-
-/**
- * Synchronous wake-up is not switched on.
- */
-#define UNOTIFY_LOAD_NO_SYNC_WAKE_UP 16
-
-/**
- * no_new_privs stays as it is; loading then takes `CAP_SYS_ADMIN`, unless it is set.
- */
-#define UNOTIFY_LOAD_KEEP_PRIVS 32
-
-/**
- * A signal that is handled on the calling thread while it waits ends the receive.
- */
-#define UNOTIFY_RECEIVE_RETURN_ON_SIGNAL 1
-
-/**
- * Answers nothing.
- */
-#define UNOTIFY_REPLY_NONE 0
-
-/**
- * Lets the call return `value`, as `unotify_notification_reply_value`.
- */
-#define UNOTIFY_REPLY_VALUE 1
-
-/**
- * Lets the call fail with the positive error number `value`, as `unotify_notification_reply_error`.
- */
-#define UNOTIFY_REPLY_ERROR 2
-
-/**
- * Lets the kernel carry out the call, as `unotify_notification_reply_continue`; `value` is 0.
- */
-#define UNOTIFY_REPLY_CONTINUE 3
-
-/**
- * The child is killed (`SIGKILL`) when the calling process ends, however it ends. A thread of
- * the library's, asleep, stays in the process until the child has ended.
- */
-#define UNOTIFY_SPAWN_KILL_ON_PARENT_DEATH 1
-
-/**
- * The handler answered, or leaves the answer to the fallback error.
- */
-#define UNOTIFY_HANDLED 0
-
-/**
- * The notification is the handler's from now on, to answer and free from any thread.
- */
-#define UNOTIFY_DEFERRED 1
-
-/**
- * The handler does not want it: the default handler is asked, then it gets the fallback error.
- */
-#define UNOTIFY_NOT_HANDLED 2
-
-/**
- * The handler waits for something: with several workers another one receives meanwhile.
- */
-#define UNOTIFY_HANDLER_BLOCKING 1
-
-/**
- * The run goes on when there is no listener (any more), until stopped.
- */
-#define UNOTIFY_SUPERVISOR_KEEP_RUNNING 1
-
-/**
- * When stopped, what is pending on the listeners gets the fallback error.
- */
-#define UNOTIFY_SUPERVISOR_DRAIN_ON_STOP 2
-
-/**
- * A signal that is handled on the thread that called `unotify_supervisor_run`, while it waits, ends
- * the run with `UNOTIFY_ERR_INTERRUPTED`, also if its handler was installed with `SA_RESTART`.
- */
-#define UNOTIFY_SUPERVISOR_RETURN_ON_SIGNAL 4
-
-/**
- * Synchronous wake-up is switched on and off by what is measured to be faster at the moment: on
- * for one target, and with `unotify_supervisor_dispatch`.
- */
-#define UNOTIFY_WAKE_UP_AUTO 0
-
-/**
- * Waking the other side up hands over the processor: best for one target (Linux 6.6).
- */
-#define UNOTIFY_WAKE_UP_SYNC 1
-
-/**
- * It does not: can be better for several busy targets.
- */
-#define UNOTIFY_WAKE_UP_ASYNC 2
-
-/**
- * What a call came to. The C ABI returns it from every fallible function.
- *
- * 0 is success, every error is negative, and a value keeps its meaning for ever.
- */
-enum unotify_status
-#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
-  : int32_t
-#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
- {
-    /**
-     * It worked.
-     */
-    UNOTIFY_OK = 0,
-    /**
-     * The notification is no longer pending: the target died, or a signal interrupted its call.
-     */
-    UNOTIFY_ERR_GONE = -1,
-    /**
-     * The last target of the listener exited, or the other side hung up.
-     */
-    UNOTIFY_ERR_CLOSED = -2,
-    /**
-     * The supervisor was told to stop, or the listener is interrupted.
-     */
-    UNOTIFY_ERR_STOPPED = -3,
-    /**
-     * The time limit passed first.
-     */
-    UNOTIFY_ERR_TIMEOUT = -4,
-    /**
-     * The notification was answered before.
-     */
-    UNOTIFY_ERR_ANSWERED = -5,
-    /**
-     * An argument is null, out of range, closed or of the wrong kind.
-     */
-    UNOTIFY_ERR_INVALID_ARGUMENT = -6,
-    /**
-     * No system call has this name or number on this architecture.
-     */
-    UNOTIFY_ERR_UNKNOWN_SYSCALL = -7,
-    /**
-     * No architecture has this name or number.
-     */
-    UNOTIFY_ERR_UNKNOWN_ARCH = -8,
-    /**
-     * The running kernel or libseccomp is too old for this.
-     */
-    UNOTIFY_ERR_UNSUPPORTED = -9,
-    /**
-     * The kernel refuses this to a caller with these privileges.
-     */
-    UNOTIFY_ERR_PERMISSION = -10,
-    /**
-     * A listener is installed on this task's filters already; the kernel allows one.
-     */
-    UNOTIFY_ERR_BUSY = -11,
-    /**
-     * The address is not readable (or writable) in the target.
-     */
-    UNOTIFY_ERR_FAULT = -12,
-    /**
-     * The string, list or path is longer than the room for it.
-     */
-    UNOTIFY_ERR_TOO_LONG = -13,
-    /**
-     * The target is outside the supervisor's pid namespace, so nothing names it here.
-     */
-    UNOTIFY_ERR_NOT_VISIBLE = -14,
-    /**
-     * There is no memory for it.
-     */
-    UNOTIFY_ERR_NO_MEMORY = -15,
-    /**
-     * The kernel said no for another reason: see `errno`.
-     */
-    UNOTIFY_ERR_SYSTEM = -16,
-    /**
-     * Code that ran under the library's control panicked.
-     */
-    UNOTIFY_ERR_PANIC = -17,
-    /**
-     * A signal was handled on the calling thread, and the caller asked to be told.
-     */
-    UNOTIFY_ERR_INTERRUPTED = -18,
-};
-#ifndef __cplusplus
-#if __STDC_VERSION__ >= 202311L
-typedef enum unotify_status unotify_status;
-#else
-typedef int32_t unotify_status;
-#endif // __STDC_VERSION__ >= 202311L
-#endif // __cplusplus
-
-/**
- * A program that was started. All functions but `unotify_child_free` may be called from several
- * threads at once: one can kill while another waits.
- */
-typedef struct unotify_child unotify_child;
-
-/**
- * A filter in the making. Belongs to one thread at a time and may be handed to another.
- */
+/** A filter in the making. Belongs to one thread at a time and may be handed to another. */
 typedef struct unotify_filter unotify_filter;
 
 /**
@@ -383,53 +93,6 @@ typedef struct unotify_filter unotify_filter;
 typedef struct unotify_listener unotify_listener;
 
 /**
- * Serves listeners. All functions but `unotify_supervisor_free` may be called from any thread at
- * any time.
- */
-typedef struct unotify_supervisor unotify_supervisor;
-
-/**
- * A condition on an argument of a system call. Arguments are unsigned 64-bit numbers.
- */
-typedef struct unotify_arg_compare {
-    /**
-     * The number of the argument, 0 to 5.
-     */
-    uint32_t arg;
-    /**
-     * `UNOTIFY_COMPARE_*`.
-     */
-    uint32_t op;
-    /**
-     * What it is compared with.
-     */
-    uint64_t value;
-    /**
-     * For `UNOTIFY_COMPARE_MASKED_EQUAL` the bits that count, otherwise 0.
-     */
-    uint64_t mask;
-} unotify_arg_compare;
-
-/**
- * How to load a filter. NULL or all zero: no_new_privs is set first, only fatal signals
- * interrupt a received call and wake-up is synchronous where the kernel has them.
- */
-typedef struct unotify_load_opts {
-    /**
-     * `sizeof(unotify_load_opts)`.
-     */
-    size_t size;
-    /**
-     * `UNOTIFY_LOAD_*`, or-ed.
-     */
-    uint32_t flags;
-    /**
-     * 0.
-     */
-    uint32_t reserved;
-} unotify_load_opts;
-
-/**
  * A system call that a target waits on. It is answered once; freeing it unanswered gives the
  * fallback error.
  *
@@ -439,284 +102,123 @@ typedef struct unotify_load_opts {
 typedef struct unotify_notification unotify_notification;
 
 /**
- * How to open what a target names.
+ * Serves listeners. All functions but `unotify_supervisor_free` may be called from any thread at
+ * any time.
  */
-typedef struct unotify_open_how {
-    /**
-     * sizeof(unotify_open_how)
-     */
-    size_t size;
-    /**
-     * `O_*` flags, as of `open(2)`, which ignores unknown ones.
-     */
-    uint64_t flags;
-    /**
-     * Permissions of a file that is created; looked at with `O_CREAT` and `O_TMPFILE` only.
-     */
-    uint64_t mode;
-    /**
-     * Further `RESOLVE_*` flags of `openat2(2)`. With `RESOLVE_BENEATH` or `RESOLVE_IN_ROOT` the
-     * directory that the path starts from takes the place of the target's root;
-     * `RESOLVE_NO_XDEV` implies `RESOLVE_BENEATH` for a relative path.
-     */
-    uint64_t resolve;
-    /**
-     * `AT_EMPTY_PATH` or 0: with it an empty path is the directory descriptor itself, and what
-     * comes out is a duplicate of it, or for `AT_FDCWD` the working directory opened with
-     * `O_PATH`.
-     */
-    uint64_t at_flags;
-} unotify_open_how;
+typedef struct unotify_supervisor unotify_supervisor;
 
 /**
- * Who makes a call, as the supervisor's namespaces number it. Users and groups that have no number
- * there show as the overflow number (65534).
+ * A program that was started. All functions but `unotify_child_free` may be called from several
+ * threads at once: one can kill while another waits.
  */
-typedef struct unotify_identity {
-    /**
-     * sizeof(unotify_identity), set by the caller: as much is written.
-     */
-    size_t size;
-    /**
-     * The thread group: what is commonly called the process's number.
-     */
-    pid_t tgid;
-    /**
-     * The real user.
-     */
-    uid_t uid;
-    /**
-     * The effective user.
-     */
-    uid_t euid;
-    /**
-     * The user that access to files is decided for.
-     */
-    uid_t fsuid;
-    /**
-     * The real group.
-     */
-    gid_t gid;
-    /**
-     * The effective group.
-     */
-    gid_t egid;
-    /**
-     * The group that access to files is decided for.
-     */
-    gid_t fsgid;
-    /**
-     * Always 0.
-     */
-    uint32_t reserved;
-} unotify_identity;
+typedef struct unotify_child unotify_child;
+
+/* ---- Options and results ------------------------------------------------------------------- */
 
 /**
- * A descriptor for the program.
+ * An options structure with `size` set, the fields that are named, and zero for the rest:
+ * `unotify_filter_load(f, &UNOTIFY_OPTS(unotify_load_opts, .flags = UNOTIFY_LOAD_LOG), &listener)`.
+ * It lives as long as the block it stands in. In C++, which has no such literals, write
+ * `unotify_load_opts opts = {}; opts.size = sizeof opts;` and set the fields.
  */
-typedef struct unotify_fd_map {
-    /**
-     * The caller's descriptor, close-on-exec or not. It remains the caller's.
-     */
-    int parent_fd;
-    /**
-     * Its number in the program: 0, 1 and 2 are the standard streams.
-     */
-    int child_fd;
-} unotify_fd_map;
+#define UNOTIFY_OPTS(type, ...) ((struct type){ .size = sizeof(struct type), __VA_ARGS__ })
+
+/* ---- Status and errors --------------------------------------------------------------------- */
 
 /**
- * How to start a program. NULL or all zero: in the caller's directory, with its standard streams
- * and its other descriptors that are not close-on-exec.
- */
-typedef struct unotify_spawn_opts {
-    /**
-     * `sizeof(unotify_spawn_opts)`.
-     */
-    size_t size;
-    /**
-     * `UNOTIFY_LOAD_*`, or-ed, but for `UNOTIFY_LOAD_TSYNC`.
-     */
-    uint32_t load_flags;
-    /**
-     * `UNOTIFY_SPAWN_*`, or-ed.
-     */
-    uint32_t flags;
-    /**
-     * Where the program starts; NULL is the caller's directory. A relative `file` or `PATH`
-     * counts from there.
-     */
-    const char *working_directory;
-    /**
-     * Descriptors for the program, which are put into place all at once, so that they may be
-     * each other's numbers. The last word on a number counts. May be NULL when `n_fds` is 0.
-     */
-    const struct unotify_fd_map *fds;
-    /**
-     * How many there are.
-     */
-    size_t n_fds;
-} unotify_spawn_opts;
-
-/**
- * How a supervisor is to work. Zero is the default everywhere.
- */
-typedef struct unotify_supervisor_opts {
-    /**
-     * `sizeof(unotify_supervisor_opts)`.
-     */
-    size_t size;
-    /**
-     * How many handlers may run at the same time, at most 1024. 0 is 1: they never overlap. With
-     * more, several threads also receive at the same time, while several targets of an only
-     * listener call at once and that is measured to be faster.
-     */
-    uint32_t max_workers;
-    /**
-     * The error number, positive, for notifications that nobody answers. 0 is `ENOSYS`.
-     */
-    int fallback_errno;
-    /**
-     * `UNOTIFY_SUPERVISOR_*`.
-     */
-    uint32_t flags;
-    /**
-     * `UNOTIFY_WAKE_UP_*`.
-     */
-    uint32_t wake_up;
-} unotify_supervisor_opts;
-
-/**
- * Handles a notification and returns `UNOTIFY_HANDLED`, `UNOTIFY_DEFERRED` or
- * `UNOTIFY_NOT_HANDLED`; any other number counts as `UNOTIFY_HANDLED`. `data` is what it was
- * registered with.
+ * What a call came to. The C ABI returns it from every fallible function.
  *
- * The notification is lent for the call: freeing it before `UNOTIFY_DEFERRED` was returned only
- * answers it. An unanswered one gets the fallback error, and so does that of a handler in C++ that
- * lets an exception out, which is caught and counted on x86_64 and aarch64 (elsewhere it ends the
- * program). The handler must not jump out of the call (`longjmp`). **Nor may it end its thread**, by
- * `pthread_exit` or by allowing itself to be cancelled (the library's calls run with cancellation
- * disabled, handlers included): that ends the program. In a copy of the process that it forks it must
- * not return.
+ * 0 is success, every error is negative, and a value keeps its meaning for ever.
  */
-typedef int (*unotify_handler)(unotify_notification *notification, void *data);
-
-/**
- * What a supervisor has done since it was made.
- */
-typedef struct unotify_stats {
-    /**
-     * `sizeof(unotify_stats)`, set by the caller: no more than that is written.
-     */
-    size_t size;
-    /**
-     * Notifications received.
-     */
-    uint64_t received;
-    /**
-     * Answered with a value.
-     */
-    uint64_t values;
-    /**
-     * Answered with an error by a handler.
-     */
-    uint64_t errors;
-    /**
-     * Continued.
-     */
-    uint64_t continued;
-    /**
-     * Answered with a descriptor.
-     */
-    uint64_t fds;
-    /**
-     * Answered with the fallback error, as nobody else did.
-     */
-    uint64_t fallbacks;
-    /**
-     * Gone before they were answered.
-     */
-    uint64_t gone;
-    /**
-     * Deferred by handlers. What becomes of one is counted beside this when it is answered or
-     * freed.
-     */
-    uint64_t deferred;
-    /**
-     * Of these, not freed so far.
-     */
-    uint64_t deferred_outstanding;
-    /**
-     * Handlers that threw an exception (in C++) or panicked (in Rust).
-     */
-    uint64_t panics;
-    /**
-     * Listeners served now.
-     */
-    uint64_t listeners;
-    /**
-     * Worker threads now, the one that runs included: at most `max_workers`, one that receives what
-     * they have no time for, and those that replace stuck ones.
-     */
-    uint64_t workers;
-    /**
-     * The most there ever were.
-     */
-    uint64_t workers_max;
-    /**
-     * The longest time one handler took, in nanoseconds. Sampled: the first calls of a handler,
-     * one in sixteen later on, and all of one that is slow.
-     */
-    uint64_t slowest_handler_ns;
-    /**
-     * Of the workers now, those that are stuck in a call that their target makes last.
-     */
-    uint64_t workers_stuck;
-} unotify_stats;
-
-/**
- * The kernel's `struct seccomp_notif`, and the C ABI's `unotify_request`: one system call of a
- * target, as it stood when the target made it.
- */
-typedef struct unotify_request {
-    /**
-     * The notification's number, unique on its listener.
-     */
-    uint64_t id;
-    /**
-     * The thread that made the call, as the supervisor's pid namespace numbers it; 0 when that
-     * namespace does not see it.
-     */
-    pid_t pid;
-    /**
-     * Always 0 so far (the kernel's `flags`).
-     */
-    uint32_t flags;
-    /**
-     * System call number, in the numbering of `arch`.
-     */
-    int syscall;
-    /**
-     * Architecture the call was made for: an `AUDIT_ARCH_*` value.
-     */
-    uint32_t arch;
-    /**
-     * The target's instruction pointer at the call.
-     */
-    uint64_t instruction_pointer;
-    /**
-     * The call's arguments. What they point to can change at any time.
-     */
-    uint64_t args[6];
-} unotify_request;
-
-#ifdef __cplusplus
-extern "C" {
+enum unotify_status
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /** It worked. */
+    UNOTIFY_OK = 0,
+    /** The notification is no longer pending: the target died, or a signal interrupted its call. */
+    UNOTIFY_ERR_GONE = -1,
+    /** The last target of the listener exited, or the other side hung up. */
+    UNOTIFY_ERR_CLOSED = -2,
+    /** The supervisor was told to stop, or the listener is interrupted. */
+    UNOTIFY_ERR_STOPPED = -3,
+    /** The time limit passed first. */
+    UNOTIFY_ERR_TIMEOUT = -4,
+    /** The notification was answered before. */
+    UNOTIFY_ERR_ANSWERED = -5,
+    /** An argument is null, out of range, closed or of the wrong kind. */
+    UNOTIFY_ERR_INVALID_ARGUMENT = -6,
+    /** No system call has this name or number on this architecture. */
+    UNOTIFY_ERR_UNKNOWN_SYSCALL = -7,
+    /** No architecture has this name or number. */
+    UNOTIFY_ERR_UNKNOWN_ARCH = -8,
+    /** The running kernel or libseccomp is too old for this. */
+    UNOTIFY_ERR_UNSUPPORTED = -9,
+    /** The kernel refuses this to a caller with these privileges. */
+    UNOTIFY_ERR_PERMISSION = -10,
+    /** A listener is installed on this task's filters already; the kernel allows one. */
+    UNOTIFY_ERR_BUSY = -11,
+    /** The address is not readable (or writable) in the target. */
+    UNOTIFY_ERR_FAULT = -12,
+    /** The string, list or path is longer than the room for it. */
+    UNOTIFY_ERR_TOO_LONG = -13,
+    /** The target is outside the supervisor's pid namespace, so nothing names it here. */
+    UNOTIFY_ERR_NOT_VISIBLE = -14,
+    /** There is no memory for it. */
+    UNOTIFY_ERR_NO_MEMORY = -15,
+    /** The kernel said no for another reason: see `errno`. */
+    UNOTIFY_ERR_SYSTEM = -16,
+    /** Code that ran under the library's control panicked. */
+    UNOTIFY_ERR_PANIC = -17,
+    /** A signal was handled on the calling thread, and the caller asked to be told. */
+    UNOTIFY_ERR_INTERRUPTED = -18,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum unotify_status unotify_status;
+#else
+typedef int32_t unotify_status;
+#endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
 /**
- * The library's version, such as "0.1.0". Static.
+ * The name of a status' constant, such as "UNOTIFY_ERR_GONE"; "UNOTIFY_ERR_?" for a number that
+ * is none. Static.
  */
+const char *unotify_status_name(int status);
+
+/** What a status means, in half a sentence; "unknown status" for a number that is none. Static. */
+const char *unotify_status_message(int status);
+
+/**
+ * Copies the calling thread's last failure as a sentence into `buf`, cut to `len` bytes with its
+ * NUL, and returns the length of the whole sentence without NUL: at least `len` means that it
+ * was cut. Empty if nothing has failed on this thread. `buf` may be NULL if `len` is 0.
+ * Success of a later call does not clear it.
+ */
+size_t unotify_last_error(char *buf, size_t len);
+
+/* ---- Version and features ------------------------------------------------------------------ */
+
+/** The version that this header belongs to. */
+#define UNOTIFY_VERSION_MAJOR 0
+#define UNOTIFY_VERSION_MINOR 1
+#define UNOTIFY_VERSION_PATCH 0
+
+/** Whether that is `major`.`minor` or later, also for `#if`. */
+#define UNOTIFY_VERSION_AT_LEAST(major, minor) \
+    (UNOTIFY_VERSION_MAJOR > (major) || \
+     (UNOTIFY_VERSION_MAJOR == (major) && UNOTIFY_VERSION_MINOR >= (minor)))
+
+/** The kernel has user notification (Linux 5.0). */
+#define UNOTIFY_FEATURE_NOTIFY (1ULL << 0)
+/** `UNOTIFY_LOAD_TSYNC` works for a filter with a listener (Linux 5.7). */
+#define UNOTIFY_FEATURE_TSYNC_WITH_LISTENER (1ULL << 1)
+/** Only fatal signals interrupt a received call (Linux 5.19). */
+#define UNOTIFY_FEATURE_WAIT_KILLABLE (1ULL << 2)
+
+/** The library's version, such as "0.1.0". Static. */
 const char *unotify_version(void);
 
 /**
@@ -725,31 +227,9 @@ const char *unotify_version(void);
  */
 uint64_t unotify_features(void);
 
-/**
- * The name of a status' constant, such as "UNOTIFY_ERR_GONE"; "UNOTIFY_ERR_?" for a number that
- * is none. Static.
- */
-const char *unotify_status_name(int status);
+/* ---- Architectures and system calls -------------------------------------------------------- */
 
-/**
- * What a status means, in half a sentence; "unknown status" for a number that is none. Static.
- */
-const char *unotify_status_message(int status);
-
-/**
- * Copies the calling thread's last failure as a sentence into `buf`, cut to `len` bytes with its
- * NUL, and returns the length of the whole sentence without NUL: at least `len` means that it
- * was cut. Empty if nothing has failed on this thread. `buf` may be NULL if `len` is 0.
- * Success of a later call does not clear it.
- *
- * Requires:
- * `buf` is valid for writing `len` bytes.
- */
-size_t unotify_last_error(char *buf, size_t len);
-
-/**
- * The architecture the library was compiled for, as an `AUDIT_ARCH_*` value.
- */
+/** The architecture the library was compiled for, as an `AUDIT_ARCH_*` value. */
 uint32_t unotify_arch_native(void);
 
 /**
@@ -758,9 +238,6 @@ uint32_t unotify_arch_native(void);
  * `AUDIT_ARCH_*` value, except for x32, which the kernel tells from x86_64 by the call's number.
  *
  * Errors: `UNOTIFY_ERR_UNKNOWN_ARCH`.
- *
- * Requires:
- * `name` is NULL or a string; `arch` is NULL or valid for writing.
  */
 unotify_status unotify_arch_from_name(const char *name, uint32_t *arch);
 
@@ -775,9 +252,6 @@ const char *unotify_arch_name(uint32_t arch);
  *
  * Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL` when `arch` has no such call, be it that another has;
  * `UNOTIFY_ERR_UNKNOWN_ARCH`.
- *
- * Requires:
- * `name` is NULL or a string; `nr` is NULL or valid for writing.
  */
 unotify_status unotify_syscall_from_name(uint32_t arch, const char *name, int *nr);
 
@@ -787,11 +261,23 @@ unotify_status unotify_syscall_from_name(uint32_t arch, const char *name, int *n
  *
  * Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL`; `UNOTIFY_ERR_UNKNOWN_ARCH`; `UNOTIFY_ERR_TOO_LONG` with
  * `ERANGE` when `len` is too small.
- *
- * Requires:
- * `buf` is NULL or valid for writing `len` bytes.
  */
 unotify_status unotify_syscall_name(uint32_t arch, int nr, char *buf, size_t len);
+
+/* ---- Filter -------------------------------------------------------------------------------- */
+
+/** Kill the whole process (`SECCOMP_RET_KILL_PROCESS`). */
+#define UNOTIFY_ACTION_KILL_PROCESS 0x80000000U
+/** Kill the calling thread (`SECCOMP_RET_KILL_THREAD`). */
+#define UNOTIFY_ACTION_KILL_THREAD 0x00000000U
+/** Send the thread a `SIGSYS` (`SECCOMP_RET_TRAP`). */
+#define UNOTIFY_ACTION_TRAP 0x00030000U
+/** Park the thread and notify the supervisor (`SECCOMP_RET_USER_NOTIF`). */
+#define UNOTIFY_ACTION_NOTIFY 0x7fc00000U
+/** Make the call and log it (`SECCOMP_RET_LOG`). */
+#define UNOTIFY_ACTION_LOG 0x7ffc0000U
+/** Make the call (`SECCOMP_RET_ALLOW`). */
+#define UNOTIFY_ACTION_ALLOW 0x7fff0000U
 
 /**
  * The action that makes a call fail with `errnum`, positive, without asking the supervisor
@@ -799,17 +285,44 @@ unotify_status unotify_syscall_name(uint32_t arch, int nr, char *buf, size_t len
  */
 uint32_t unotify_action_errno(uint16_t errnum);
 
+/** unotify_action_errno() for constants. */
+#define UNOTIFY_ACTION_ERRNO(errnum) (0x00050000U | ((uint32_t)(errnum) & 0xffffU))
+
+/** The argument differs from `value`. */
+#define UNOTIFY_COMPARE_NOT_EQUAL 1
+/** The argument is less than `value`. */
+#define UNOTIFY_COMPARE_LESS 2
+/** The argument is at most `value`. */
+#define UNOTIFY_COMPARE_LESS_OR_EQUAL 3
+/** The argument is `value`. */
+#define UNOTIFY_COMPARE_EQUAL 4
+/** The argument is at least `value`. */
+#define UNOTIFY_COMPARE_GREATER_OR_EQUAL 5
+/** The argument is greater than `value`. */
+#define UNOTIFY_COMPARE_GREATER 6
+/** The argument, cut down to the bits of `mask`, is `value`. */
+#define UNOTIFY_COMPARE_MASKED_EQUAL 7
+
+/** A condition on an argument of a system call. Arguments are unsigned 64-bit numbers. */
+typedef struct unotify_arg_compare {
+    /** The number of the argument, 0 to 5. */
+    uint32_t arg;
+    /** `UNOTIFY_COMPARE_*`. */
+    uint32_t op;
+    /** What it is compared with. */
+    uint64_t value;
+    /** For `UNOTIFY_COMPARE_MASKED_EQUAL` the bits that count, otherwise 0. */
+    uint64_t mask;
+} unotify_arg_compare;
+
 /**
  * Makes a filter for the native architecture that does `default_action` (`UNOTIFY_ACTION_*` or
  * unotify_action_errno()) for every call no rule is for. A call of an architecture the filter
  * was not told of kills the process: see unotify_filter_add_arch().
  *
  * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when the action is none.
- *
- * Requires:
- * `out` is NULL or valid for writing.
  */
-unotify_status unotify_filter_new(uint32_t default_action, struct unotify_filter **out);
+unotify_status unotify_filter_new(uint32_t default_action, unotify_filter **out);
 
 /**
  * Makes the filter decide about calls of `arch` too (a number from unotify_arch_from_name(); 0
@@ -819,11 +332,8 @@ unotify_status unotify_filter_new(uint32_t default_action, struct unotify_filter
  * Errors: `UNOTIFY_ERR_UNKNOWN_ARCH`; `UNOTIFY_ERR_UNSUPPORTED` when the installed libseccomp
  * does not know it; `UNOTIFY_ERR_INVALID_ARGUMENT` when there are rules already, or when it has
  * another byte order than the native one.
- *
- * Requires:
- * `filter` is NULL or a live handle that no other thread uses.
  */
-unotify_status unotify_filter_add_arch(struct unotify_filter *filter, uint32_t arch);
+unotify_status unotify_filter_add_arch(unotify_filter *filter, uint32_t arch);
 
 /**
  * Does `action` for the calls of this name whose arguments meet all `n` conditions at `cmp`
@@ -836,27 +346,17 @@ unotify_status unotify_filter_add_arch(struct unotify_filter *filter, uint32_t a
  * `UNOTIFY_ERR_INVALID_ARGUMENT` when the action or a condition is none, an argument comes
  * twice, the action is the filter's default action, or an earlier rule has the same conditions
  * and another action.
- *
- * Requires:
- * `filter` is NULL or a live handle that no other thread uses; `syscall` is NULL or a string;
- * `cmp` is valid for reading `n` conditions.
  */
-unotify_status unotify_filter_add_rule(struct unotify_filter *filter,
-                                       uint32_t action,
-                                       const char *syscall,
-                                       const struct unotify_arg_compare *cmp,
-                                       size_t n);
+unotify_status unotify_filter_add_rule(unotify_filter *filter, uint32_t action, const char *syscall,
+                                       const unotify_arg_compare *cmp, size_t n);
 
 /**
  * Notifies the supervisor of every call of this name: unotify_filter_add_rule() with
  * `UNOTIFY_ACTION_NOTIFY` and no condition.
  *
  * Errors: as unotify_filter_add_rule().
- *
- * Requires:
- * `filter` is NULL or a live handle that no other thread uses; `syscall` is NULL or a string.
  */
-unotify_status unotify_filter_notify(struct unotify_filter *filter, const char *syscall);
+unotify_status unotify_filter_notify(unotify_filter *filter, const char *syscall);
 
 /**
  * Copies the filter into `buf` as the program the kernel takes, a `struct sock_filter[]`.
@@ -865,25 +365,47 @@ unotify_status unotify_filter_notify(struct unotify_filter *filter, const char *
  *
  * Errors: `UNOTIFY_ERR_TOO_LONG` with `ERANGE` when the room is too small: `*len` is then, as
  * the one exception to results being left alone on failure, the room it takes.
- *
- * Requires:
- * `filter` is NULL or a live handle that no other thread uses; `len` is NULL or valid for
- * reading and writing; `buf` is NULL or valid for writing `*len` bytes.
  */
-unotify_status unotify_filter_export_bpf(const struct unotify_filter *filter,
-                                         void *buf,
-                                         size_t *len);
+unotify_status unotify_filter_export_bpf(const unotify_filter *filter, void *buf, size_t *len);
 
 /**
  * Writes the filter to `fd` as text for people, in libseccomp's Pseudo Filter Code.
  *
  * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `fd` is not open for writing; `UNOTIFY_ERR_SYSTEM`
  * when it cannot be written.
- *
- * Requires:
- * `filter` is NULL or a live handle that no other thread uses.
  */
-unotify_status unotify_filter_export_pfc(const struct unotify_filter *filter, int fd);
+unotify_status unotify_filter_export_pfc(const unotify_filter *filter, int fd);
+
+/** Frees a filter; NULL is nothing. What was loaded stays loaded. */
+void unotify_filter_free(unotify_filter *filter);
+
+/* ---- Load ---------------------------------------------------------------------------------- */
+
+/** All threads of the process get the filter (with a listener since Linux 5.7). */
+#define UNOTIFY_LOAD_TSYNC (1U << 0)
+/** The kernel logs every action but allow. */
+#define UNOTIFY_LOAD_LOG (1U << 1)
+/** Speculative Store Bypass mitigation is left off. */
+#define UNOTIFY_LOAD_SPEC_ALLOW (1U << 2)
+/** Any signal may interrupt a received call, not only a fatal one. */
+#define UNOTIFY_LOAD_NO_WAIT_KILLABLE (1U << 3)
+/** Synchronous wake-up is not switched on. */
+#define UNOTIFY_LOAD_NO_SYNC_WAKE_UP (1U << 4)
+/** no_new_privs stays as it is; loading then takes `CAP_SYS_ADMIN`, unless it is set. */
+#define UNOTIFY_LOAD_KEEP_PRIVS (1U << 5)
+
+/**
+ * How to load a filter. NULL or all zero: no_new_privs is set first, only fatal signals
+ * interrupt a received call and wake-up is synchronous where the kernel has them.
+ */
+typedef struct unotify_load_opts {
+    /** `sizeof(unotify_load_opts)`. */
+    size_t size;
+    /** `UNOTIFY_LOAD_*`, or-ed. */
+    uint32_t flags;
+    /** 0. */
+    uint32_t reserved;
+} unotify_load_opts;
 
 /**
  * Puts the filter on the calling thread, for good, and yields its listener. The thread is a
@@ -908,22 +430,11 @@ unotify_status unotify_filter_export_pfc(const struct unotify_filter *filter, in
  * than the 4096 instructions the kernel takes; `UNOTIFY_ERR_UNSUPPORTED` on a kernel before 5.0,
  * or before 5.7 with `UNOTIFY_LOAD_TSYNC`; `UNOTIFY_ERR_SYSTEM` with `ESRCH` when another thread
  * has filters of its own.
- *
- * Requires:
- * `filter` is NULL or a live handle that no other thread uses; `opts` is NULL or as long as it
- * says; `out` is NULL or valid for writing.
  */
-unotify_status unotify_filter_load(const struct unotify_filter *filter,
-                                   const struct unotify_load_opts *opts,
-                                   struct unotify_listener **out);
+unotify_status unotify_filter_load(const unotify_filter *filter, const unotify_load_opts *opts,
+                                   unotify_listener **out);
 
-/**
- * Frees a filter; NULL is nothing. What was loaded stays loaded.
- *
- * Requires:
- * `filter` is NULL or a live handle that is not used again.
- */
-void unotify_filter_free(struct unotify_filter *filter);
+/* ---- Listener ------------------------------------------------------------------------------ */
 
 /**
  * Makes a listener of a descriptor that came from elsewhere and takes ownership of it. On
@@ -931,11 +442,8 @@ void unotify_filter_free(struct unotify_filter *filter);
  * kernel has it.
  *
  * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `fd` is not a seccomp listener or not open.
- *
- * Requires:
- * `out` is NULL or valid for writing; nobody else closes `fd` after success.
  */
-unotify_status unotify_listener_from_fd(int fd, struct unotify_listener **out);
+unotify_status unotify_listener_from_fd(int fd, unotify_listener **out);
 
 /**
  * Takes a duplicate of the listener that process `pid` holds as descriptor `fd`
@@ -944,31 +452,22 @@ unotify_status unotify_listener_from_fd(int fd, struct unotify_listener **out);
  * Errors: `UNOTIFY_ERR_PERMISSION`; `UNOTIFY_ERR_SYSTEM` with `ESRCH` when there is no such
  * process; `UNOTIFY_ERR_INVALID_ARGUMENT` when it has no such descriptor or that is no listener;
  * `UNOTIFY_ERR_UNSUPPORTED`.
- *
- * Requires:
- * `out` is NULL or valid for writing.
  */
-unotify_status unotify_listener_from_pid(pid_t pid, int fd, struct unotify_listener **out);
+unotify_status unotify_listener_from_pid(pid_t pid, int fd, unotify_listener **out);
 
 /**
  * The listener's descriptor, which remains the listener's; -1 for NULL. It polls readable when a
  * notification is pending and hung up when the last target has exited; on a kernel before 6.11,
  * when it was waited for: poll the child's descriptor beside it there. `POLLERR` alone means nothing:
  * a signal came while the kernel looked. Receive from it through the library only.
- *
- * Requires:
- * `listener` is NULL or a live handle.
  */
-int unotify_listener_fd(const struct unotify_listener *listener);
+int unotify_listener_fd(const unotify_listener *listener);
 
 /**
  * Frees the handle and gives its descriptor back, which the caller closes; -1 for NULL, or with
  * `errno` when notifications hold the descriptor and it cannot be duplicated.
- *
- * Requires:
- * `listener` is NULL or a live handle that is not used again.
  */
-int unotify_listener_into_fd(struct unotify_listener *listener);
+int unotify_listener_into_fd(unotify_listener *listener);
 
 /**
  * Waits for the next notification. The manners are those of `getline(3)`: when `*notification`
@@ -983,14 +482,11 @@ int unotify_listener_into_fd(struct unotify_listener *listener);
  * program that it started, and see unotify_listener_watch_child()); `UNOTIFY_ERR_STOPPED` while
  * `unotify_listener_set_interrupted` is on; `UNOTIFY_ERR_INVALID_ARGUMENT`. On failure a handle that was given
  * remains the caller's and holds nothing.
- *
- * Requires:
- * `listener` is NULL or a live handle; `notification` is NULL or points to NULL or to a live
- * handle that no other thread uses.
  */
-unotify_status unotify_listener_receive(struct unotify_listener *listener,
-                                        int timeout_ms,
+unotify_status unotify_listener_receive(unotify_listener *listener, int timeout_ms,
                                         unotify_notification **notification);
+/** A signal that is handled on the calling thread while it waits ends the receive. */
+#define UNOTIFY_RECEIVE_RETURN_ON_SIGNAL (1U << 0)
 
 /**
  * `unotify_listener_receive` with `flags`: 0, or `UNOTIFY_RECEIVE_RETURN_ON_SIGNAL`, by which a
@@ -1000,14 +496,19 @@ unotify_status unotify_listener_receive(struct unotify_listener *listener,
  * wait begins does not end it.
  *
  * Errors: as `unotify_listener_receive`; `UNOTIFY_ERR_INTERRUPTED`.
- *
- * Requires:
- * As `unotify_listener_receive`.
  */
-unotify_status unotify_listener_receive_with(struct unotify_listener *listener,
-                                             int timeout_ms,
-                                             uint32_t flags,
-                                             unotify_notification **notification);
+unotify_status unotify_listener_receive_with(unotify_listener *listener, int timeout_ms,
+                                             uint32_t flags, unotify_notification **notification);
+/** Answers nothing. */
+#define UNOTIFY_REPLY_NONE 0
+/** Lets the call return `value`, as `unotify_notification_reply_value`. */
+#define UNOTIFY_REPLY_VALUE 1
+/**
+ * Lets the call fail with the positive error number `value`, as `unotify_notification_reply_error`.
+ */
+#define UNOTIFY_REPLY_ERROR 2
+/** Lets the kernel carry out the call, as `unotify_notification_reply_continue`; `value` is 0. */
+#define UNOTIFY_REPLY_CONTINUE 3
 
 /**
  * Answers what `notification` holds, then waits for the next one as `unotify_listener_receive` does
@@ -1023,16 +524,10 @@ unotify_status unotify_listener_receive_with(struct unotify_listener *listener,
  * Errors: as `unotify_listener_receive`, with the notification answered; those of the answer as said
  * above, and `UNOTIFY_ERR_INVALID_ARGUMENT` when `reply` is none of these or the handle holds
  * nothing to be answered. `errno` and unotify_last_error() are those of what is returned.
- *
- * Requires:
- * `listener` is NULL or a live handle; `notification` is NULL or a live handle that no other
- * thread uses; `replied` is NULL or valid for writing.
  */
-unotify_status unotify_listener_reply_receive(struct unotify_listener *listener,
-                                              unotify_notification *notification,
-                                              uint32_t reply,
-                                              int64_t value,
-                                              int timeout_ms,
+unotify_status unotify_listener_reply_receive(unotify_listener *listener,
+                                              unotify_notification *notification, uint32_t reply,
+                                              int64_t value, int timeout_ms,
                                               unotify_status *replied);
 
 /**
@@ -1044,11 +539,8 @@ unotify_status unotify_listener_reply_receive(struct unotify_listener *listener,
  * meanwhile.
  *
  * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` for NULL.
- *
- * Requires:
- * `listener` is NULL or a live handle.
  */
-unotify_status unotify_listener_set_interrupted(struct unotify_listener *listener, int on);
+unotify_status unotify_listener_set_interrupted(unotify_listener *listener, int on);
 
 /**
  * Tells whose listener this is, so that it ends with that process on every kernel: with a child
@@ -1060,7 +552,7 @@ unotify_status unotify_listener_set_interrupted(struct unotify_listener *listene
  * one who receives until the end and waits for the child after that waits for ever. On such a
  * kernel, then, receiving also ends, with `UNOTIFY_ERR_CLOSED`, when the child is a zombie and no
  * notification is pending. It is not reaped: its status is the caller's to wait for. Whether
- * *other* targets are left, children of the child's that outlive it, cannot be known before it
+ *other* targets are left, children of the child's that outlive it, cannot be known before it
  * was; one who has such targets waits for the child and receives again. A supervisor that the
  * listener was given to lets go of it at that moment. Its descriptor is polled together with the
  * child's there.
@@ -1070,33 +562,24 @@ unotify_status unotify_listener_set_interrupted(struct unotify_listener *listene
  *
  * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `pidfd` is none; `UNOTIFY_ERR_UNSUPPORTED` on a
  * kernel before 5.4; `UNOTIFY_ERR_SYSTEM` when there is no descriptor left.
- *
- * Requires:
- * `listener` is NULL or a live handle.
  */
-unotify_status unotify_listener_watch_child(struct unotify_listener *listener, int pidfd);
+unotify_status unotify_listener_watch_child(unotify_listener *listener, int pidfd);
 
 /**
  * Switches synchronous wake-up on (`on` not 0) or off: with it the kernel runs the woken side at
  * once on the same processor. It is on where the kernel has it.
  *
  * Errors: `UNOTIFY_ERR_UNSUPPORTED` on a kernel before 6.6.
- *
- * Requires:
- * `listener` is NULL or a live handle.
  */
-unotify_status unotify_listener_set_sync_wake_up(struct unotify_listener *listener, int on);
+unotify_status unotify_listener_set_sync_wake_up(unotify_listener *listener, int on);
 
 /**
  * Chooses the error number, positive, for notifications that are freed unanswered. `ENOSYS` at
  * first.
  *
  * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` outside 1 to 4095.
- *
- * Requires:
- * `listener` is NULL or a live handle.
  */
-unotify_status unotify_listener_set_fallback_error(struct unotify_listener *listener, int errnum);
+unotify_status unotify_listener_set_fallback_error(unotify_listener *listener, int errnum);
 
 /**
  * Sends a duplicate of the listener over a Unix socket (`SCM_RIGHTS`). The handle remains the
@@ -1108,11 +591,8 @@ unotify_status unotify_listener_set_fallback_error(struct unotify_listener *list
  *
  * Errors: `UNOTIFY_ERR_CLOSED` when the other side is closed; `UNOTIFY_ERR_INVALID_ARGUMENT`
  * when `unix_socket` is no open Unix socket.
- *
- * Requires:
- * `listener` is NULL or a live handle.
  */
-unotify_status unotify_listener_to_socket(const struct unotify_listener *listener, int unix_socket);
+unotify_status unotify_listener_to_socket(const unotify_listener *listener, int unix_socket);
 
 /**
  * Receives a listener that came over a Unix socket (`SCM_RIGHTS`, with any payload of one byte):
@@ -1123,28 +603,45 @@ unotify_status unotify_listener_to_socket(const struct unotify_listener *listene
  * `UNOTIFY_ERR_SYSTEM` with `EMFILE` when this process has no descriptor free: the message stays
  * in the socket, to be received when there is one, unless another thread took the last one at
  * that moment.
- *
- * Requires:
- * `out` is NULL or valid for writing.
  */
-unotify_status unotify_listener_from_socket(int unix_socket, struct unotify_listener **out);
+unotify_status unotify_listener_from_socket(int unix_socket, unotify_listener **out);
 
 /**
  * Frees a listener; NULL is nothing. Its descriptor is closed once the last notification from it
  * is freed, and then the kernel answers what is pending, and every later call, with `ENOSYS`.
- *
- * Requires:
- * `listener` is NULL or a live handle that is not used again.
  */
-void unotify_listener_free(struct unotify_listener *listener);
+void unotify_listener_free(unotify_listener *listener);
+
+/* ---- Notification -------------------------------------------------------------------------- */
+
+/**
+ * The kernel's `struct seccomp_notif`, and the C ABI's `unotify_request`: one system call of a
+ * target, as it stood when the target made it.
+ */
+typedef struct unotify_request {
+    /** The notification's number, unique on its listener. */
+    uint64_t id;
+    /**
+     * The thread that made the call, as the supervisor's pid namespace numbers it; 0 when that
+     * namespace does not see it.
+     */
+    pid_t pid;
+    /** Always 0 so far (the kernel's `flags`). */
+    uint32_t flags;
+    /** System call number, in the numbering of `arch`. */
+    int syscall;
+    /** Architecture the call was made for: an `AUDIT_ARCH_*` value. */
+    uint32_t arch;
+    /** The target's instruction pointer at the call. */
+    uint64_t instruction_pointer;
+    /** The call's arguments. What they point to can change at any time. */
+    uint64_t args[6];
+} unotify_request;
 
 /**
  * Makes a handle that holds nothing, to be received into.
  *
  * Errors: `UNOTIFY_ERR_UNSUPPORTED` on a kernel without user notification (before 5.0).
- *
- * Requires:
- * `out` is NULL or valid for writing.
  */
 unotify_status unotify_notification_new(unotify_notification **out);
 
@@ -1152,18 +649,10 @@ unotify_status unotify_notification_new(unotify_notification **out);
  * The system call; NULL for NULL. For one handle this is always the same pointer, valid until the
  * handle is freed; what it points to changes with each receive into the handle, and is all zero in
  * one that was never received into.
- *
- * Requires:
- * `notification` is NULL or a live handle.
  */
 const unotify_request *unotify_notification_request(const unotify_notification *notification);
 
-/**
- * The `data` that its listener was given to the supervisor with; NULL if it was not.
- *
- * Requires:
- * `notification` is NULL or a live handle.
- */
+/** The `data` that its listener was given to the supervisor with; NULL if it was not. */
 void *unotify_notification_listener_data(const unotify_notification *notification);
 
 /**
@@ -1171,9 +660,6 @@ void *unotify_notification_listener_data(const unotify_notification *notificatio
  * of a target before this succeeds belongs to that target.
  *
  * Errors: `UNOTIFY_ERR_GONE` when it does not; `UNOTIFY_ERR_ANSWERED`.
- *
- * Requires:
- * `notification` is NULL or a live handle.
  */
 unotify_status unotify_notification_check_valid(unotify_notification *notification);
 
@@ -1181,9 +667,6 @@ unotify_status unotify_notification_check_valid(unotify_notification *notificati
  * Lets the call return `value`. Values from -4095 to -1 are errors to the target's C library.
  *
  * Errors: `UNOTIFY_ERR_GONE` when the target does not wait any more; `UNOTIFY_ERR_ANSWERED`.
- *
- * Requires:
- * `notification` is NULL or a live handle.
  */
 unotify_status unotify_notification_reply_value(unotify_notification *notification, int64_t value);
 
@@ -1192,9 +675,6 @@ unotify_status unotify_notification_reply_value(unotify_notification *notificati
  *
  * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` outside 1 to 4095, and the target goes on waiting;
  * `UNOTIFY_ERR_GONE`; `UNOTIFY_ERR_ANSWERED`.
- *
- * Requires:
- * `notification` is NULL or a live handle.
  */
 unotify_status unotify_notification_reply_error(unotify_notification *notification, int errnum);
 
@@ -1205,9 +685,6 @@ unotify_status unotify_notification_reply_error(unotify_notification *notificati
  *
  * Errors: `UNOTIFY_ERR_UNSUPPORTED` on a kernel before 5.5, and the target goes on waiting;
  * `UNOTIFY_ERR_GONE`; `UNOTIFY_ERR_ANSWERED`.
- *
- * Requires:
- * `notification` is NULL or a live handle.
  */
 unotify_status unotify_notification_reply_continue(unotify_notification *notification);
 
@@ -1215,11 +692,10 @@ unotify_status unotify_notification_reply_continue(unotify_notification *notific
  * Frees a notification; NULL is nothing. If nobody has answered it, the target gets the fallback
  * error: `ENOSYS` unless another one was chosen. Not in a copy of the process that received it, which
  * `fork` has made: there it only frees. Never waits for the target.
- *
- * Requires:
- * `notification` is NULL or a live handle that is not used again (but by a handler's caller).
  */
 void unotify_notification_free(unotify_notification *notification);
+
+/* ---- Target: memory ------------------------------------------------------------------------ */
 
 /**
  * Fills `buf` with `len` bytes from the target's memory at `addr`, wholly or not at all, and only
@@ -1230,14 +706,9 @@ void unotify_notification_free(unotify_notification *notification);
  * of the bytes is not readable; `UNOTIFY_ERR_PERMISSION` when the supervisor may not look into
  * the target (unotify_last_error() says what is missing); `UNOTIFY_ERR_NOT_VISIBLE`;
  * `UNOTIFY_ERR_NO_MEMORY`; `UNOTIFY_ERR_ANSWERED`.
- *
- * Requires:
- * `notification` is NULL or a live handle; `buf` is valid for writing `len` bytes.
  */
-unotify_status unotify_notification_read(unotify_notification *notification,
-                                         uint64_t addr,
-                                         void *buf,
-                                         size_t len);
+unotify_status unotify_notification_read(unotify_notification *notification, uint64_t addr,
+                                         void *buf, size_t len);
 
 /**
  * Copies `len` bytes from `buf` into the target's memory at `addr`, which must be writable to the
@@ -1248,14 +719,9 @@ unotify_status unotify_notification_read(unotify_notification *notification,
  * Errors: as unotify_notification_read(); `UNOTIFY_ERR_FAULT` when any of the bytes is not
  * writable, and none is written. `UNOTIFY_ERR_GONE` can come after they were written;
  * `UNOTIFY_ERR_UNSUPPORTED` before Linux 6.11 when some ten thousand mappings lie below `addr`.
- *
- * Requires:
- * `notification` is NULL or a live handle; `buf` is valid for reading `len` bytes.
  */
-unotify_status unotify_notification_write(unotify_notification *notification,
-                                          uint64_t addr,
-                                          const void *buf,
-                                          size_t len);
+unotify_status unotify_notification_write(unotify_notification *notification, uint64_t addr,
+                                          const void *buf, size_t len);
 
 /**
  * Copies the string at `addr` in the target's memory into `buf`, with its NUL, and its length
@@ -1264,16 +730,9 @@ unotify_status unotify_notification_write(unotify_notification *notification,
  *
  * Errors: as unotify_notification_read(); `UNOTIFY_ERR_TOO_LONG` when there is no NUL among the
  * first `cap` bytes. `buf` is untouched then.
- *
- * Requires:
- * `notification` is NULL or a live handle; `buf` is valid for writing `cap` bytes; `len` is NULL
- * or valid for writing.
  */
-unotify_status unotify_notification_read_string(unotify_notification *notification,
-                                                uint64_t addr,
-                                                char *buf,
-                                                size_t cap,
-                                                size_t *len);
+unotify_status unotify_notification_read_string(unotify_notification *notification, uint64_t addr,
+                                                char *buf, size_t cap, size_t *len);
 
 /**
  * Copies the pointers of a null-terminated array at `addr` in the target's memory (`argv`,
@@ -1282,16 +741,11 @@ unotify_status unotify_notification_read_string(unotify_notification *notificati
  *
  * Errors: as unotify_notification_read(); `UNOTIFY_ERR_TOO_LONG` when there are more than `cap`.
  * `out` is untouched then.
- *
- * Requires:
- * `notification` is NULL or a live handle; `out` is valid for writing `cap` pointers; `count` is
- * NULL or valid for writing.
  */
-unotify_status unotify_notification_read_pointers(unotify_notification *notification,
-                                                  uint64_t addr,
-                                                  uint64_t *out,
-                                                  size_t cap,
-                                                  size_t *count);
+unotify_status unotify_notification_read_pointers(unotify_notification *notification, uint64_t addr,
+                                                  uint64_t *out, size_t cap, size_t *count);
+
+/* ---- Target: descriptors ------------------------------------------------------------------- */
 
 /**
  * Duplicates the target's descriptor `target_fd` into `*fd`, close-on-exec, which the caller
@@ -1302,12 +756,8 @@ unotify_status unotify_notification_read_pointers(unotify_notification *notifica
  * such descriptor; `UNOTIFY_ERR_PERMISSION`; `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.6, and
  * before 6.9 for a thread that does not share its leader's descriptors;
  * `UNOTIFY_ERR_NOT_VISIBLE`; `UNOTIFY_ERR_ANSWERED`.
- *
- * Requires:
- * `notification` is NULL or a live handle; `fd` is NULL or valid for writing.
  */
-unotify_status unotify_notification_get_fd(unotify_notification *notification,
-                                           int target_fd,
+unotify_status unotify_notification_get_fd(unotify_notification *notification, int target_fd,
                                            int *fd);
 
 /**
@@ -1321,24 +771,18 @@ unotify_status unotify_notification_get_fd(unotify_notification *notification,
  * descriptor: see unotify_notification_reopen()), or `target_fd` is beyond the target's limit;
  * `UNOTIFY_ERR_SYSTEM` with `EMFILE` when the target may not have more;
  * `UNOTIFY_ERR_UNSUPPORTED`.
- *
- * Requires:
- * `notification` is NULL or a live handle; `new_fd` is NULL or valid for writing.
  */
-unotify_status unotify_notification_add_fd(unotify_notification *notification,
-                                           int fd,
-                                           int target_fd,
-                                           int flags,
-                                           int *new_fd);
+unotify_status unotify_notification_add_fd(unotify_notification *notification, int fd,
+                                           int target_fd, int flags, int *new_fd);
 
 /**
  * Gives the target a duplicate of `fd` at the lowest free number and lets its call return that
  * number, in one step since Linux 5.14. `flags` is 0 or `O_CLOEXEC`. `fd` remains the caller's.
  *
- * **Before 5.14 it takes two steps**: a target that a signal interrupts between them keeps a
+ **Before 5.14 it takes two steps**: a target that a signal interrupts between them keeps a
  * descriptor that its call never returned, and the answer here is `UNOTIFY_ERR_GONE`.
  *
- * **Signals are held back while the kernel does it**, for the few microseconds that the target takes
+ **Signals are held back while the kernel does it**, for the few microseconds that the target takes
  * to wake up: one that was delivered meanwhile would make the target's call return 0, its standard
  * input. What cannot be blocked still does, if it comes in that very moment: `SIGKILL` or `SIGSTOP`
  * to the supervisor, its being frozen or traced. Where even that must not be,
@@ -1348,12 +792,8 @@ unotify_status unotify_notification_add_fd(unotify_notification *notification,
  * Errors: as unotify_notification_add_fd(), after which the target goes on waiting unless it is
  * gone or answered; `UNOTIFY_ERR_BUSY` while another holder of the listener gives the target a
  * descriptor.
- *
- * Requires:
- * `notification` is NULL or a live handle.
  */
-unotify_status unotify_notification_reply_fd(unotify_notification *notification,
-                                             int fd,
+unotify_status unotify_notification_reply_fd(unotify_notification *notification, int fd,
                                              int flags);
 
 /**
@@ -1363,11 +803,32 @@ unotify_status unotify_notification_reply_fd(unotify_notification *notification,
  * Errors: `UNOTIFY_ERR_GONE`; `UNOTIFY_ERR_NOT_VISIBLE`; `UNOTIFY_ERR_ANSWERED`;
  * `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.3; `UNOTIFY_ERR_SYSTEM` where `/proc` does not show
  * the target.
- *
- * Requires:
- * `notification` is NULL or a live handle; `fd` is NULL or valid for writing.
  */
 unotify_status unotify_notification_open_pidfd(unotify_notification *notification, int *fd);
+
+/* ---- Target: opening what it names --------------------------------------------------------- */
+
+/** How to open what a target names. */
+typedef struct unotify_open_how {
+    /** sizeof(unotify_open_how) */
+    size_t size;
+    /** `O_*` flags, as of `open(2)`, which ignores unknown ones. */
+    uint64_t flags;
+    /** Permissions of a file that is created; looked at with `O_CREAT` and `O_TMPFILE` only. */
+    uint64_t mode;
+    /**
+     * Further `RESOLVE_*` flags of `openat2(2)`. With `RESOLVE_BENEATH` or `RESOLVE_IN_ROOT` the
+     * directory that the path starts from takes the place of the target's root;
+     * `RESOLVE_NO_XDEV` implies `RESOLVE_BENEATH` for a relative path.
+     */
+    uint64_t resolve;
+    /**
+     * `AT_EMPTY_PATH` or 0: with it an empty path is the directory descriptor itself, and what
+     * comes out is a duplicate of it, or for `AT_FDCWD` the working directory opened with
+     * `O_PATH`.
+     */
+    uint64_t at_flags;
+} unotify_open_how;
 
 /**
  * Opens the file whose path is at `path_addr` in the target's memory, as the target would: from
@@ -1402,16 +863,9 @@ unotify_status unotify_notification_open_pidfd(unotify_notification *notificatio
  * not look into the target; `UNOTIFY_ERR_INVALID_ARGUMENT` for `how`, or with `EBADF` when the
  * target has no descriptor `dirfd`; `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.6;
  * `UNOTIFY_ERR_NOT_VISIBLE`; `UNOTIFY_ERR_ANSWERED`.
- *
- * Requires:
- * `notification` is NULL or a live handle; `how` is NULL or as long as its `size`; `fd` is NULL or
- * valid for writing.
  */
-unotify_status unotify_notification_open(unotify_notification *notification,
-                                         int dirfd,
-                                         uint64_t path_addr,
-                                         const struct unotify_open_how *how,
-                                         int *fd);
+unotify_status unotify_notification_open(unotify_notification *notification, int dirfd,
+                                         uint64_t path_addr, const unotify_open_how *how, int *fd);
 
 /**
  * Opens again the file that `fd` stands for, whatever its name leads to by now: for what
@@ -1435,15 +889,9 @@ unotify_status unotify_notification_open(unotify_notification *notification,
  * for a symbolic link or the supervisor's own `/proc`, `EACCES`, `EISDIR`, ...;
  * `UNOTIFY_ERR_INVALID_ARGUMENT` when `fd` is not open (`EBADF`), or for `mode`;
  * `UNOTIFY_ERR_GONE`; `UNOTIFY_ERR_NOT_VISIBLE`; `UNOTIFY_ERR_ANSWERED`.
- *
- * Requires:
- * `notification` is NULL or a live handle; `out` is NULL or valid for writing.
  */
-unotify_status unotify_notification_reopen(unotify_notification *notification,
-                                           int fd,
-                                           uint64_t flags,
-                                           uint64_t mode,
-                                           int *out);
+unotify_status unotify_notification_reopen(unotify_notification *notification, int fd,
+                                           uint64_t flags, uint64_t mode, int *out);
 
 /**
  * Opens the directory that the last component of the path at `path_addr` lies in, resolved as
@@ -1460,16 +908,9 @@ unotify_status unotify_notification_reopen(unotify_notification *notification,
  * Errors: as unotify_notification_open(); `UNOTIFY_ERR_SYSTEM` with `EEXIST` for a path that ends
  * in "." or ".." or is the root directory; `UNOTIFY_ERR_TOO_LONG` when the component does not fit
  * `cap` bytes.
- *
- * Requires:
- * `notification` is NULL or a live handle; `name` is valid for writing `cap` bytes; `fd` is NULL or
- * valid for writing.
  */
-unotify_status unotify_notification_open_parent(unotify_notification *notification,
-                                                int dirfd,
-                                                uint64_t path_addr,
-                                                char *name,
-                                                size_t cap,
+unotify_status unotify_notification_open_parent(unotify_notification *notification, int dirfd,
+                                                uint64_t path_addr, char *name, size_t cap,
                                                 int *fd);
 
 /**
@@ -1480,15 +921,36 @@ unotify_status unotify_notification_open_parent(unotify_notification *notificati
  *
  * Errors: as unotify_notification_open(), without those of opening; `UNOTIFY_ERR_TOO_LONG` also
  * when it does not fit `cap` bytes.
- *
- * Requires:
- * `notification` is NULL or a live handle; `buf` is valid for writing `cap` bytes.
  */
-unotify_status unotify_notification_read_path(unotify_notification *notification,
-                                              int dirfd,
-                                              uint64_t path_addr,
-                                              char *buf,
-                                              size_t cap);
+unotify_status unotify_notification_read_path(unotify_notification *notification, int dirfd,
+                                              uint64_t path_addr, char *buf, size_t cap);
+
+/* ---- Target: who it is --------------------------------------------------------------------- */
+
+/**
+ * Who makes a call, as the supervisor's namespaces number it. Users and groups that have no number
+ * there show as the overflow number (65534).
+ */
+typedef struct unotify_identity {
+    /** sizeof(unotify_identity), set by the caller: as much is written. */
+    size_t size;
+    /** The thread group: what is commonly called the process's number. */
+    pid_t tgid;
+    /** The real user. */
+    uid_t uid;
+    /** The effective user. */
+    uid_t euid;
+    /** The user that access to files is decided for. */
+    uid_t fsuid;
+    /** The real group. */
+    gid_t gid;
+    /** The effective group. */
+    gid_t egid;
+    /** The group that access to files is decided for. */
+    gid_t fsgid;
+    /** Always 0. */
+    uint32_t reserved;
+} unotify_identity;
 
 /**
  * Who the target is, read in one go: fills in `*identity` as far as its `size`, which the caller
@@ -1497,12 +959,9 @@ unotify_status unotify_notification_read_path(unotify_notification *notification
  * Errors: `UNOTIFY_ERR_GONE`; `UNOTIFY_ERR_INVALID_ARGUMENT` for `size`;
  * `UNOTIFY_ERR_NOT_VISIBLE`; `UNOTIFY_ERR_ANSWERED`; `UNOTIFY_ERR_SYSTEM` where `/proc` does not
  * show the target.
- *
- * Requires:
- * `notification` is NULL or a live handle; `identity` is NULL or as long as its `size`.
  */
 unotify_status unotify_notification_identity(unotify_notification *notification,
-                                             struct unotify_identity *identity);
+                                             unotify_identity *identity);
 
 /**
  * Copies the path of the program that the target executes into `buf`, with its NUL, as the
@@ -1510,13 +969,259 @@ unotify_status unotify_notification_identity(unotify_notification *notification,
  *
  * Errors: as unotify_notification_identity(); `UNOTIFY_ERR_PERMISSION` when the supervisor may
  * not look into the target; `UNOTIFY_ERR_TOO_LONG` when it does not fit `cap` bytes.
- *
- * Requires:
- * `notification` is NULL or a live handle; `buf` is valid for writing `cap` bytes.
  */
-unotify_status unotify_notification_executable(unotify_notification *notification,
-                                               char *buf,
+unotify_status unotify_notification_executable(unotify_notification *notification, char *buf,
                                                size_t cap);
+
+/* ---- Supervisor ---------------------------------------------------------------------------- */
+
+/** The handler answered, or leaves the answer to the fallback error. */
+#define UNOTIFY_HANDLED 0
+/** The notification is the handler's from now on, to answer and free from any thread. */
+#define UNOTIFY_DEFERRED 1
+/** The handler does not want it: the default handler is asked, then it gets the fallback error. */
+#define UNOTIFY_NOT_HANDLED 2
+/** The handler waits for something: with several workers another one receives meanwhile. */
+#define UNOTIFY_HANDLER_BLOCKING (1U << 0)
+/** The run goes on when there is no listener (any more), until stopped. */
+#define UNOTIFY_SUPERVISOR_KEEP_RUNNING (1U << 0)
+/** When stopped, what is pending on the listeners gets the fallback error. */
+#define UNOTIFY_SUPERVISOR_DRAIN_ON_STOP (1U << 1)
+/**
+ * A signal that is handled on the thread that called `unotify_supervisor_run`, while it waits, ends
+ * the run with `UNOTIFY_ERR_INTERRUPTED`, also if its handler was installed with `SA_RESTART`.
+ */
+#define UNOTIFY_SUPERVISOR_RETURN_ON_SIGNAL (1U << 2)
+/**
+ * Synchronous wake-up is switched on and off by what is measured to be faster at the moment: on
+ * for one target, and with `unotify_supervisor_dispatch`.
+ */
+#define UNOTIFY_WAKE_UP_AUTO 0
+/** Waking the other side up hands over the processor: best for one target (Linux 6.6). */
+#define UNOTIFY_WAKE_UP_SYNC 1
+/** It does not: can be better for several busy targets. */
+#define UNOTIFY_WAKE_UP_ASYNC 2
+
+/**
+ * Handles a notification and returns `UNOTIFY_HANDLED`, `UNOTIFY_DEFERRED` or
+ * `UNOTIFY_NOT_HANDLED`; any other number counts as `UNOTIFY_HANDLED`. `data` is what it was
+ * registered with.
+ *
+ * The notification is lent for the call: freeing it before `UNOTIFY_DEFERRED` was returned only
+ * answers it. An unanswered one gets the fallback error, and so does that of a handler in C++ that
+ * lets an exception out, which is caught and counted on x86_64 and aarch64 (elsewhere it ends the
+ * program). The handler must not jump out of the call (`longjmp`). **Nor may it end its thread**, by
+ * `pthread_exit` or by allowing itself to be cancelled (the library's calls run with cancellation
+ * disabled, handlers included): that ends the program. In a copy of the process that it forks it must
+ * not return.
+ */
+typedef int (*unotify_handler)(unotify_notification *notification, void *data);
+
+/** How a supervisor is to work. Zero is the default everywhere. */
+typedef struct unotify_supervisor_opts {
+    /** `sizeof(unotify_supervisor_opts)`. */
+    size_t size;
+    /**
+     * How many handlers may run at the same time, at most 1024. 0 is 1: they never overlap. With
+     * more, several threads also receive at the same time, while several targets of an only
+     * listener call at once and that is measured to be faster.
+     */
+    uint32_t max_workers;
+    /** The error number, positive, for notifications that nobody answers. 0 is `ENOSYS`. */
+    int fallback_errno;
+    /** `UNOTIFY_SUPERVISOR_*`. */
+    uint32_t flags;
+    /** `UNOTIFY_WAKE_UP_*`. */
+    uint32_t wake_up;
+} unotify_supervisor_opts;
+
+/** What a supervisor has done since it was made. */
+typedef struct unotify_stats {
+    /** `sizeof(unotify_stats)`, set by the caller: no more than that is written. */
+    size_t size;
+    /** Notifications received. */
+    uint64_t received;
+    /** Answered with a value. */
+    uint64_t values;
+    /** Answered with an error by a handler. */
+    uint64_t errors;
+    /** Continued. */
+    uint64_t continued;
+    /** Answered with a descriptor. */
+    uint64_t fds;
+    /** Answered with the fallback error, as nobody else did. */
+    uint64_t fallbacks;
+    /** Gone before they were answered. */
+    uint64_t gone;
+    /**
+     * Deferred by handlers. What becomes of one is counted beside this when it is answered or
+     * freed.
+     */
+    uint64_t deferred;
+    /** Of these, not freed so far. */
+    uint64_t deferred_outstanding;
+    /** Handlers that threw an exception (in C++) or panicked (in Rust). */
+    uint64_t panics;
+    /** Listeners served now. */
+    uint64_t listeners;
+    /**
+     * Worker threads now, the one that runs included: at most `max_workers`, one that receives what
+     * they have no time for, and those that replace stuck ones.
+     */
+    uint64_t workers;
+    /** The most there ever were. */
+    uint64_t workers_max;
+    /**
+     * The longest time one handler took, in nanoseconds. Sampled: the first calls of a handler,
+     * one in sixteen later on, and all of one that is slow.
+     */
+    uint64_t slowest_handler_ns;
+    /** Of the workers now, those that are stuck in a call that their target makes last. */
+    uint64_t workers_stuck;
+} unotify_stats;
+
+/**
+ * Makes a supervisor. `opts` of NULL is the defaults.
+ *
+ * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` for options out of range; `UNOTIFY_ERR_UNSUPPORTED` for
+ * options of a later version; `UNOTIFY_ERR_SYSTEM` when the process is out of descriptors.
+ */
+unotify_status unotify_supervisor_new(const unotify_supervisor_opts *opts,
+                                      unotify_supervisor **out);
+
+/**
+ * Serves one more listener, also while running, and takes ownership of it. `data` is what
+ * `unotify_notification_listener_data` gives for its notifications.
+ *
+ * Errors: `UNOTIFY_ERR_SYSTEM` when the kernel has no room to watch it. The listener is freed
+ * then too; only after `UNOTIFY_ERR_INVALID_ARGUMENT` it remains the caller's.
+ */
+unotify_status unotify_supervisor_add_listener(unotify_supervisor *supervisor,
+                                               unotify_listener *listener, void *data);
+
+/**
+ * Sets the handler for a system call, on every architecture that has it. The last one set
+ * counts. `flags` is 0 or `UNOTIFY_HANDLER_BLOCKING`.
+ *
+ * The handler runs on any thread of the run, and with `max_workers` above 1 on several at a
+ * time; `data` has to bear that.
+ *
+ * Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL`; `UNOTIFY_ERR_INVALID_ARGUMENT`, also while it runs.
+ */
+unotify_status unotify_supervisor_on(unotify_supervisor *supervisor, const char *syscall,
+                                     uint32_t flags, unotify_handler handler, void *data);
+
+/**
+ * Sets the handler for every system call that has none, or whose handler returned
+ * `UNOTIFY_NOT_HANDLED`. See `unotify_supervisor_on`.
+ */
+unotify_status unotify_supervisor_on_default(unotify_supervisor *supervisor,
+                                             unotify_handler handler, void *data);
+
+/**
+ * Serves the listeners on this thread, until stopped or until the last listener closes.
+ *
+ * Errors: `UNOTIFY_ERR_STOPPED` when stopped; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs
+ * already; what the kernel said of a listener that broke, after the others were served.
+ */
+unotify_status unotify_supervisor_run(unotify_supervisor *supervisor);
+
+/**
+ * Does what `unotify_supervisor_run` does in the background. Its threads block all signals but
+ * the library's own.
+ *
+ * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already or was not joined;
+ * `UNOTIFY_ERR_SYSTEM` when the process can have no more threads.
+ */
+unotify_status unotify_supervisor_start(unotify_supervisor *supervisor);
+
+/**
+ * Ends the run at hand, or else the next one at once. Handlers that are at work finish; what was
+ * received is answered. May be called from any thread, from a handler and from a signal handler. In a
+ * copy of the process, which `fork` has made, it does nothing.
+ */
+unotify_status unotify_supervisor_stop(unotify_supervisor *supervisor);
+
+/**
+ * Waits for the end of what `unotify_supervisor_start` began, and returns how it ended.
+ *
+ * Errors: as `unotify_supervisor_run`; `UNOTIFY_ERR_INVALID_ARGUMENT` when it was not started.
+ */
+unotify_status unotify_supervisor_join(unotify_supervisor *supervisor);
+
+/**
+ * A descriptor for an event loop, which remains the supervisor's; -1 for NULL. It polls readable
+ * when `unotify_supervisor_dispatch` has something to do, and now and then when not.
+ */
+int unotify_supervisor_fd(const unotify_supervisor *supervisor);
+
+/**
+ * Handles what is there, at most some dozens of notifications, without blocking. Handlers run on
+ * this thread. Nobody else may receive from its listeners: whoever takes a notification away
+ * between the look and the `RECV` leaves that waiting for the next one.
+ *
+ * Errors: `UNOTIFY_ERR_STOPPED` once after `unotify_supervisor_stop`; `UNOTIFY_ERR_CLOSED` when
+ * the last listener has closed; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already.
+ */
+unotify_status unotify_supervisor_dispatch(unotify_supervisor *supervisor);
+
+/**
+ * What it has done so far. The caller sets `stats->size` first; what this version does not know
+ * of a larger structure is left alone.
+ *
+ * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` for NULL or a `size` below that of one counter.
+ */
+unotify_status unotify_supervisor_stats(const unotify_supervisor *supervisor,
+                                        unotify_stats *stats);
+
+/**
+ * Frees a supervisor; NULL is nothing. A run in the background is stopped first, and the handlers
+ * at work are waited for; a run on another thread must have returned. Not from a handler. Its
+ * listeners are freed with it. Deferred notifications remain usable. In a copy of the process, which
+ * `fork` has made, it stops nothing and waits for nobody.
+ */
+void unotify_supervisor_free(unotify_supervisor *supervisor);
+
+/* ---- Spawn --------------------------------------------------------------------------------- */
+
+/**
+ * The child is killed (`SIGKILL`) when the calling process ends, however it ends. A thread of
+ * the library's, asleep, stays in the process until the child has ended.
+ */
+#define UNOTIFY_SPAWN_KILL_ON_PARENT_DEATH (1U << 0)
+
+/** A descriptor for the program. */
+typedef struct unotify_fd_map {
+    /** The caller's descriptor, close-on-exec or not. It remains the caller's. */
+    int parent_fd;
+    /** Its number in the program: 0, 1 and 2 are the standard streams. */
+    int child_fd;
+} unotify_fd_map;
+
+/**
+ * How to start a program. NULL or all zero: in the caller's directory, with its standard streams
+ * and its other descriptors that are not close-on-exec.
+ */
+typedef struct unotify_spawn_opts {
+    /** `sizeof(unotify_spawn_opts)`. */
+    size_t size;
+    /** `UNOTIFY_LOAD_*`, or-ed, but for `UNOTIFY_LOAD_TSYNC`. */
+    uint32_t load_flags;
+    /** `UNOTIFY_SPAWN_*`, or-ed. */
+    uint32_t flags;
+    /**
+     * Where the program starts; NULL is the caller's directory. A relative `file` or `PATH`
+     * counts from there.
+     */
+    const char *working_directory;
+    /**
+     * Descriptors for the program, which are put into place all at once, so that they may be
+     * each other's numbers. The last word on a number counts. May be NULL when `n_fds` is 0.
+     */
+    const unotify_fd_map *fds;
+    /** How many there are. */
+    size_t n_fds;
+} unotify_spawn_opts;
 
 /**
  * Starts the program `file` under a filter. A name without a slash is looked for in the caller's
@@ -1550,47 +1255,27 @@ unotify_status unotify_notification_executable(unotify_notification *notificatio
  * `argv[0]`, or a filter that is too long; `UNOTIFY_ERR_UNSUPPORTED` on a kernel before 5.0 or
  * for options of a later version; `UNOTIFY_ERR_SYSTEM` or `UNOTIFY_ERR_NO_MEMORY` when there is
  * no room for a process, a thread or a descriptor.
- *
- * Requires:
- * `filter` is NULL or a live handle that no other thread uses; `file` is NULL or a string; `argv`
- * and `envp` are NULL or arrays of strings that end with NULL; `opts` is NULL or as long as it
- * says, its string and array valid; `out` is NULL or valid for writing.
  */
-unotify_status unotify_spawn(const struct unotify_filter *filter,
-                             const char *file,
-                             char *const *argv,
-                             char *const *envp,
-                             const struct unotify_spawn_opts *opts,
-                             struct unotify_child **out);
+unotify_status unotify_spawn(const unotify_filter *filter, const char *file, char *const *argv,
+                             char *const *envp, const unotify_spawn_opts *opts,
+                             unotify_child **out);
 
-/**
- * The child's process id, which may name another process once it was waited for; -1 for NULL.
- *
- * Requires:
- * `child` is NULL or a live handle.
- */
-pid_t unotify_child_pid(const struct unotify_child *child);
+/** The child's process id, which may name another process once it was waited for; -1 for NULL. */
+pid_t unotify_child_pid(const unotify_child *child);
 
 /**
  * A descriptor for the process (a pidfd), which remains the child's and polls readable when it has
  * ended; -1 for NULL, or with `errno` when there is none: `ENOSYS` on a kernel before 5.2.
- *
- * Requires:
- * `child` is NULL or a live handle.
  */
-int unotify_child_pidfd(const struct unotify_child *child);
+int unotify_child_pidfd(const unotify_child *child);
 
 /**
  * Hands out the child's listener, which is the caller's from then on. If nobody takes it, it is
  * freed with the child.
  *
  * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when it was taken before.
- *
- * Requires:
- * `child` is NULL or a live handle; `out` is NULL or valid for writing.
  */
-unotify_status unotify_child_take_listener(struct unotify_child *child,
-                                           struct unotify_listener **out);
+unotify_status unotify_child_take_listener(unotify_child *child, unotify_listener **out);
 
 /**
  * Waits for the child to end and gives its status, in the form of `waitpid(2)`, to `wstatus`
@@ -1599,11 +1284,8 @@ unotify_status unotify_child_take_listener(struct unotify_child *child,
  *
  * Errors: `UNOTIFY_ERR_SYSTEM` with `ECHILD` when it was waited for elsewhere, or by the kernel
  * because `SIGCHLD` is ignored.
- *
- * Requires:
- * `child` is NULL or a live handle; `wstatus` is NULL or valid for writing.
  */
-unotify_status unotify_child_wait(struct unotify_child *child, int *wstatus);
+unotify_status unotify_child_wait(unotify_child *child, int *wstatus);
 
 /**
  * Sends the child a signal; 0 only asks whether it is there. Never signals another process that
@@ -1611,179 +1293,25 @@ unotify_status unotify_child_wait(struct unotify_child *child, int *wstatus);
  *
  * Errors: `UNOTIFY_ERR_SYSTEM` with `ESRCH` when it was waited for; `UNOTIFY_ERR_INVALID_ARGUMENT`
  * when `sig` is no signal; `UNOTIFY_ERR_PERMISSION` when it has become somebody else.
- *
- * Requires:
- * `child` is NULL or a live handle.
  */
-unotify_status unotify_child_kill(struct unotify_child *child, int sig);
+unotify_status unotify_child_kill(unotify_child *child, int sig);
 
 /**
  * The error number of the child's `execve`, if it failed after unotify_spawn() had returned:
  * because the supervisor refused the call, or continued it and the kernel did. The child then
  * exits with status 127, or dies by `SIGILL` if it may not exit. 0 when it has not failed (so
  * far), and for NULL.
- *
- * Requires:
- * `child` is NULL or a live handle.
  */
-int unotify_child_exec_error(const struct unotify_child *child);
+int unotify_child_exec_error(const unotify_child *child);
 
 /**
  * Frees the handle, and the listener if nobody took it: the child's pending and later notifying
  * calls fail with `ENOSYS` then. Neither kills the child nor waits for it. NULL is nothing.
- *
- * Requires:
- * `child` is NULL or a live handle that is not used again.
  */
-void unotify_child_free(struct unotify_child *child);
-
-/**
- * Makes a supervisor. `opts` of NULL is the defaults.
- *
- * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` for options out of range; `UNOTIFY_ERR_UNSUPPORTED` for
- * options of a later version; `UNOTIFY_ERR_SYSTEM` when the process is out of descriptors.
- *
- * Requires:
- * `opts` is NULL or as long as its `size` says; `out` is NULL or valid for writing.
- */
-unotify_status unotify_supervisor_new(const struct unotify_supervisor_opts *opts,
-                                      struct unotify_supervisor **out);
-
-/**
- * Serves one more listener, also while running, and takes ownership of it. `data` is what
- * `unotify_notification_listener_data` gives for its notifications.
- *
- * Errors: `UNOTIFY_ERR_SYSTEM` when the kernel has no room to watch it. The listener is freed
- * then too; only after `UNOTIFY_ERR_INVALID_ARGUMENT` it remains the caller's.
- *
- * Requires:
- * `supervisor` and `listener` are NULL or live handles; `listener` is not used again.
- */
-unotify_status unotify_supervisor_add_listener(struct unotify_supervisor *supervisor,
-                                               struct unotify_listener *listener,
-                                               void *data);
-
-/**
- * Sets the handler for a system call, on every architecture that has it. The last one set
- * counts. `flags` is 0 or `UNOTIFY_HANDLER_BLOCKING`.
- *
- * The handler runs on any thread of the run, and with `max_workers` above 1 on several at a
- * time; `data` has to bear that.
- *
- * Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL`; `UNOTIFY_ERR_INVALID_ARGUMENT`, also while it runs.
- *
- * Requires:
- * `supervisor` is NULL or a live handle; `syscall` is NULL or a string; `handler` and `data` are
- * usable until the supervisor is freed.
- */
-unotify_status unotify_supervisor_on(struct unotify_supervisor *supervisor,
-                                     const char *syscall,
-                                     uint32_t flags,
-                                     unotify_handler handler,
-                                     void *data);
-
-/**
- * Sets the handler for every system call that has none, or whose handler returned
- * `UNOTIFY_NOT_HANDLED`. See `unotify_supervisor_on`.
- *
- * Requires:
- * As `unotify_supervisor_on`.
- */
-unotify_status unotify_supervisor_on_default(struct unotify_supervisor *supervisor,
-                                             unotify_handler handler,
-                                             void *data);
-
-/**
- * Serves the listeners on this thread, until stopped or until the last listener closes.
- *
- * Errors: `UNOTIFY_ERR_STOPPED` when stopped; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs
- * already; what the kernel said of a listener that broke, after the others were served.
- *
- * Requires:
- * `supervisor` is NULL or a live handle.
- */
-unotify_status unotify_supervisor_run(struct unotify_supervisor *supervisor);
-
-/**
- * Does what `unotify_supervisor_run` does in the background. Its threads block all signals but
- * the library's own.
- *
- * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already or was not joined;
- * `UNOTIFY_ERR_SYSTEM` when the process can have no more threads.
- *
- * Requires:
- * `supervisor` is NULL or a live handle.
- */
-unotify_status unotify_supervisor_start(struct unotify_supervisor *supervisor);
-
-/**
- * Ends the run at hand, or else the next one at once. Handlers that are at work finish; what was
- * received is answered. May be called from any thread, from a handler and from a signal handler. In a
- * copy of the process, which `fork` has made, it does nothing.
- *
- * Requires:
- * `supervisor` is NULL or a live handle.
- */
-unotify_status unotify_supervisor_stop(struct unotify_supervisor *supervisor);
-
-/**
- * Waits for the end of what `unotify_supervisor_start` began, and returns how it ended.
- *
- * Errors: as `unotify_supervisor_run`; `UNOTIFY_ERR_INVALID_ARGUMENT` when it was not started.
- *
- * Requires:
- * `supervisor` is NULL or a live handle.
- */
-unotify_status unotify_supervisor_join(struct unotify_supervisor *supervisor);
-
-/**
- * A descriptor for an event loop, which remains the supervisor's; -1 for NULL. It polls readable
- * when `unotify_supervisor_dispatch` has something to do, and now and then when not.
- *
- * Requires:
- * `supervisor` is NULL or a live handle.
- */
-int unotify_supervisor_fd(const struct unotify_supervisor *supervisor);
-
-/**
- * Handles what is there, at most some dozens of notifications, without blocking. Handlers run on
- * this thread. Nobody else may receive from its listeners: whoever takes a notification away
- * between the look and the `RECV` leaves that waiting for the next one.
- *
- * Errors: `UNOTIFY_ERR_STOPPED` once after `unotify_supervisor_stop`; `UNOTIFY_ERR_CLOSED` when
- * the last listener has closed; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already.
- *
- * Requires:
- * `supervisor` is NULL or a live handle.
- */
-unotify_status unotify_supervisor_dispatch(struct unotify_supervisor *supervisor);
-
-/**
- * What it has done so far. The caller sets `stats->size` first; what this version does not know
- * of a larger structure is left alone.
- *
- * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` for NULL or a `size` below that of one counter.
- *
- * Requires:
- * `supervisor` is NULL or a live handle; `stats` is NULL or as long as its `size` says.
- */
-unotify_status unotify_supervisor_stats(const struct unotify_supervisor *supervisor,
-                                        struct unotify_stats *stats);
-
-/**
- * Frees a supervisor; NULL is nothing. A run in the background is stopped first, and the handlers
- * at work are waited for; a run on another thread must have returned. Not from a handler. Its
- * listeners are freed with it. Deferred notifications remain usable. In a copy of the process, which
- * `fork` has made, it stops nothing and waits for nobody.
- *
- * Requires:
- * `supervisor` is NULL or a live handle that is not used again.
- */
-void unotify_supervisor_free(struct unotify_supervisor *supervisor);
+void unotify_child_free(unotify_child *child);
 
 #ifdef __cplusplus
-}  // extern "C"
-#endif  // __cplusplus
+} /* extern "C" */
+#endif
 
-#endif  /* UNOTIFY_H */
-
+#endif /* UNOTIFY_H */

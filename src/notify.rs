@@ -4,9 +4,10 @@
 //! [`Listener`](crate::Listener) and [`Notification`](crate::Notification), which own what they
 //! hold and never leave a target waiting.
 
-use crate::error::SeccompError;
+use crate::error::{Error, SeccompError, Status};
 use crate::kernel::seccomp::{self, Request, RequestBuffer, Response};
 use crate::kernel::Errno;
+use crate::notification::Notification;
 use crate::scmp::{ensure_supported_api, ScmpArch, ScmpSyscall, ScmpVersion};
 use bitflags::bitflags;
 use std::os::fd::{BorrowedFd, RawFd};
@@ -93,20 +94,6 @@ fn borrow(fd: ScmpFd) -> Result<BorrowedFd<'static>> {
 }
 
 impl ScmpNotifReq {
-    fn from_kernel(request: &Request) -> Result<Self> {
-        Ok(Self {
-            id: request.id,
-            pid: request.pid as u32, // as it came
-            flags: request.flags,
-            data: ScmpNotifData {
-                syscall: ScmpSyscall::from(request.syscall),
-                arch: ScmpArch::from_sys(request.arch)?,
-                instr_pointer: request.instruction_pointer,
-                args: request.args,
-            },
-        })
-    }
-
     /// Waits for a notification (`SECCOMP_IOCTL_NOTIF_RECV`; `seccomp_notify_receive(3)`).
     ///
     /// Retries `EINTR`. The target waits until [`ScmpNotifResp::respond`] answers it.
@@ -125,7 +112,7 @@ impl ScmpNotifReq {
                 return Err(error(errno));
             }
         }
-        Self::from_kernel(buffer.request()).inspect_err(|_| {
+        Self::try_from(buffer.request()).inspect_err(|_| {
             let refuse = Response {
                 id: buffer.request().id,
                 val: 0,
@@ -195,4 +182,96 @@ impl ScmpNotifResp {
 pub fn notify_id_valid(fd: ScmpFd, id: u64) -> Result<()> {
     ensure_notify()?;
     seccomp::id_valid(borrow(fd)?, id).map_err(error)
+}
+
+/// What a [`Notification`] was made by, in libseccomp's terms.
+///
+/// # Errors
+/// For a call of an architecture that libseccomp does not know.
+impl TryFrom<&Request> for ScmpNotifReq {
+    type Error = SeccompError;
+
+    fn try_from(request: &Request) -> Result<Self> {
+        Ok(Self {
+            id: request.id,
+            pid: request.pid as u32, // as it came
+            flags: request.flags,
+            data: ScmpNotifData::try_from(request)?,
+        })
+    }
+}
+
+/// The system call alone.
+///
+/// # Errors
+/// For a call of an architecture that libseccomp does not know.
+impl TryFrom<&Request> for ScmpNotifData {
+    type Error = SeccompError;
+
+    fn try_from(request: &Request) -> Result<Self> {
+        Ok(Self {
+            syscall: ScmpSyscall::from(request.syscall),
+            arch: ScmpArch::from_sys(request.arch)?,
+            instr_pointer: request.instruction_pointer,
+            args: request.args,
+        })
+    }
+}
+
+impl From<&ScmpNotifReq> for Request {
+    /// As the kernel has given it.
+    fn from(request: &ScmpNotifReq) -> Self {
+        let arch = match request.data.arch {
+            ScmpArch::Native => ScmpArch::native(),
+            // A distinction of libseccomp's: to the kernel the number of the call makes it.
+            ScmpArch::X32 => ScmpArch::X8664,
+            arch => arch,
+        };
+        Request {
+            id: request.id,
+            pid: request.pid as libc::pid_t,
+            flags: request.flags,
+            syscall: request.data.syscall.into(),
+            arch: arch.to_sys(),
+            instruction_pointer: request.data.instr_pointer,
+            args: request.data.args,
+        }
+    }
+}
+
+impl Notification {
+    /// Answers as a [`ScmpNotifResp`] says. As in the kernel, an error comes before a value.
+    ///
+    /// # Errors
+    /// [`Status::InvalidArgument`], and the target goes on waiting: for a response to another
+    /// notification (by its `id`), an error number outside -4095 to 0, flags that are not known, or
+    /// a value or an error beside [`ScmpNotifRespFlags::CONTINUE`]. Otherwise as
+    /// [`Notification::reply_value`], [`Notification::reply_error`] and
+    /// [`Notification::reply_continue`].
+    pub fn respond(&mut self, response: ScmpNotifResp) -> crate::Result<()> {
+        let ScmpNotifResp {
+            id,
+            val,
+            error,
+            flags,
+        } = response;
+        let invalid = |why: String| Err(Error::new(Status::InvalidArgument, why));
+        self.pending_on()?;
+        let asked = self.request().id;
+        if id != asked {
+            return invalid(format!(
+                "a response to notification {id:#x}, and this is {asked:#x}"
+            ));
+        }
+        match ScmpNotifRespFlags::from_bits(flags) {
+            None => invalid(format!("unknown flags in {flags:#x}")),
+            Some(flags) if flags.is_empty() && error == 0 => self.reply_value(val),
+            // Of the most negative number there is no positive one.
+            Some(flags) if flags.is_empty() => self.reply_error(error.saturating_neg()),
+            Some(_) if (val, error) == (0, 0) => self.reply_continue(),
+            Some(_) => {
+                invalid("to continue a call is to return neither a value nor an error".into())
+            }
+        }
+    }
 }

@@ -36,10 +36,13 @@ for name in ["filter", "child", "listener", "notification"]:
 
 
 def constants(header: str) -> dict[str, int]:
-    """The header's constants: all are plain numbers."""
-    defines = re.findall(r"^#define (UNOTIFY_\w+) (\d+)$", header, re.MULTILINE)
+    """The header's constants: plain numbers, unsigned ones in hexadecimal, and shifts."""
+    define = r"^#define (UNOTIFY_\w+) (?:(\d+)|(0x[0-9a-f]+)U|\(1U(?:LL)? << (\d+)\))$"
+    found: dict[str, int] = {}
+    for name, decimal, hexadecimal, bit in re.findall(define, header, re.MULTILINE):
+        found[name] = int(hexadecimal, 16) if hexadecimal else 1 << int(bit) if bit else int(decimal)
     statuses = re.findall(r"^ +(UNOTIFY_\w+) = (-?\d+),$", header, re.MULTILINE)
-    return {name: int(number) for name, number in defines + statuses}
+    return found | {name: int(number) for name, number in statuses}
 
 
 def check(status: int) -> None:

@@ -196,6 +196,21 @@ pub(super) unsafe fn copy_text(text: &str, buf: *mut c_char, len: usize) {
     }
 }
 
+/// How long the caller's structure is: its first field.
+///
+/// # Safety
+/// `ptr` points to a structure that begins with a `usize`.
+unsafe fn size_of_callers<T>(ptr: *const T, name: &str) -> Result<usize> {
+    // SAFETY: the structure is at least its first field long.
+    let size = unsafe { ptr.cast::<usize>().read_unaligned() };
+    if size < size_of::<usize>() || size > 4096 {
+        return Err(invalid(format!(
+            "`{name}.size` is {size}; set it to sizeof the structure"
+        )));
+    }
+    Ok(size)
+}
+
 /// An options structure of the C API. Its first field is `size_t size`, its size when the caller
 /// was compiled; every field's zero is the default.
 ///
@@ -218,14 +233,8 @@ pub(super) unsafe fn options<T: Options>(ptr: *const T) -> Result<T> {
         return Ok(options);
     }
     let bytes = ptr.cast::<u8>();
-    // SAFETY: the structure is at least its first field long.
-    let size = unsafe { ptr.cast::<usize>().read_unaligned() };
-    if size < size_of::<usize>() || size > 4096 {
-        return Err(invalid(format!(
-            "`{}.size` is {size}; set it to sizeof the structure",
-            T::NAME
-        )));
-    }
+    // SAFETY: not null, so as long as its first field says, by the caller's promise.
+    let size = unsafe { size_of_callers(ptr, T::NAME) }?;
     let known = size.min(size_of::<T>());
     // SAFETY: both are at least `known` bytes long, and every bit pattern is a `T`.
     unsafe { std::ptr::copy_nonoverlapping(bytes, (&raw mut options).cast::<u8>(), known) };
@@ -240,4 +249,47 @@ pub(super) unsafe fn options<T: Options>(ptr: *const T) -> Result<T> {
         ));
     }
     Ok(options)
+}
+
+/// A structure of the C API that the library fills in. Its first field is `size_t size`, its size
+/// when the caller was compiled.
+///
+/// # Safety
+/// `repr(C)`, and begins with a `usize`.
+pub(super) unsafe trait Report: Copy {
+    const NAME: &'static str;
+}
+
+/// Fills in a structure of any age, the same way for all of them: what the caller's has no room for is
+/// left out, what it has beyond ours becomes zero, and its `size` stays.
+///
+/// # Safety
+/// `ptr` is null or points to a structure as long as its first field says.
+pub(super) unsafe fn report<T: Report>(
+    ptr: *mut T,
+    find: impl FnOnce() -> Result<T>,
+) -> Result<()> {
+    if ptr.is_null() {
+        return Err(invalid(format!("`{}` is null", T::NAME)));
+    }
+    // SAFETY: not null, so as long as its first field says, by the caller's promise.
+    let size = unsafe { size_of_callers(ptr, T::NAME) }?;
+    if size == size_of::<usize>() {
+        // It asks for nothing: most likely it is the size of a pointer to the structure.
+        return Err(invalid(format!(
+            "`{}.size` is {size}, which has room for nothing",
+            T::NAME
+        )));
+    }
+    let found = find()?;
+    let known = size.min(size_of::<T>());
+    let (from, to) = ((&raw const found).cast::<u8>(), ptr.cast::<u8>());
+    // SAFETY: the caller's structure is `size` bytes long by the caller's promise, ours at least
+    // `known`.
+    unsafe {
+        std::ptr::copy_nonoverlapping(from, to, known);
+        to.add(known).write_bytes(0, size - known);
+        to.cast::<usize>().write_unaligned(size);
+    }
+    Ok(())
 }

@@ -1,30 +1,14 @@
-//! `unotify_filter`: the mirror of `scmp/filter.rs` and `load.rs`.
+//! `unotify_filter`: the mirror of `scmp/filter.rs` and `scmp/arg_compare.rs`.
 
+use super::action::UNOTIFY_ACTION_NOTIFY;
 use super::boundary::{
-    call, exclusive, infallible, invalid, options, reclaim, shared, slice, unotify_status, utf8,
-    Options, Out,
+    call, exclusive, infallible, invalid, reclaim, shared, slice, unotify_status, utf8, Out,
 };
-use super::listener::{lent_fd, unotify_listener};
+use super::listener::lent_fd;
 use crate::error::{Error, Result, Status};
 use crate::kernel::Errno;
-use crate::load::{LoadFlags, Want};
 use crate::scmp::{ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext};
 use std::ffi::{c_char, c_int, c_void};
-use std::mem::MaybeUninit;
-use std::ptr::null_mut;
-
-/// Kill the whole process (`SECCOMP_RET_KILL_PROCESS`).
-pub const UNOTIFY_ACTION_KILL_PROCESS: u32 = 0x8000_0000;
-/// Kill the calling thread (`SECCOMP_RET_KILL_THREAD`).
-pub const UNOTIFY_ACTION_KILL_THREAD: u32 = 0x0000_0000;
-/// Send the thread a `SIGSYS` (`SECCOMP_RET_TRAP`).
-pub const UNOTIFY_ACTION_TRAP: u32 = 0x0003_0000;
-/// Park the thread and notify the supervisor (`SECCOMP_RET_USER_NOTIF`).
-pub const UNOTIFY_ACTION_NOTIFY: u32 = 0x7fc0_0000;
-/// Make the call and log it (`SECCOMP_RET_LOG`).
-pub const UNOTIFY_ACTION_LOG: u32 = 0x7ffc_0000;
-/// Make the call (`SECCOMP_RET_ALLOW`).
-pub const UNOTIFY_ACTION_ALLOW: u32 = 0x7fff_0000;
 
 /// The argument differs from `value`.
 pub const UNOTIFY_COMPARE_NOT_EQUAL: u32 = 1;
@@ -41,35 +25,6 @@ pub const UNOTIFY_COMPARE_GREATER: u32 = 6;
 /// The argument, cut down to the bits of `mask`, is `value`.
 pub const UNOTIFY_COMPARE_MASKED_EQUAL: u32 = 7;
 
-/// All threads of the process get the filter (with a listener since Linux 5.7).
-pub const UNOTIFY_LOAD_TSYNC: u32 = 1;
-/// The kernel logs every action but allow.
-pub const UNOTIFY_LOAD_LOG: u32 = 2;
-/// Speculative Store Bypass mitigation is left off.
-pub const UNOTIFY_LOAD_SPEC_ALLOW: u32 = 4;
-/// Any signal may interrupt a received call, not only a fatal one.
-pub const UNOTIFY_LOAD_NO_WAIT_KILLABLE: u32 = 8;
-/// Synchronous wake-up is not switched on.
-pub const UNOTIFY_LOAD_NO_SYNC_WAKE_UP: u32 = 16;
-/// no_new_privs stays as it is; loading then takes `CAP_SYS_ADMIN`, unless it is set.
-pub const UNOTIFY_LOAD_KEEP_PRIVS: u32 = 32;
-
-// The header takes numbers only, so they stand above as numbers; these are what they have to be.
-const _: () = {
-    assert!(UNOTIFY_ACTION_KILL_PROCESS == libc::SECCOMP_RET_KILL_PROCESS);
-    assert!(UNOTIFY_ACTION_KILL_THREAD == libc::SECCOMP_RET_KILL_THREAD);
-    assert!(UNOTIFY_ACTION_TRAP == libc::SECCOMP_RET_TRAP);
-    assert!(UNOTIFY_ACTION_NOTIFY == libc::SECCOMP_RET_USER_NOTIF);
-    assert!(UNOTIFY_ACTION_LOG == libc::SECCOMP_RET_LOG);
-    assert!(UNOTIFY_ACTION_ALLOW == libc::SECCOMP_RET_ALLOW);
-    assert!(UNOTIFY_LOAD_TSYNC == LoadFlags::TSYNC.bits());
-    assert!(UNOTIFY_LOAD_LOG == LoadFlags::LOG.bits());
-    assert!(UNOTIFY_LOAD_SPEC_ALLOW == LoadFlags::SPEC_ALLOW.bits());
-    assert!(UNOTIFY_LOAD_NO_WAIT_KILLABLE == LoadFlags::NO_WAIT_KILLABLE.bits());
-    assert!(UNOTIFY_LOAD_NO_SYNC_WAKE_UP == LoadFlags::NO_SYNC_WAKE_UP.bits());
-    assert!(UNOTIFY_LOAD_KEEP_PRIVS == LoadFlags::KEEP_PRIVS.bits());
-};
-
 /// A condition on an argument of a system call. Arguments are unsigned 64-bit numbers.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
@@ -84,44 +39,11 @@ pub struct unotify_arg_compare {
     pub mask: u64,
 }
 
-/// How to load a filter. NULL or all zero: no_new_privs is set first, only fatal signals
-/// interrupt a received call and wake-up is synchronous where the kernel has them.
-#[repr(C)]
-#[derive(Debug, Clone, Copy)]
-pub struct unotify_load_opts {
-    /// `sizeof(unotify_load_opts)`.
-    pub size: usize,
-    /// `UNOTIFY_LOAD_*`, or-ed.
-    pub flags: u32,
-    /// 0.
-    pub reserved: u32,
-}
-
-// SAFETY: `repr(C)`, begins with the size, integers only, no padding at its end.
-unsafe impl Options for unotify_load_opts {
-    const NAME: &'static str = "unotify_load_opts";
-
-    fn zeroed() -> Self {
-        unotify_load_opts {
-            size: size_of::<Self>(),
-            flags: 0,
-            reserved: 0,
-        }
-    }
-}
-
 /// A filter in the making. Belongs to one thread at a time and may be handed to another.
 #[derive(Debug)]
 pub struct unotify_filter {
     pub(super) context: ScmpFilterContext,
     has_rules: bool,
-}
-
-/// The action that makes a call fail with `errnum`, positive, without asking the supervisor
-/// (`SECCOMP_RET_ERRNO`). 0 lets it return 0 without being made. Filters take up to 4094.
-#[no_mangle]
-pub extern "C" fn unotify_action_errno(errnum: u16) -> u32 {
-    ScmpAction::Errno(errnum.into()).to_sys()
 }
 
 /// Makes a filter for the native architecture that does `default_action` (`UNOTIFY_ACTION_*` or
@@ -299,69 +221,6 @@ pub unsafe extern "C" fn unotify_filter_export_pfc(
     })
 }
 
-/// Puts the filter on the calling thread, for good, and yields its listener. The thread is a
-/// target from then on: another thread or process must answer it. The filter may be loaded by
-/// other threads too; each load yields a listener of its own.
-///
-/// A filter that notifies nothing is loaded without a listener: `*out` is NULL then. So it can be
-/// put on top of one that has a listener, of which the kernel allows one in all filters of a thread.
-/// A NULL `out` loads any filter without one; the calls that it notifies fail with `ENOSYS`.
-///
-/// Once the filter is installed this function makes no system call, so it returns whatever the
-/// filter notifies. But every call that the thread makes after that counts:
-/// unotify_listener_to_socket() is a `sendmsg(2)`, any free() may be a `munmap(2)`, and the thread's end
-/// is a call too. Before the supervisor has the listener, only calls may be made that the filter
-/// does not notify. A supervisor in another process can take the listener itself
-/// (unotify_listener_from_pid(), by a number agreed on through memory that both see), and
-/// unotify_spawn() works with every filter.
-///
-/// Errors: `UNOTIFY_ERR_BUSY` when the thread's filters have a listener already;
-/// `UNOTIFY_ERR_PERMISSION` with `UNOTIFY_LOAD_KEEP_PRIVS` and neither no_new_privs nor
-/// `CAP_SYS_ADMIN`; `UNOTIFY_ERR_INVALID_ARGUMENT` when a flag is none, or the program is longer
-/// than the 4096 instructions the kernel takes; `UNOTIFY_ERR_UNSUPPORTED` on a kernel before 5.0,
-/// or before 5.7 with `UNOTIFY_LOAD_TSYNC`; `UNOTIFY_ERR_SYSTEM` with `ESRCH` when another thread
-/// has filters of its own.
-///
-/// # Safety
-/// `filter` is NULL or a live handle that no other thread uses; `opts` is NULL or as long as it
-/// says; `out` is NULL or valid for writing.
-#[no_mangle]
-pub unsafe extern "C" fn unotify_filter_load(
-    filter: *const unotify_filter,
-    opts: *const unotify_load_opts,
-    out: *mut *mut unotify_listener,
-) -> unotify_status {
-    call(|| {
-        // SAFETY: the caller's promise.
-        let filter = unsafe { shared(filter, "filter") }?;
-        // SAFETY: the caller's promise.
-        let opts = unsafe { options(opts) }?;
-        let want = if out.is_null() {
-            Want::Never
-        } else {
-            Want::IfItNotifies
-        };
-        let load = filter.context.prepare(load_flags(opts)?, want)?;
-        // Made before the filter is there, which may notify what an allocation takes.
-        let mut room = load
-            .has_listener()
-            .then(|| Box::new(MaybeUninit::<unotify_listener>::uninit()));
-        let listener = load.install()?;
-        let handle = match (listener, room.take()) {
-            (Some(listener), Some(mut room)) => {
-                room.write(unotify_listener(listener));
-                Box::into_raw(room).cast()
-            }
-            _ => null_mut(),
-        };
-        if !out.is_null() {
-            // SAFETY: not null, so valid by the caller's promise.
-            unsafe { out.write(handle) };
-        }
-        Ok(())
-    })
-}
-
 /// Frees a filter; NULL is nothing. What was loaded stays loaded.
 ///
 /// # Safety
@@ -370,19 +229,6 @@ pub unsafe extern "C" fn unotify_filter_load(
 pub unsafe extern "C" fn unotify_filter_free(filter: *mut unotify_filter) {
     // SAFETY: the caller's promise.
     infallible((), || drop(unsafe { reclaim(filter) }));
-}
-
-/// Checks the options of a load.
-pub(super) fn load_flags(opts: unotify_load_opts) -> Result<LoadFlags> {
-    if opts.reserved != 0 {
-        return Err(invalid("`unotify_load_opts.reserved` is not 0"));
-    }
-    LoadFlags::from_bits(opts.flags).ok_or_else(|| {
-        let unknown = opts.flags & !LoadFlags::all().bits();
-        invalid(format!(
-            "`unotify_load_opts.flags` has unknown bits {unknown:#x}"
-        ))
-    })
 }
 
 fn add_rule(

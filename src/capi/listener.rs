@@ -140,7 +140,7 @@ pub unsafe extern "C" fn unotify_listener_receive(
 }
 
 /// A signal that is handled on the calling thread while it waits ends the receive.
-pub const UNOTIFY_RECEIVE_RETURN_ON_SIGNAL: u32 = 1;
+pub const UNOTIFY_RECEIVE_RETURN_ON_SIGNAL: u32 = 1 << 0;
 const _: () = assert!(UNOTIFY_RECEIVE_RETURN_ON_SIGNAL == ReceiveFlags::RETURN_ON_SIGNAL.bits());
 
 /// `unotify_listener_receive` with `flags`: 0, or `UNOTIFY_RECEIVE_RETURN_ON_SIGNAL`, by which a

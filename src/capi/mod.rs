@@ -7,10 +7,13 @@
 #![allow(unreachable_pub)] // reached by the linker
 #![allow(dead_code)] // Rust 1.85 takes the constants for unused, which only the header needs
 
+mod action;
 mod arch;
 mod boundary;
+mod features;
 mod filter;
 mod listener;
+mod load;
 mod notification;
 mod spawn;
 mod status;

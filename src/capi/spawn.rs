@@ -18,7 +18,7 @@ use std::sync::{Mutex, PoisonError};
 
 /// The child is killed (`SIGKILL`) when the calling process ends, however it ends. A thread of
 /// the library's, asleep, stays in the process until the child has ended.
-pub const UNOTIFY_SPAWN_KILL_ON_PARENT_DEATH: u32 = 1;
+pub const UNOTIFY_SPAWN_KILL_ON_PARENT_DEATH: u32 = 1 << 0;
 
 /// A descriptor for the program.
 #[repr(C)]

@@ -1,8 +1,8 @@
 //! `unotify_supervisor`: the mirror of `supervisor/`.
 
 use super::boundary::{
-    call, exclusive, infallible, invalid, options, reclaim, shared, unotify_status, utf8, Options,
-    Out,
+    call, infallible, invalid, options, reclaim, report, shared, unotify_status, utf8, Options,
+    Out, Report,
 };
 use super::listener::unotify_listener;
 use super::notification::unotify_notification;
@@ -25,16 +25,16 @@ pub const UNOTIFY_DEFERRED: c_int = 1;
 pub const UNOTIFY_NOT_HANDLED: c_int = 2;
 
 /// The handler waits for something: with several workers another one receives meanwhile.
-pub const UNOTIFY_HANDLER_BLOCKING: u32 = 1;
+pub const UNOTIFY_HANDLER_BLOCKING: u32 = 1 << 0;
 const _: () = assert!(UNOTIFY_HANDLER_BLOCKING == HandlerFlags::BLOCKING.bits());
 
 /// The run goes on when there is no listener (any more), until stopped.
-pub const UNOTIFY_SUPERVISOR_KEEP_RUNNING: u32 = 1;
+pub const UNOTIFY_SUPERVISOR_KEEP_RUNNING: u32 = 1 << 0;
 /// When stopped, what is pending on the listeners gets the fallback error.
-pub const UNOTIFY_SUPERVISOR_DRAIN_ON_STOP: u32 = 2;
+pub const UNOTIFY_SUPERVISOR_DRAIN_ON_STOP: u32 = 1 << 1;
 /// A signal that is handled on the thread that called `unotify_supervisor_run`, while it waits, ends
 /// the run with `UNOTIFY_ERR_INTERRUPTED`, also if its handler was installed with `SA_RESTART`.
-pub const UNOTIFY_SUPERVISOR_RETURN_ON_SIGNAL: u32 = 4;
+pub const UNOTIFY_SUPERVISOR_RETURN_ON_SIGNAL: u32 = 1 << 2;
 
 /// Synchronous wake-up is switched on and off by what is measured to be faster at the moment: on
 /// for one target, and with `unotify_supervisor_dispatch`.
@@ -175,6 +175,11 @@ pub struct unotify_stats {
     pub slowest_handler_ns: u64,
     /// Of the workers now, those that are stuck in a call that their target makes last.
     pub workers_stuck: u64,
+}
+
+// SAFETY: `repr(C)`, begins with the size, integers only, no padding.
+unsafe impl Report for unotify_stats {
+    const NAME: &'static str = "unotify_stats";
 }
 
 /// Makes a supervisor. `opts` of NULL is the defaults.
@@ -451,43 +456,30 @@ pub unsafe extern "C" fn unotify_supervisor_stats(
     stats: *mut unotify_stats,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
-        let now = unsafe { shared(supervisor, "supervisor") }?.0.stats();
-        // SAFETY: the caller's promise, for the first field.
-        let size = *unsafe { exclusive(stats.cast::<usize>(), "stats") }?;
-        if size < 2 * size_of::<usize>() {
-            return Err(invalid(format!(
-                "`unotify_stats.size` is {size}; set it to sizeof the structure"
-            )));
-        }
-        let full = unotify_stats {
-            size,
-            received: now.received,
-            values: now.values,
-            errors: now.errors,
-            continued: now.continued,
-            fds: now.fds,
-            fallbacks: now.fallbacks,
-            gone: now.gone,
-            deferred: now.deferred,
-            deferred_outstanding: now.deferred_outstanding,
-            panics: now.panics,
-            listeners: now.listeners,
-            workers: now.workers,
-            workers_max: now.workers_max,
-            slowest_handler_ns: now.slowest_handler.as_nanos() as u64,
-            workers_stuck: now.workers_stuck,
+        let find = || {
+            // SAFETY: the caller's promise.
+            let now = unsafe { shared(supervisor, "supervisor") }?.0.stats();
+            Ok(unotify_stats {
+                size: size_of::<unotify_stats>(),
+                received: now.received,
+                values: now.values,
+                errors: now.errors,
+                continued: now.continued,
+                fds: now.fds,
+                fallbacks: now.fallbacks,
+                gone: now.gone,
+                deferred: now.deferred,
+                deferred_outstanding: now.deferred_outstanding,
+                panics: now.panics,
+                listeners: now.listeners,
+                workers: now.workers,
+                workers_max: now.workers_max,
+                slowest_handler_ns: now.slowest_handler.as_nanos() as u64,
+                workers_stuck: now.workers_stuck,
+            })
         };
-        let known = size.min(size_of::<unotify_stats>());
-        // SAFETY: both are at least `known` bytes long.
-        unsafe {
-            std::ptr::copy_nonoverlapping(
-                (&raw const full).cast::<u8>(),
-                stats.cast::<u8>(),
-                known,
-            );
-        }
-        Ok(())
+        // SAFETY: the caller's promise.
+        unsafe { report(stats, find) }
     })
 }
 

@@ -1,6 +1,6 @@
 //! The mirror of `target/identity.rs`.
 
-use super::boundary::{call, invalid, room, unotify_status};
+use super::boundary::{call, report, room, unotify_status, Report};
 use super::notification::{inner, unotify_notification};
 use super::target_open::put_path;
 use std::ffi::c_char;
@@ -30,6 +30,11 @@ pub struct unotify_identity {
     pub reserved: u32,
 }
 
+// SAFETY: `repr(C)`, begins with the size, integers only, no padding.
+unsafe impl Report for unotify_identity {
+    const NAME: &'static str = "unotify_identity";
+}
+
 /// Who the target is, read in one go: fills in `*identity` as far as its `size`, which the caller
 /// has set, goes.
 ///
@@ -45,37 +50,23 @@ pub unsafe extern "C" fn unotify_notification_identity(
     identity: *mut unotify_identity,
 ) -> unotify_status {
     call(|| {
-        if identity.is_null() {
-            return Err(invalid("`identity` is null"));
-        }
-        // SAFETY: the structure is at least its first field long.
-        let size = unsafe { identity.cast::<usize>().read_unaligned() };
-        if size < size_of::<usize>() || size > 4096 {
-            return Err(invalid(format!(
-                "`unotify_identity.size` is {size}; set it to sizeof the structure"
-            )));
-        }
-        // SAFETY: the caller's promise.
-        let found = unsafe { inner(notification) }?.identity()?;
-        let full = unotify_identity {
-            size,
-            tgid: found.tgid,
-            uid: found.uid,
-            euid: found.euid,
-            fsuid: found.fsuid,
-            gid: found.gid,
-            egid: found.egid,
-            fsgid: found.fsgid,
-            reserved: 0,
+        let find = || {
+            // SAFETY: the caller's promise.
+            let found = unsafe { inner(notification) }?.identity()?;
+            Ok(unotify_identity {
+                size: size_of::<unotify_identity>(),
+                tgid: found.tgid,
+                uid: found.uid,
+                euid: found.euid,
+                fsuid: found.fsuid,
+                gid: found.gid,
+                egid: found.egid,
+                fsgid: found.fsgid,
+                reserved: 0,
+            })
         };
-        let known = size.min(size_of::<unotify_identity>());
-        let (from, to) = ((&raw const full).cast::<u8>(), identity.cast::<u8>());
-        // SAFETY: the caller's structure is `size` bytes long, ours at least `known`.
-        unsafe {
-            std::ptr::copy_nonoverlapping(from, to, known);
-            to.add(known).write_bytes(0, size - known);
-        }
-        Ok(())
+        // SAFETY: the caller's promise.
+        unsafe { report(identity, find) }
     })
 }
 

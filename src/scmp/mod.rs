@@ -1,8 +1,38 @@
-//! The vocabulary of filters: actions, architectures, system calls, comparisons, filter contexts.
+//! The vocabulary of libseccomp: filters and what they are built of, and its notification types.
 //!
-//! The only room that speaks to libseccomp, and it asks it for one thing: to build filters. It
-//! links nothing newer than libseccomp 2.5.1. The names are those of the `libseccomp` crate, so
-//! that code written for them moves over by changing one `use`.
+//! The names are those of the `libseccomp` crate 0.4, so that code written for them moves over by
+//! changing one `use`; they are at the crate's root as well. A filter ([`ScmpFilterContext`]) is
+//! what [`Spawn`](crate::Spawn) starts programs under. The notification types are plain values over a
+//! descriptor's number. New code is better served by [`Listener`](crate::Listener) and
+//! [`Notification`](crate::Notification), which own what they hold and never leave a target waiting.
+//! Code that moves there bit by bit converts: a [`Request`](crate::Request) to a [`ScmpNotifReq`] and
+//! back, and [`Notification::respond`](crate::Notification::respond) takes a [`ScmpNotifResp`].
+//!
+//! ```
+//! # use unotify::{ScmpAction, ScmpFilterContext, ScmpSyscall, Spawn};
+//! use unotify::scmp::{ScmpNotifReq, ScmpNotifResp, ScmpNotifRespFlags};
+//!
+//! // As it was written for libseccomp.
+//! fn decide(request: &ScmpNotifReq) -> ScmpNotifResp {
+//!     assert_eq!(request.data.syscall, ScmpSyscall::from_name("getppid").unwrap());
+//!     ScmpNotifResp::new_val(request.id, 1234, ScmpNotifRespFlags::empty())
+//! }
+//!
+//! # let mut filter = ScmpFilterContext::new(ScmpAction::Allow)?;
+//! # filter.add_rule(ScmpAction::Notify, ScmpSyscall::from_name("getppid")?)?;
+//! # let mut child = Spawn::new(&filter, "sh").args(["-c", "test $PPID = 1234"]).spawn()?;
+//! # let listener = child.take_listener().unwrap();
+//! for call in listener.incoming() {
+//!     let mut call = call?;
+//!     let response = decide(&ScmpNotifReq::try_from(call.request())?);
+//!     call.respond(response)?;
+//! }
+//! # assert!(child.wait()?.success());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+// The only room that speaks to libseccomp, and it asks it for one thing: to build filters. It links
+// nothing newer than libseccomp 2.5.1.
 
 pub(crate) mod error;
 
@@ -33,6 +63,12 @@ pub use syscall::{RawSyscall, ScmpSyscall};
 #[allow(deprecated)]
 pub use version::get_library_version;
 pub use version::{check_version, ScmpVersion};
+
+#[allow(deprecated)]
+pub use crate::notify::NOTIF_FLAG_CONTINUE;
+pub use crate::notify::{
+    notify_id_valid, ScmpFd, ScmpNotifData, ScmpNotifReq, ScmpNotifResp, ScmpNotifRespFlags,
+};
 
 use error::{Result, SeccompError};
 

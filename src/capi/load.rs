@@ -1,0 +1,133 @@
+//! Loading a filter: the mirror of `load.rs`.
+
+use super::boundary::{call, invalid, options, shared, unotify_status, Options};
+use super::filter::unotify_filter;
+use super::listener::unotify_listener;
+use crate::error::Result;
+use crate::load::{LoadFlags, Want};
+use std::mem::MaybeUninit;
+use std::ptr::null_mut;
+
+/// All threads of the process get the filter (with a listener since Linux 5.7).
+pub const UNOTIFY_LOAD_TSYNC: u32 = 1 << 0;
+/// The kernel logs every action but allow.
+pub const UNOTIFY_LOAD_LOG: u32 = 1 << 1;
+/// Speculative Store Bypass mitigation is left off.
+pub const UNOTIFY_LOAD_SPEC_ALLOW: u32 = 1 << 2;
+/// Any signal may interrupt a received call, not only a fatal one.
+pub const UNOTIFY_LOAD_NO_WAIT_KILLABLE: u32 = 1 << 3;
+/// Synchronous wake-up is not switched on.
+pub const UNOTIFY_LOAD_NO_SYNC_WAKE_UP: u32 = 1 << 4;
+/// no_new_privs stays as it is; loading then takes `CAP_SYS_ADMIN`, unless it is set.
+pub const UNOTIFY_LOAD_KEEP_PRIVS: u32 = 1 << 5;
+
+const _: () = {
+    assert!(UNOTIFY_LOAD_TSYNC == LoadFlags::TSYNC.bits());
+    assert!(UNOTIFY_LOAD_LOG == LoadFlags::LOG.bits());
+    assert!(UNOTIFY_LOAD_SPEC_ALLOW == LoadFlags::SPEC_ALLOW.bits());
+    assert!(UNOTIFY_LOAD_NO_WAIT_KILLABLE == LoadFlags::NO_WAIT_KILLABLE.bits());
+    assert!(UNOTIFY_LOAD_NO_SYNC_WAKE_UP == LoadFlags::NO_SYNC_WAKE_UP.bits());
+    assert!(UNOTIFY_LOAD_KEEP_PRIVS == LoadFlags::KEEP_PRIVS.bits());
+};
+
+/// How to load a filter. NULL or all zero: no_new_privs is set first, only fatal signals
+/// interrupt a received call and wake-up is synchronous where the kernel has them.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct unotify_load_opts {
+    /// `sizeof(unotify_load_opts)`.
+    pub size: usize,
+    /// `UNOTIFY_LOAD_*`, or-ed.
+    pub flags: u32,
+    /// 0.
+    pub reserved: u32,
+}
+
+// SAFETY: `repr(C)`, begins with the size, integers only, no padding at its end.
+unsafe impl Options for unotify_load_opts {
+    const NAME: &'static str = "unotify_load_opts";
+
+    fn zeroed() -> Self {
+        unotify_load_opts {
+            size: size_of::<Self>(),
+            flags: 0,
+            reserved: 0,
+        }
+    }
+}
+
+/// Puts the filter on the calling thread, for good, and yields its listener. The thread is a
+/// target from then on: another thread or process must answer it. The filter may be loaded by
+/// other threads too; each load yields a listener of its own.
+///
+/// A filter that notifies nothing is loaded without a listener: `*out` is NULL then. So it can be
+/// put on top of one that has a listener, of which the kernel allows one in all filters of a thread.
+/// A NULL `out` loads any filter without one; the calls that it notifies fail with `ENOSYS`.
+///
+/// Once the filter is installed this function makes no system call, so it returns whatever the
+/// filter notifies. But every call that the thread makes after that counts:
+/// unotify_listener_to_socket() is a `sendmsg(2)`, any free() may be a `munmap(2)`, and the thread's end
+/// is a call too. Before the supervisor has the listener, only calls may be made that the filter
+/// does not notify. A supervisor in another process can take the listener itself
+/// (unotify_listener_from_pid(), by a number agreed on through memory that both see), and
+/// unotify_spawn() works with every filter.
+///
+/// Errors: `UNOTIFY_ERR_BUSY` when the thread's filters have a listener already;
+/// `UNOTIFY_ERR_PERMISSION` with `UNOTIFY_LOAD_KEEP_PRIVS` and neither no_new_privs nor
+/// `CAP_SYS_ADMIN`; `UNOTIFY_ERR_INVALID_ARGUMENT` when a flag is none, or the program is longer
+/// than the 4096 instructions the kernel takes; `UNOTIFY_ERR_UNSUPPORTED` on a kernel before 5.0,
+/// or before 5.7 with `UNOTIFY_LOAD_TSYNC`; `UNOTIFY_ERR_SYSTEM` with `ESRCH` when another thread
+/// has filters of its own.
+///
+/// # Safety
+/// `filter` is NULL or a live handle that no other thread uses; `opts` is NULL or as long as it
+/// says; `out` is NULL or valid for writing.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_filter_load(
+    filter: *const unotify_filter,
+    opts: *const unotify_load_opts,
+    out: *mut *mut unotify_listener,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: the caller's promise.
+        let filter = unsafe { shared(filter, "filter") }?;
+        // SAFETY: the caller's promise.
+        let opts = unsafe { options(opts) }?;
+        let want = if out.is_null() {
+            Want::Never
+        } else {
+            Want::IfItNotifies
+        };
+        let load = filter.context.prepare(load_flags(opts)?, want)?;
+        // Made before the filter is there, which may notify what an allocation takes.
+        let mut room = load
+            .has_listener()
+            .then(|| Box::new(MaybeUninit::<unotify_listener>::uninit()));
+        let listener = load.install()?;
+        let handle = match (listener, room.take()) {
+            (Some(listener), Some(mut room)) => {
+                room.write(unotify_listener(listener));
+                Box::into_raw(room).cast()
+            }
+            _ => null_mut(),
+        };
+        if !out.is_null() {
+            // SAFETY: not null, so valid by the caller's promise.
+            unsafe { out.write(handle) };
+        }
+        Ok(())
+    })
+}
+
+/// Checks the options of a load.
+fn load_flags(opts: unotify_load_opts) -> Result<LoadFlags> {
+    if opts.reserved != 0 {
+        return Err(invalid("`unotify_load_opts.reserved` is not 0"));
+    }
+    LoadFlags::from_bits(opts.flags).ok_or_else(|| {
+        let unknown = opts.flags & !LoadFlags::all().bits();
+        invalid(format!(
+            "`unotify_load_opts.flags` has unknown bits {unknown:#x}"
+        ))
+    })
+}
