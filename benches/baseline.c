@@ -42,7 +42,8 @@ static inline long in_place_ioctl(long listener, unsigned long request, void *ar
 {
 	long result;
 #ifdef __x86_64__
-	__asm__ volatile("syscall" : "=a"(result)
+	__asm__ volatile("syscall"
+			 : "=a"(result)
 			 : "0"((long)SYS_ioctl), "D"(listener), "S"(request), "d"(argument)
 			 : "rcx", "r11", "memory");
 #else

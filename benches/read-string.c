@@ -76,7 +76,8 @@ static void id_valid(int listener, uint64_t id)
 	check(ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0);
 }
 
-static void by_unotify(unotify_notification *n, const unotify_request *request, int listener, char *buf)
+static void by_unotify(unotify_notification *n, const unotify_request *request, int listener,
+		       char *buf)
 {
 	size_t length;
 
@@ -87,7 +88,8 @@ static void by_unotify(unotify_notification *n, const unotify_request *request, 
 static void bare(unotify_notification *n, const unotify_request *request, int listener, char *buf)
 {
 	uint64_t addr = request->args[0];
-	struct iovec to = { buf, PAGE - addr % PAGE }, from = { (void *)(uintptr_t)addr, to.iov_len };
+	struct iovec to = { buf, PAGE - addr % PAGE },
+		     from = { (void *)(uintptr_t)addr, to.iov_len };
 
 	(void)n;
 	check(process_vm_readv(request->pid, &to, 1, &from, 1, 0) > 0);
@@ -122,7 +124,9 @@ int main(int argc, char **argv)
 		limit = atof(argv[3]) * 1e6;
 	else if (argc != 2)
 		return 2;
-	way = strcmp(argv[1], "unotify") == 0 ? by_unotify : strcmp(argv[1], "bare") == 0 ? bare : by_mem;
+	way = strcmp(argv[1], "unotify") == 0 ? by_unotify
+	      : strcmp(argv[1], "bare") == 0  ? bare
+					      : by_mem;
 
 	check(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
 	pid_t pid = fork();

@@ -11,8 +11,7 @@
 #include <unistd.h>
 #include <unotify.h>
 
-#define CHECK(condition) \
-    ((condition) ? (void)0 : check_failed(__FILE__, __LINE__, #condition))
+#define CHECK(condition) ((condition) ? (void)0 : check_failed(__FILE__, __LINE__, #condition))
 
 /* The expression evaluates to that number. */
 #define CHECK_INT(expression, expected) \
@@ -30,7 +29,8 @@ static inline void check_failed(const char *file, int line, const char *what)
     _exit(1);
 }
 
-static inline void check_int(const char *file, int line, const char *what, int64_t got, int64_t expected)
+static inline void check_int(const char *file, int line, const char *what, int64_t got,
+                             int64_t expected)
 {
     if (got == expected)
         return;
@@ -123,10 +123,10 @@ static inline int check_run(const check_case *cases, size_t n)
     return ran ? 0 : 1;
 }
 
-#define RUN(...)                                                       \
-    do {                                                               \
-        const check_case cases_[] = { __VA_ARGS__ };                   \
-        return check_run(cases_, sizeof cases_ / sizeof cases_[0]);    \
+#define RUN(...)                                                    \
+    do {                                                            \
+        const check_case cases_[] = { __VA_ARGS__ };                \
+        return check_run(cases_, sizeof cases_ / sizeof cases_[0]); \
     } while (0)
 
 #endif

@@ -21,11 +21,11 @@ static int call_named(uint32_t arch, const char *name)
 }
 
 /* There is no such call, and the number is left as it was. */
-#define UNNAMED(arch, name, status)                                       \
-    do {                                                                  \
-        int nr_ = -77;                                                    \
+#define UNNAMED(arch, name, status)                                        \
+    do {                                                                   \
+        int nr_ = -77;                                                     \
         CHECK_STATUS(unotify_syscall_from_name(arch, name, &nr_), status); \
-        CHECK_INT(nr_, -77);                                              \
+        CHECK_INT(nr_, -77);                                               \
     } while (0)
 
 #define X86_64 UINT32_C(0xc000003e)

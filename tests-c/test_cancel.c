@@ -280,10 +280,8 @@ static void a_handler_that_ends_its_thread_ends_the_program(void)
 
 int main(void)
 {
-    RUN(CASE(a_receive_without_limit_is_not_torn),
-        CASE(a_receive_with_a_limit_is_not_torn),
-        CASE(a_receive_that_times_out_is_not_torn),
-        CASE(a_run_is_not_torn),
+    RUN(CASE(a_receive_without_limit_is_not_torn), CASE(a_receive_with_a_limit_is_not_torn),
+        CASE(a_receive_that_times_out_is_not_torn), CASE(a_run_is_not_torn),
         CASE(a_run_with_several_workers_is_not_torn),
         CASE(a_thread_of_the_librarys_own_cannot_be_cancelled),
         CASE(a_pending_cancellation_waits_for_the_program),

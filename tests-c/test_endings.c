@@ -104,7 +104,8 @@ static void a_target_killed_before_it_is_received_is_passed_over(void)
 
     target_call(&t, 0, 0);
     target_kill(&t);
-    CHECK_STATUS(unotify_listener_receive(listener, slowed(10000), &notification), UNOTIFY_ERR_CLOSED);
+    CHECK_STATUS(unotify_listener_receive(listener, slowed(10000), &notification),
+                 UNOTIFY_ERR_CLOSED);
     CHECK(notification == NULL);
     unotify_listener_free(listener);
 }

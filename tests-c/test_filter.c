@@ -388,7 +388,8 @@ static void without_a_place_for_it_there_is_no_listener(void)
    taken from outside. */
 static void a_filter_that_notifies_everything_is_loaded(void)
 {
-    volatile int *told = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    volatile int *told =
+        mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     unotify_listener *listener = NULL;
     pid_t child;
     int status;
@@ -504,8 +505,7 @@ int main(void)
         CASE(the_text_form_is_written_to_a_descriptor),
         CASE(the_text_form_cannot_be_written_to_a_closed_descriptor),
         CASE(each_thread_that_loads_a_filter_gets_a_listener_and_no_second_one),
-        CASE(without_no_new_privs_loading_takes_privileges),
-        CASE(an_over_long_filter_is_refused),
+        CASE(without_no_new_privs_loading_takes_privileges), CASE(an_over_long_filter_is_refused),
         CASE(a_filter_that_notifies_nothing_goes_on_top_of_one_that_does),
         CASE(without_a_place_for_it_there_is_no_listener),
         CASE(a_filter_that_notifies_everything_is_loaded),

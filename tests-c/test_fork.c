@@ -25,8 +25,8 @@ static int64_t processor_milliseconds(void)
     struct rusage used;
 
     CHECK(getrusage(RUSAGE_SELF, &used) == 0);
-    return (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * INT64_C(1000)
-        + (used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1000;
+    return (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * INT64_C(1000) +
+           (used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1000;
 }
 
 static void what_a_copy_frees_the_parent_answers(void)
@@ -177,9 +177,7 @@ static void a_copy_cannot_run_a_supervisor(void)
 int main(void)
 {
     RUN(CASE(what_a_copy_frees_the_parent_answers),
-        CASE(what_a_copy_answers_is_gone_for_the_parent),
-        CASE(a_copy_stops_nothing),
-        CASE(an_inherited_signal_handler_stops_nothing),
-        CASE(a_copy_frees_a_supervisor_for_itself),
+        CASE(what_a_copy_answers_is_gone_for_the_parent), CASE(a_copy_stops_nothing),
+        CASE(an_inherited_signal_handler_stops_nothing), CASE(a_copy_frees_a_supervisor_for_itself),
         CASE(a_copy_cannot_run_a_supervisor));
 }

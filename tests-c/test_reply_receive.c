@@ -85,9 +85,9 @@ static void each_part_has_its_own_status(void)
     target_call(&t, 1, 0);
     next(UNOTIFY_REPLY_NONE, 0);
     /* Answered, and there is no other. */
-    CHECK_STATUS(unotify_listener_reply_receive(listener, notification, UNOTIFY_REPLY_VALUE, 5, 0,
-                                                &replied),
-                 UNOTIFY_ERR_TIMEOUT);
+    CHECK_STATUS(
+        unotify_listener_reply_receive(listener, notification, UNOTIFY_REPLY_VALUE, 5, 0, &replied),
+        UNOTIFY_ERR_TIMEOUT);
     CHECK_INT(replied, UNOTIFY_OK);
     CHECK_INT(target_result(&t), 5);
 
@@ -97,7 +97,8 @@ static void each_part_has_its_own_status(void)
     OK(unotify_notification_reply_value(notification, 6));
     CHECK_INT(target_result(&t), 6);
     target_call(&t, 3, 0);
-    OK(unotify_listener_reply_receive(listener, notification, UNOTIFY_REPLY_VALUE, 7, -1, &replied));
+    OK(unotify_listener_reply_receive(listener, notification, UNOTIFY_REPLY_VALUE, 7, -1,
+                                      &replied));
     CHECK_INT(replied, UNOTIFY_ERR_ANSWERED);
     first_argument_is(3);
     OK(unotify_notification_reply_value(notification, 8));
@@ -128,9 +129,9 @@ static void is_refused(uint32_t reply, int64_t value, int timeout_ms)
 {
     unotify_status replied = UNOTIFY_ERR_PANIC;
 
-    CHECK_STATUS(unotify_listener_reply_receive(listener, notification, reply, value, timeout_ms,
-                                                &replied),
-                 UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(
+        unotify_listener_reply_receive(listener, notification, reply, value, timeout_ms, &replied),
+        UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK(replied == UNOTIFY_OK || replied == UNOTIFY_ERR_INVALID_ARGUMENT);
     first_argument_is(1);
     OK(unotify_notification_check_valid(notification));
@@ -159,9 +160,9 @@ static void what_is_missing_is_said(void)
 
     begin();
     /* Nothing to be answered. */
-    CHECK_STATUS(unotify_listener_reply_receive(listener, notification, UNOTIFY_REPLY_VALUE, 0, 0,
-                                                &replied),
-                 UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(
+        unotify_listener_reply_receive(listener, notification, UNOTIFY_REPLY_VALUE, 0, 0, &replied),
+        UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_INT(replied, UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_STATUS(unotify_listener_reply_receive(NULL, notification, UNOTIFY_REPLY_NONE, 0, 0, NULL),
                  UNOTIFY_ERR_INVALID_ARGUMENT);

@@ -199,7 +199,7 @@ static unotify_status start(uint32_t action, const char *const *argv, const char
     return status;
 }
 
-#define ARGV(...) (const char *const[]) { __VA_ARGS__, NULL }
+#define ARGV(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
 /* Continues everything until the last target has exited, and counts it. */
 static int continue_all(unotify_listener *listener)
@@ -442,6 +442,5 @@ int main(void)
         CASE(one_thread_can_take_the_listener_while_another_waits),
         CASE(the_listener_can_be_taken_once), CASE(a_refused_execve_is_told_by_its_error),
         CASE(a_program_that_is_not_there_is_told), CASE(options_are_checked),
-        CASE(options_of_an_older_caller_are_taken),
-        CASE(null_is_refused_where_it_has_no_meaning));
+        CASE(options_of_an_older_caller_are_taken), CASE(null_is_refused_where_it_has_no_meaning));
 }

@@ -192,7 +192,8 @@ static void the_executable_is_the_targets(void)
 
 static void the_targets_socket_is_connected_on_its_behalf(void)
 {
-    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) }, peer;
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) },
+                       peer;
     socklen_t size = sizeof at;
     unotify_listener *listener;
     unotify_notification *n;
@@ -308,8 +309,7 @@ int main(void)
         CASE(null_results_and_garbage_are_refused_and_the_target_goes_on_waiting),
         CASE(the_identity_is_the_targets),
         CASE(an_older_callers_identity_is_filled_as_far_as_it_goes),
-        CASE(the_executable_is_the_targets),
-        CASE(the_targets_socket_is_connected_on_its_behalf),
+        CASE(the_executable_is_the_targets), CASE(the_targets_socket_is_connected_on_its_behalf),
         CASE(a_descriptor_is_installed_and_returned),
         CASE(what_was_opened_by_path_is_opened_for_good),
         CASE(the_supervisors_own_proc_is_not_opened_for_good),

@@ -99,10 +99,9 @@ static void no_exception_stays_under_way(void)
 int main(void)
 {
 #if defined __x86_64__ || defined __aarch64__
-    RUN(CASE(an_exception_leaves_the_fallback_error),
-        CASE(what_is_thrown_need_not_be_an_object), CASE(an_answer_before_an_exception_stands),
-        CASE(freeing_and_throwing_answers_once), CASE(destructors_run_on_the_way),
-        CASE(no_exception_stays_under_way));
+    RUN(CASE(an_exception_leaves_the_fallback_error), CASE(what_is_thrown_need_not_be_an_object),
+        CASE(an_answer_before_an_exception_stands), CASE(freeing_and_throwing_answers_once),
+        CASE(destructors_run_on_the_way), CASE(no_exception_stays_under_way));
 #else
     puts("skipped: exceptions are caught on x86_64 and aarch64 only");
     return 0;

@@ -52,7 +52,10 @@ int free_and_throw(unotify_notification *n, void *)
     return UNOTIFY_HANDLED;
 }
 
-int witnesses_destroyed(void) { return destroyed; }
+int witnesses_destroyed(void)
+{
+    return destroyed;
+}
 
 int exceptions_under_way(void)
 {

@@ -75,12 +75,13 @@ impl From<&ScmpArgCompare> for scmp_arg_cmp {
 /// or `& mask ==`, where a mask of more than one token stands in parentheses.
 ///
 /// ```
-/// use unotify::{scmp_cmp, ScmpArgCompare, ScmpCompareOp};
+/// use unotify::scmp::{scmp_cmp, ScmpArgCompare, ScmpCompareOp};
 ///
 /// let writes = scmp_cmp!($arg1 & (libc::O_ACCMODE as u64) == libc::O_WRONLY as u64);
 /// let mask = ScmpCompareOp::MaskedEqual(libc::O_ACCMODE as u64);
 /// assert_eq!(writes, ScmpArgCompare::new(1, mask, libc::O_WRONLY as u64));
 /// ```
+#[doc(hidden)] // at the root: it is documented in `scmp`
 #[macro_export]
 macro_rules! scmp_cmp {
     // Internal rules first: `@index` names the argument, `@new` makes the condition.

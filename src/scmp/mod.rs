@@ -64,6 +64,9 @@ pub use syscall::{RawSyscall, ScmpSyscall};
 pub use version::get_library_version;
 pub use version::{check_version, ScmpVersion};
 
+#[doc(inline)]
+pub use crate::scmp_cmp;
+
 #[allow(deprecated)]
 pub use crate::notify::NOTIF_FLAG_CONTINUE;
 pub use crate::notify::{

@@ -18,9 +18,9 @@
 
 int main(int argc, char **argv)
 {
-    struct sockaddr_in v4 = {0};
-    struct sockaddr_in6 v6 = {0};
-    struct sockaddr_un local = {0};
+    struct sockaddr_in v4 = { 0 };
+    struct sockaddr_in6 v6 = { 0 };
+    struct sockaddr_un local = { 0 };
     const struct sockaddr *to = (const struct sockaddr *)&v4;
     socklen_t size = sizeof v4;
     int fd, result;

@@ -51,7 +51,7 @@ static void *accept_all(void *listener)
 
 int main(int argc, char **argv)
 {
-    const struct linger at_once = {1, 0}; /* so that no port is kept waiting */
+    const struct linger at_once = { 1, 0 }; /* so that no port is kept waiting */
     long i, connected = 0, refused = 0;
     int good_end, bad_end;
     pthread_t thread;
