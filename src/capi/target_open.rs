@@ -150,9 +150,9 @@ pub unsafe extern "C" fn unotify_notification_reopen(
         // SAFETY: `out` is NULL or valid for writing, as promised.
         let out = unsafe { Out::new(out, "out") }?;
         let mode = u32::try_from(mode).map_err(|_| invalid(format!("`mode` is {mode:#o}")))?;
-        let flags = flags as u32 as i32; // unknown flags are ignored
-                                         // SAFETY: `notification` is NULL or a live handle that no
-                                         // other thread uses, as promised.
+        // Unknown flags are ignored.
+        let flags = flags as u32 as i32;
+        // SAFETY: `notification` is NULL or a live handle that no other thread uses, as promised.
         let notification = unsafe { inner(notification) }?;
         // SAFETY: used for this call only.
         let fd = unsafe { lent_fd(fd, "fd") }?;
