@@ -72,7 +72,7 @@ fn make_calls(mut dice: Dice, times: u64, withheld: Option<&Withheld>) -> i64 {
             _ => (kind(&mut dice, mixture), 0),
         };
         let nr = [CALL, libc::SYS_getuid][dice.roll(2) as usize];
-        let argument = dice.roll(1 << 40) << 3 | kind;
+        let argument = (dice.roll(1 << 40) << 3) | kind;
         match call(nr, [argument, page, 0]) {
             value if value == argument as i64 => {}
             value if value == -i64::from(FALLBACK) => unanswered += 1,
@@ -483,7 +483,7 @@ fn interrupted_receivers_lose_nothing_and_nobody() {
                             while begun.elapsed() < time {
                                 n += 1;
                                 wrong += i64::from(
-                                    call(CALL, [i << 40 | n, 0, 0]) as u64 != i << 40 | n,
+                                    call(CALL, [(i << 40) | n, 0, 0]) as u64 != (i << 40) | n,
                                 );
                             }
                             wrong
