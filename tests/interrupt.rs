@@ -15,19 +15,6 @@ use unotify::*;
 /// Long for a wake-up, short for a test.
 const LONG: Duration = Duration::from_secs(20);
 
-/// Installs a handler for `signal`, with these flags.
-fn handle(signal: i32, handler: extern "C" fn(i32), flags: i32) {
-    // SAFETY: the handlers of these tests are async-signal-safe.
-    unsafe {
-        let mut action: libc::sigaction = std::mem::zeroed();
-        action.sa_sigaction = handler as extern "C" fn(i32) as usize;
-        action.sa_flags = flags;
-        assert_eq!(libc::sigaction(signal, &action, ptr::null_mut()), 0);
-    }
-}
-
-extern "C" fn nothing(_: i32) {}
-
 /// Sends `signal` to a thread of this process again and again until `done`.
 fn pester(thread: libc::pid_t, signal: i32, done: &AtomicBool) {
     while !done.load(SeqCst) {

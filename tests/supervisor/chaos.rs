@@ -226,19 +226,13 @@ fn start(supervisor: &Arc<Supervisor>, in_background: bool) -> Run {
     })
 }
 
-extern "C" fn take_no_notice(_signal: libc::c_int) {}
-
 /// Sends a signal to the thread that runs, if it is known.
 fn signal_runner() {
-    // SAFETY: the handler does nothing; a number of a thread that has ended is nobody's in this
-    // process.
-    unsafe {
-        let handler = take_no_notice as extern "C" fn(libc::c_int);
-        libc::signal(libc::SIGUSR1, handler as libc::sighandler_t);
-        let runner = RUNNER.load(SeqCst);
-        if runner != 0 {
-            libc::syscall(libc::SYS_tgkill, libc::getpid(), runner, libc::SIGUSR1);
-        }
+    handle(libc::SIGUSR1, nothing, libc::SA_RESTART);
+    let runner = RUNNER.load(SeqCst);
+    if runner != 0 {
+        // SAFETY: integers only; a number of a thread that has ended is nobody's in this process.
+        unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), runner, libc::SIGUSR1) };
     }
 }
 
