@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering::SeqCst};
 use std::sync::mpsc::channel;
@@ -426,13 +426,7 @@ fn in_demand(listener: &Listener, while_it_is: impl FnOnce(&dyn Fn())) {
         for _ in 0..2 {
             scope.spawn(|| {
                 while !done.load(SeqCst) {
-                    let mut entry = libc::pollfd {
-                        fd: listener.as_raw_fd(),
-                        events: libc::POLLIN,
-                        revents: 0,
-                    };
-                    // SAFETY: one entry, which is ours.
-                    unsafe { libc::poll(&mut entry, 1, 0) };
+                    polled(listener, Duration::ZERO);
                 }
             });
         }

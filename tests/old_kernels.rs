@@ -407,16 +407,7 @@ impl Orphaned {
     /// Has the child that is left make a call, and waits for it to be pending.
     fn make_call(&self, listener: &Listener, arg: u64) {
         (&self.channel).write_all(&arg.to_ne_bytes()).unwrap();
-        soon(|| {
-            let mut entry = libc::pollfd {
-                fd: listener.as_raw_fd(),
-                events: libc::POLLIN,
-                revents: 0,
-            };
-            // SAFETY: one entry.
-            let ready = unsafe { libc::poll(&mut entry, 1, 0) } == 1;
-            ready && entry.revents & libc::POLLIN != 0
-        });
+        soon(|| polled(listener, Duration::ZERO) & libc::POLLIN != 0);
     }
 
     fn result(&self) -> i64 {

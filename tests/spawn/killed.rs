@@ -24,13 +24,7 @@ fn inherited_pipe() -> (OwnedFd, OwnedFd) {
 
 /// Whether every process that has the other end is gone, or is soon.
 fn all_gone(end: &OwnedFd) -> bool {
-    let mut entry = libc::pollfd {
-        fd: end.as_raw_fd(),
-        events: libc::POLLIN,
-        revents: 0,
-    };
-    // SAFETY: one entry.
-    unsafe { libc::poll(&mut entry, 1, 10_000) == 1 }
+    polled(end, slowed(Duration::from_secs(10))) != 0
 }
 
 /// Kills who has the other end, so that a test that has failed ends.
@@ -120,14 +114,7 @@ fn kills_at_random_moments(filter: impl Fn() -> ScmpFilterContext + Sync, thread
             libc::waitpid(parent, &mut status, 0);
         }
         assert_eq!(status, libc::SIGKILL, "it could not start the program");
-        let mut entry = libc::pollfd {
-            fd: told.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        };
-        // SAFETY: one entry.
-        unsafe { libc::poll(&mut entry, 1, 0) };
-        spawned += u64::from(entry.revents & libc::POLLIN != 0);
+        spawned += u64::from(polled(&told, Duration::ZERO) & libc::POLLIN != 0);
         let gone = all_gone(&end);
         if !gone {
             kill_all(&end);

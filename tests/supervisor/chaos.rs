@@ -6,7 +6,7 @@
 use super::stuck::{may_withhold, Withheld, PAGE};
 use crate::support::*;
 use std::fs;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{channel, Sender};
 use std::sync::{Arc, Mutex};
@@ -240,13 +240,7 @@ fn signal_runner() {
 fn dispatch(supervisor: &Supervisor, time: Duration) {
     let begun = Instant::now();
     while begun.elapsed() < time {
-        let mut poll = libc::pollfd {
-            fd: supervisor.as_fd().as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        };
-        // SAFETY: one entry, which is ours.
-        if unsafe { libc::poll(&mut poll, 1, 5) } == 1 {
+        if polled(supervisor.as_fd(), Duration::from_millis(5)) != 0 {
             let status = status(supervisor.dispatch());
             assert!(
                 matches!(status, Status::Ok | Status::Stopped | Status::Closed),
