@@ -40,7 +40,7 @@ static void must(unotify_status status)
 
 int main(int argc, char **argv)
 {
-	unotify_supervisor_opts options = { .size = sizeof options, .max_workers = 1 };
+	unotify_supervisor_opts options = UNOTIFY_OPTS(unotify_supervisor_opts, .max_workers = 1);
 	unotify_supervisor *supervisor = NULL;
 	long sleep_us = 0, listeners = 1;
 	uint32_t flags = 0;

@@ -81,7 +81,7 @@
 extern "C" {
 #endif
 
-/* ---- Handles --------------------------------------------------------------------------------- */
+/* ---- Handles and structures ------------------------------------------------------------------ */
 
 /** A filter that is being built. */
 typedef struct unotify_filter unotify_filter;
@@ -101,14 +101,19 @@ typedef struct unotify_supervisor unotify_supervisor;
  * can kill while another waits. */
 typedef struct unotify_child unotify_child;
 
+/** A structure with `size` set and zero for what is not named, which lives as long as its block.
+ * C: `unotify_filter_load(f, &UNOTIFY_OPTS(unotify_load_opts, .flags = UNOTIFY_LOAD_LOG), &l)`
+ * C++: `unotify_load_opts opts = {}; opts.size = sizeof opts; opts.flags = UNOTIFY_LOAD_LOG;` */
+#define UNOTIFY_OPTS(type, ...) ((struct type){ .size = sizeof(struct type), __VA_ARGS__ })
+
 /* ---- Status and errors ----------------------------------------------------------------------- */
 
 /** What a call came to; C functions that can fail return it. A value keeps its meaning for ever. */
 enum unotify_status
-#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
-  : int32_t
-#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
- {
+#ifdef __cplusplus
+    : int32_t
+#endif
+{
     UNOTIFY_OK = 0,                    /**< It worked. */
     UNOTIFY_ERR_GONE = -1,             /**< The target died, or a signal interrupted its call. */
     UNOTIFY_ERR_CLOSED = -2,           /**< The last target exited, or the other side hung up. */
@@ -131,12 +136,8 @@ enum unotify_status
     UNOTIFY_ERR_HANDLER = -19,         /**< A handler said that it failed. */
 };
 #ifndef __cplusplus
-#if __STDC_VERSION__ >= 202311L
-typedef enum unotify_status unotify_status;
-#else
 typedef int32_t unotify_status;
-#endif // __STDC_VERSION__ >= 202311L
-#endif // __cplusplus
+#endif
 
 /** The name of a status, such as "UNOTIFY_ERR_GONE"; "UNOTIFY_ERR_?" for any other number. */
 const char *unotify_status_name(int status);
@@ -161,14 +162,6 @@ size_t unotify_last_error(char *buf, size_t len);
 #define UNOTIFY_VERSION_AT_LEAST(major, minor) \
     (UNOTIFY_VERSION_MAJOR > (major) || \
      (UNOTIFY_VERSION_MAJOR == (major) && UNOTIFY_VERSION_MINOR >= (minor)))
-
-/**
- * A structure with `size` set, and zero for what is not named, which lives as long as the block it
- * is in: `unotify_filter_load(f, &UNOTIFY_OPTS(unotify_load_opts, .flags = UNOTIFY_LOAD_LOG),
- * &listener)`. For C. In C++: `unotify_load_opts opts = {}; opts.size = sizeof opts; opts.flags =
- * ...;`
- */
-#define UNOTIFY_OPTS(type, ...) ((struct type){ .size = sizeof(struct type), __VA_ARGS__ })
 
 /** The kernel has user notification (Linux 5.0). */
 #define UNOTIFY_FEATURE_NOTIFY (1ULL << 0)

@@ -9,11 +9,24 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
-#include <stddef.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 
 static int channel;
 static sigset_t sigusr1;
+
+static void fill_memory(void)
+{
+    void *at = (void *)(uintptr_t)TARGET_MEMORY;
+    target_memory *memory = mmap(at, sizeof *memory, PROT_READ | PROT_WRITE,
+                                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+
+    CHECK((void *)memory == at);
+    strcpy(memory->path, "/dev/null");
+    strcpy(memory->text, "some text");
+    memory->pointers[0] = TARGET_AT(path);
+    memory->pointers[1] = TARGET_AT(text);
+}
 
 static int load_filter(void)
 {
@@ -98,6 +111,7 @@ int main(int argc, char **argv)
     sigemptyset(&sigusr1);
     sigaddset(&sigusr1, SIGUSR1);
     CHECK(pthread_sigmask(SIG_BLOCK, &sigusr1, NULL) == 0);
+    fill_memory();
     listener = load_filter();
     CHECK(listener >= 0);
     send_descriptor(listener);

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stddef.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -20,6 +21,16 @@
 
 /* In the second argument: the call is made by a child. */
 #define TARGET_FORKS (UINT64_C(1) << 63)
+
+/* What it has in its memory, and where. */
+typedef struct {
+    char path[32];        /* "/dev/null" */
+    char text[32];        /* "some text", which is no file's name */
+    uint64_t pointers[4]; /* the addresses of both, and 0 */
+} target_memory;
+
+#define TARGET_MEMORY UINT64_C(0x10000000)
+#define TARGET_AT(member) (TARGET_MEMORY + offsetof(target_memory, member))
 
 typedef struct {
     pid_t pid;

@@ -108,6 +108,10 @@ static void a_signal_ends_a_receive_that_asks_for_it(void)
     done = 1;
     CHECK_INT(pthread_join(thread, NULL), 0);
     CHECK_STATUS(unotify_listener_receive_with(listener, 0, 2, &n), UNOTIFY_ERR_INVALID_ARGUMENT);
+    target_call(&t, 5, 0);
+    OK(unotify_listener_receive_with(listener, -1, 0, &n));
+    OK(unotify_notification_reply_value(n, 6));
+    CHECK_INT(target_result(&t), 6);
     target_end(&t);
     unotify_notification_free(n);
     unotify_listener_free(listener);

@@ -301,6 +301,158 @@ static void a_pidfd_stands_for_the_process(void)
     unotify_listener_free(listener);
 }
 
+/* What is in the target's memory, by other means than the library. */
+static target_memory memory_of(const target *t)
+{
+    target_memory memory;
+    char path[32];
+    int fd;
+
+    snprintf(path, sizeof path, "/proc/%d/mem", (int)t->pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    CHECK(fd >= 0);
+    CHECK(pread(fd, &memory, sizeof memory, (off_t)TARGET_MEMORY) == sizeof memory);
+    close(fd);
+    return memory;
+}
+
+static void memory_is_read(void)
+{
+    unotify_listener *listener;
+    target t = target_start(&listener);
+    unotify_notification *n = ask(&t, listener, 0);
+    char text[] = "##############";
+
+    OK(unotify_notification_read(n, TARGET_AT(text), text, 9));
+    CHECK(strcmp(text, "some text#####") == 0);
+    done(&t, n, listener);
+}
+
+static void memory_is_written(void)
+{
+    unotify_listener *listener;
+    target t = target_start(&listener);
+    unotify_notification *n = ask(&t, listener, 0);
+
+    OK(unotify_notification_write(n, TARGET_AT(text) + 5, "word", 3));
+    CHECK(strcmp(memory_of(&t).text, "some wort") == 0);
+    CHECK_STATUS(unotify_notification_write(n, 4096, "word", 4), UNOTIFY_ERR_FAULT);
+    done(&t, n, listener);
+}
+
+static void a_string_is_read_where_there_is_room(void)
+{
+    unotify_listener *listener;
+    target t = target_start(&listener);
+    unotify_notification *n = ask(&t, listener, 0);
+    char text[16] = "before";
+    size_t len = 77;
+
+    CHECK_STATUS(unotify_notification_read_string(n, TARGET_AT(text), text, 9, &len),
+                 UNOTIFY_ERR_TOO_LONG);
+    CHECK(strcmp(text, "before") == 0);
+    CHECK_INT(len, 77);
+    OK(unotify_notification_read_string(n, TARGET_AT(text), text, 10, &len));
+    CHECK(strcmp(text, "some text") == 0);
+    CHECK_INT(len, 9);
+    OK(unotify_notification_read_string(n, TARGET_AT(path), text, sizeof text, NULL));
+    CHECK(strcmp(text, "/dev/null") == 0);
+    done(&t, n, listener);
+}
+
+static void an_array_of_pointers_is_read_where_there_is_room(void)
+{
+    unotify_listener *listener;
+    target t = target_start(&listener);
+    unotify_notification *n = ask(&t, listener, 0);
+    uint64_t pointers[3] = { 1, 2, 3 };
+    size_t count = 77;
+
+    CHECK_STATUS(unotify_notification_read_pointers(n, TARGET_AT(pointers), pointers, 1, &count),
+                 UNOTIFY_ERR_TOO_LONG);
+    CHECK_INT(count, 77);
+    CHECK_INT((int64_t)pointers[0], 1);
+    OK(unotify_notification_read_pointers(n, TARGET_AT(pointers), pointers, 3, &count));
+    CHECK_INT(count, 2);
+    CHECK_INT((int64_t)pointers[0], (int64_t)TARGET_AT(path));
+    CHECK_INT((int64_t)pointers[1], (int64_t)TARGET_AT(text));
+    CHECK_INT((int64_t)pointers[2], 3);
+    done(&t, n, listener);
+}
+
+static int is_null_device(int fd)
+{
+    struct stat opened, null;
+
+    CHECK(fstat(fd, &opened) == 0 && stat("/dev/null", &null) == 0);
+    return S_ISCHR(opened.st_mode) && opened.st_rdev == null.st_rdev;
+}
+
+static void what_the_target_names_is_opened(void)
+{
+    unotify_listener *listener;
+    target t = target_start(&listener);
+    unotify_notification *n = ask(&t, listener, 0);
+    unotify_open_how how = { .size = sizeof how, .flags = O_RDWR };
+    int fd = -1;
+
+    OK(unotify_notification_open(n, AT_FDCWD, TARGET_AT(path), NULL, &fd));
+    CHECK(is_null_device(fd));
+    CHECK_INT(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+    CHECK_INT(fcntl(fd, F_GETFD), FD_CLOEXEC);
+    close(fd);
+    OK(unotify_notification_open(n, AT_FDCWD, TARGET_AT(path), &how, &fd));
+    CHECK(is_null_device(fd));
+    CHECK_INT(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDWR);
+    close(fd);
+    fd = 77;
+    CHECK_STATUS(unotify_notification_open(n, AT_FDCWD, TARGET_AT(text), NULL, &fd),
+                 UNOTIFY_ERR_SYSTEM);
+    CHECK_INT(errno, ENOENT);
+    CHECK_INT(fd, 77);
+    done(&t, n, listener);
+}
+
+static void the_parent_of_what_the_target_names_is_opened(void)
+{
+    unotify_listener *listener;
+    target t = target_start(&listener);
+    unotify_notification *n = ask(&t, listener, 0);
+    char name[8] = "before";
+    struct stat opened, dev;
+    int fd = 77;
+
+    CHECK_STATUS(unotify_notification_open_parent(n, AT_FDCWD, TARGET_AT(path), name, 4, &fd),
+                 UNOTIFY_ERR_TOO_LONG);
+    CHECK_INT(fd, 77);
+    CHECK(strcmp(name, "before") == 0);
+    OK(unotify_notification_open_parent(n, AT_FDCWD, TARGET_AT(path), name, 5, &fd));
+    CHECK(strcmp(name, "null") == 0);
+    CHECK(fstat(fd, &opened) == 0 && stat("/dev", &dev) == 0);
+    CHECK(opened.st_ino == dev.st_ino && opened.st_dev == dev.st_dev);
+    close(fd);
+    done(&t, n, listener);
+}
+
+static void the_path_is_absolute(void)
+{
+    unotify_listener *listener;
+    target t = target_start(&listener);
+    unotify_notification *n = ask(&t, listener, 0);
+    char path[4096] = "before", expected[4096], *directory = getcwd(NULL, 0);
+
+    CHECK_STATUS(unotify_notification_read_path(n, AT_FDCWD, TARGET_AT(path), path, 9),
+                 UNOTIFY_ERR_TOO_LONG);
+    CHECK(strcmp(path, "before") == 0);
+    OK(unotify_notification_read_path(n, AT_FDCWD, TARGET_AT(path), path, 10));
+    CHECK(strcmp(path, "/dev/null") == 0);
+    snprintf(expected, sizeof expected, "%s/some text", directory);
+    OK(unotify_notification_read_path(n, AT_FDCWD, TARGET_AT(text), path, sizeof path));
+    CHECK(strcmp(path, expected) == 0);
+    free(directory);
+    done(&t, n, listener);
+}
+
 int main(void)
 {
     RUN(CASE(a_killed_target_is_gone_to_every_function),
@@ -312,6 +464,9 @@ int main(void)
         CASE(the_executable_is_the_targets), CASE(the_targets_socket_is_connected_on_its_behalf),
         CASE(a_descriptor_is_installed_and_returned),
         CASE(what_was_opened_by_path_is_opened_for_good),
-        CASE(the_supervisors_own_proc_is_not_opened_for_good),
-        CASE(a_pidfd_stands_for_the_process));
+        CASE(the_supervisors_own_proc_is_not_opened_for_good), CASE(a_pidfd_stands_for_the_process),
+        CASE(memory_is_read), CASE(memory_is_written), CASE(a_string_is_read_where_there_is_room),
+        CASE(an_array_of_pointers_is_read_where_there_is_room),
+        CASE(what_the_target_names_is_opened), CASE(the_parent_of_what_the_target_names_is_opened),
+        CASE(the_path_is_absolute));
 }

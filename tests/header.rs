@@ -221,7 +221,23 @@ fn table(rows: &[Item], indent: &str) -> String {
 
 /// A structure or an enumeration.
 fn fields(code: &str) -> String {
-    let code = code.replace("const struct unotify_", "const unotify_");
+    // C23 has enumerations of a size, too; that it is the same in every C is worth more.
+    let code = code
+        .replace(
+            "#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L\n  :",
+            "#ifdef __cplusplus\n    :",
+        )
+        .replace(
+            "#if __STDC_VERSION__ >= 202311L\ntypedef enum unotify_status unotify_status;\n#else\n",
+            "",
+        )
+        .replace("#endif // __STDC_VERSION__ >= 202311L\n", "")
+        .replace(
+            "#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L\n {",
+            "#endif\n{",
+        )
+        .replace("#endif // __cplusplus", "#endif")
+        .replace("const struct unotify_", "const unotify_");
     let mut parts = code.split("    /**\n");
     let begin = parts.next().unwrap_or_default();
     let (mut rows, mut end) = (Vec::new(), "");

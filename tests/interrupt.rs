@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering::SeqCst};
 use std::sync::mpsc::channel;
@@ -14,19 +14,6 @@ use unotify::*;
 
 /// Long for a wake-up, short for a test.
 const LONG: Duration = Duration::from_secs(20);
-
-/// Installs a handler for `signal`, with these flags.
-fn handle(signal: i32, handler: extern "C" fn(i32), flags: i32) {
-    // SAFETY: the handlers of these tests are async-signal-safe.
-    unsafe {
-        let mut action: libc::sigaction = std::mem::zeroed();
-        action.sa_sigaction = handler as extern "C" fn(i32) as usize;
-        action.sa_flags = flags;
-        assert_eq!(libc::sigaction(signal, &action, ptr::null_mut()), 0);
-    }
-}
-
-extern "C" fn nothing(_: i32) {}
 
 /// Sends `signal` to a thread of this process again and again until `done`.
 fn pester(thread: libc::pid_t, signal: i32, done: &AtomicBool) {
@@ -439,13 +426,7 @@ fn in_demand(listener: &Listener, while_it_is: impl FnOnce(&dyn Fn())) {
         for _ in 0..2 {
             scope.spawn(|| {
                 while !done.load(SeqCst) {
-                    let mut entry = libc::pollfd {
-                        fd: listener.as_raw_fd(),
-                        events: libc::POLLIN,
-                        revents: 0,
-                    };
-                    // SAFETY: one entry, which is ours.
-                    unsafe { libc::poll(&mut entry, 1, 0) };
+                    polled(listener, Duration::ZERO);
                 }
             });
         }

@@ -120,14 +120,8 @@ fn a_time_limit_beyond_the_clock_is_none() {
 
 #[test]
 fn signals_do_not_end_receiving() {
-    extern "C" fn nothing(_: libc::c_int) {}
     alone(|| {
-        // SAFETY: the handler does nothing; zero is a value of `sigaction`.
-        unsafe {
-            let mut action: libc::sigaction = std::mem::zeroed();
-            action.sa_sigaction = nothing as *const () as usize;
-            libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut());
-        }
+        handle(libc::SIGUSR1, nothing, 0);
         let (target, listener) = Target::serves();
         let receiver = thread_id();
         thread::scope(|scope| {

@@ -210,13 +210,7 @@ fn count_signals() {
     extern "C" fn count(_: libc::c_int) {
         SIGNALS.fetch_add(1, Ordering::SeqCst);
     }
-    // SAFETY: the handler adds to an integer; zero is a value of `sigaction`.
-    unsafe {
-        let mut action: libc::sigaction = std::mem::zeroed();
-        action.sa_sigaction = count as *const () as usize;
-        action.sa_flags = libc::SA_RESTART;
-        libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut());
-    }
+    handle(libc::SIGUSR1, count, libc::SA_RESTART);
 }
 
 /// A target that makes the call and tells its value and how many signals came.

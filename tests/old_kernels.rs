@@ -77,15 +77,9 @@ fn without_wait_killable_a_program_is_spawned() {
 
 #[test]
 fn without_wait_killable_a_signal_interrupts_the_call() {
-    extern "C" fn nothing(_: libc::c_int) {}
     without_filter_flag(libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, || {
         let (target, listener) = Target::start(|channel| {
-            // SAFETY: the handler does nothing, and is installed without SA_RESTART.
-            unsafe {
-                let mut action: libc::sigaction = std::mem::zeroed();
-                action.sa_sigaction = nothing as *const () as usize;
-                libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut());
-            }
+            handle(libc::SIGUSR1, nothing, 0);
             channel.tell(call(CALL, [0; 3]));
         });
         let mut notification = listener.receive().unwrap();
@@ -263,11 +257,9 @@ fn a_supervisor_on_a_kernel_that_looks_old_is_stopped() {
 
 #[test]
 fn a_supervisor_without_signals_of_its_own_is_stopped() {
-    extern "C" fn nothing(_: libc::c_int) {}
     alone(|| {
         for signal in libc::SIGRTMIN()..=libc::SIGRTMAX() {
-            // SAFETY: the handler does nothing.
-            unsafe { libc::signal(signal, nothing as *const () as libc::sighandler_t) };
+            handle(signal, nothing, libc::SA_RESTART);
         }
         stops_supervisors();
     });
@@ -415,16 +407,7 @@ impl Orphaned {
     /// Has the child that is left make a call, and waits for it to be pending.
     fn make_call(&self, listener: &Listener, arg: u64) {
         (&self.channel).write_all(&arg.to_ne_bytes()).unwrap();
-        soon(|| {
-            let mut entry = libc::pollfd {
-                fd: listener.as_raw_fd(),
-                events: libc::POLLIN,
-                revents: 0,
-            };
-            // SAFETY: one entry.
-            let ready = unsafe { libc::poll(&mut entry, 1, 0) } == 1;
-            ready && entry.revents & libc::POLLIN != 0
-        });
+        soon(|| polled(listener, Duration::ZERO) & libc::POLLIN != 0);
     }
 
     fn result(&self) -> i64 {

@@ -317,7 +317,7 @@ fn a_program_longer_than_the_kernel_takes_is_refused() {
         let mut filter = filter();
         let fchmod = ScmpSyscall::from_name("fchmod").unwrap();
         for value in 0..1500 {
-            let value = value << 32 | value; // of halves that no other has: four instructions
+            let value = (value << 32) | value; // of halves that no other has: four instructions
             let compare = [scmp_cmp!($arg0 == value)];
             filter
                 .add_rule_conditional(ScmpAction::Errno(1), fchmod, &compare)

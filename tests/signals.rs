@@ -5,7 +5,7 @@ mod support;
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
-use support::{alone, call, notifying, thread_id, Channel, Target, CALL};
+use support::*;
 use unotify::{LoadFlags, Notification};
 
 /// Between two signals.
@@ -13,8 +13,6 @@ const EVERY: Duration = Duration::from_micros(100);
 
 /// For how long a test tries.
 const TRIES: Duration = Duration::from_secs(4);
-
-extern "C" fn handler(_signal: libc::c_int) {}
 
 /// Signals to the thread that made it, until it is dropped.
 struct Signals(libc::timer_t);
@@ -28,15 +26,9 @@ impl Drop for Signals {
 
 /// Has the calling thread take signals.
 fn take_signals(flags: libc::c_int) -> Signals {
-    // SAFETY: plain structures, for which zero is a value; the handler does nothing.
+    handle(libc::SIGALRM, nothing, flags);
+    // SAFETY: plain structures, for which zero is a value.
     unsafe {
-        let mut action: libc::sigaction = std::mem::zeroed();
-        action.sa_sigaction = handler as extern "C" fn(libc::c_int) as usize;
-        action.sa_flags = flags;
-        assert_eq!(
-            libc::sigaction(libc::SIGALRM, &action, std::ptr::null_mut()),
-            0
-        );
         let mut event: libc::sigevent = std::mem::zeroed();
         event.sigev_notify = libc::SIGEV_THREAD_ID;
         event.sigev_signo = libc::SIGALRM;

@@ -112,13 +112,6 @@ fn supervise(options: SupervisorOptions, targets: usize) {
     supervisor.join().unwrap();
 }
 
-fn workers(max_workers: usize) -> SupervisorOptions {
-    SupervisorOptions {
-        max_workers,
-        ..SupervisorOptions::default()
-    }
-}
-
 #[test]
 fn receiving_and_answering_is_one_recv_and_one_send() {
     let threads = traced(|| {

@@ -145,7 +145,6 @@ int main(int argc, char **argv)
 {
     unotify_filter *filter;
     unotify_supervisor *supervisor;
-    unotify_supervisor_opts opts;
     unotify_listener *listener;
     unotify_child *child;
     int wstatus, first = 2;
@@ -158,12 +157,10 @@ int main(int argc, char **argv)
     }
 
     /* A connection may take its time, and others should not wait for it. */
-    memset(&opts, 0, sizeof opts);
-    opts.size = sizeof opts;
-    opts.max_workers = WORKERS;
     if (unotify_filter_new(UNOTIFY_ACTION_ALLOW, &filter) || refuse_ways_around(filter) ||
         unotify_filter_notify(filter, "connect") ||
-        unotify_supervisor_new(&opts, &supervisor) ||
+        unotify_supervisor_new(&UNOTIFY_OPTS(unotify_supervisor_opts, .max_workers = WORKERS),
+                               &supervisor) ||
         unotify_supervisor_on(supervisor, "connect", UNOTIFY_HANDLER_BLOCKING, on_connect, NULL))
         return fail("set up");
 

@@ -69,12 +69,10 @@ static int regain_mknod(void)
 /* 0, or -1 and errno. */
 static int make_node(unotify_notification *n, int dirfd, uint64_t path, mode_t mode, dev_t device)
 {
-    unotify_identity who;
+    unotify_identity who = { .size = sizeof who };
     char name[NAME_MAX + 1];
     int directory, result = -1, error;
 
-    memset(&who, 0, sizeof who);
-    who.size = sizeof who;
     if (unotify_notification_identity(n, &who))
         return -1;
     /* As the target from here on, whose rights decide on the way and on the directory. */

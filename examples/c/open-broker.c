@@ -139,14 +139,12 @@ static int create(unotify_notification *n, int dirfd, uint64_t path, int flags, 
 static int broker(unotify_notification *n, int dirfd, uint64_t path, const struct open_how *asked)
 {
     int flags = (int)asked->flags, created = flags & O_CREAT, tries = TRIES, found, fd, error;
-    unotify_open_how how;
+    const unotify_open_how *how =
+        &UNOTIFY_OPTS(unotify_open_how, .flags = O_PATH | (flags & (O_DIRECTORY | O_NOFOLLOW)),
+                      .resolve = asked->resolve);
 
-    memset(&how, 0, sizeof how);
-    how.size = sizeof how;
-    how.flags = O_PATH | (flags & (O_DIRECTORY | O_NOFOLLOW));
-    how.resolve = asked->resolve;
     do {
-        if (unotify_notification_open(n, dirfd, path, &how, &found) == UNOTIFY_OK)
+        if (unotify_notification_open(n, dirfd, path, how, &found) == UNOTIFY_OK)
             break;
         if (!created || errno != ENOENT)
             return -1;

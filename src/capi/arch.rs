@@ -26,7 +26,7 @@ pub unsafe extern "C" fn unotify_arch_from_name(
     arch: *mut u32,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `name` is NULL or a string; `arch` is NULL or valid for writing, as promised.
         let (name, out) = unsafe { (utf8(name, "name")?, Out::new(arch, "arch")?) };
         let arch = match name.parse::<ScmpArch>() {
             Ok(arch) => arch,
@@ -63,7 +63,7 @@ pub unsafe extern "C" fn unotify_syscall_from_name(
     nr: *mut c_int,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `name` is NULL or a string; `nr` is NULL or valid for writing, as promised.
         let (name, out) = unsafe { (utf8(name, "name")?, Out::new(nr, "nr")?) };
         let arch = ScmpArch::from_sys(arch)?;
         let nr = ScmpSyscall::from_name_by_arch(name, arch)?.as_raw_syscall();
@@ -103,7 +103,7 @@ pub unsafe extern "C" fn unotify_syscall_name(
                 format!("`{name}` takes {} bytes, `len` is {len}", name.len() + 1),
             ));
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: `buf` is valid for writing `len` bytes, as promised.
         unsafe { copy_text(&name, buf, len) };
         Ok(())
     })

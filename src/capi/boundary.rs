@@ -75,7 +75,7 @@ pub(super) fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Err
 /// # Safety
 /// `ptr` is null or points to a live `T` that nobody changes for as long as the result is used.
 pub(super) unsafe fn shared<'a, T>(ptr: *const T, name: &str) -> Result<&'a T> {
-    // SAFETY: the caller's promise.
+    // SAFETY: null or a live `T` that nobody changes meanwhile, as promised.
     unsafe { ptr.as_ref() }.ok_or_else(|| invalid(format!("`{name}` is null")))
 }
 
@@ -84,7 +84,7 @@ pub(super) unsafe fn shared<'a, T>(ptr: *const T, name: &str) -> Result<&'a T> {
 /// # Safety
 /// `ptr` is null or points to a live `T` that nobody else uses for as long as the result is used.
 pub(super) unsafe fn exclusive<'a, T>(ptr: *mut T, name: &str) -> Result<&'a mut T> {
-    // SAFETY: the caller's promise.
+    // SAFETY: null or a live `T` that nobody else uses meanwhile, as promised.
     unsafe { ptr.as_mut() }.ok_or_else(|| invalid(format!("`{name}` is null")))
 }
 
@@ -119,7 +119,7 @@ impl<T> Out<*mut T> {
 /// # Safety
 /// `ptr` is null or came from [`Out::put_boxed`] and is not used again.
 pub(super) unsafe fn reclaim<T>(ptr: *mut T) -> Option<Box<T>> {
-    // SAFETY: the caller's promise.
+    // SAFETY: it came from `put_boxed` and is not used again, as promised.
     (!ptr.is_null()).then(|| unsafe { Box::from_raw(ptr) })
 }
 
@@ -131,7 +131,7 @@ pub(super) unsafe fn c_str<'a>(ptr: *const c_char, name: &str) -> Result<&'a CSt
     if ptr.is_null() {
         return Err(invalid(format!("`{name}` is null")));
     }
-    // SAFETY: the caller's promise.
+    // SAFETY: not null, so a string that lives long enough, as promised.
     Ok(unsafe { CStr::from_ptr(ptr) })
 }
 
@@ -140,7 +140,7 @@ pub(super) unsafe fn c_str<'a>(ptr: *const c_char, name: &str) -> Result<&'a CSt
 /// # Safety
 /// As [`c_str`].
 pub(super) unsafe fn utf8<'a>(ptr: *const c_char, name: &str) -> Result<&'a str> {
-    // SAFETY: the caller's promise.
+    // SAFETY: null or a string that lives long enough, as promised.
     let text = unsafe { c_str(ptr, name) }?;
     text.to_str()
         .map_err(|_| invalid(format!("`{name}` is not UTF-8")))
@@ -160,7 +160,7 @@ pub(super) unsafe fn slice<'a, T>(ptr: *const T, len: usize, name: &str) -> Resu
     if len > isize::MAX as usize / size_of::<T>().max(1) {
         return Err(invalid(format!("`{name}` is longer than memory: {len}")));
     }
-    // SAFETY: the caller's promise; the length in bytes fits `isize`.
+    // SAFETY: valid for reading `len` values, as promised; their length in bytes fits `isize`.
     Ok(unsafe { std::slice::from_raw_parts(ptr, len) })
 }
 
@@ -173,9 +173,9 @@ pub(super) unsafe fn room<'a, T>(ptr: *mut T, len: usize, name: &str) -> Result<
     if len == 0 {
         return Ok(&mut []);
     }
-    // SAFETY: the caller's promise.
+    // SAFETY: valid for `len` values, as promised.
     unsafe { slice(ptr.cast_const(), len, name) }?;
-    // SAFETY: not null, not longer than memory, and the caller's promise.
+    // SAFETY: not null, not longer than memory, and nobody else's meanwhile, as promised.
     Ok(unsafe { std::slice::from_raw_parts_mut(ptr, len) })
 }
 
@@ -233,7 +233,7 @@ pub(super) unsafe fn options<T: Options>(ptr: *const T) -> Result<T> {
         return Ok(options);
     }
     let bytes = ptr.cast::<u8>();
-    // SAFETY: not null, so as long as its first field says, by the caller's promise.
+    // SAFETY: not null, so as long as its first field says, as promised.
     let size = unsafe { size_of_callers(ptr, T::NAME) }?;
     let known = size.min(size_of::<T>());
     // SAFETY: both are at least `known` bytes long, and every bit pattern is a `T`.
@@ -272,7 +272,7 @@ pub(super) unsafe fn report<T: Report>(
     if ptr.is_null() {
         return Err(invalid(format!("`{}` is null", T::NAME)));
     }
-    // SAFETY: not null, so as long as its first field says, by the caller's promise.
+    // SAFETY: not null, so as long as its first field says, as promised.
     let size = unsafe { size_of_callers(ptr, T::NAME) }?;
     if size == size_of::<usize>() {
         // It asks for nothing: most likely it is the size of a pointer to the structure.
@@ -284,7 +284,7 @@ pub(super) unsafe fn report<T: Report>(
     let found = find()?;
     let known = size.min(size_of::<T>());
     let (from, to) = ((&raw const found).cast::<u8>(), ptr.cast::<u8>());
-    // SAFETY: the caller's structure is `size` bytes long by the caller's promise, ours at least
+    // SAFETY: the caller's structure is `size` bytes long, as promised, and ours at least
     // `known`.
     unsafe {
         std::ptr::copy_nonoverlapping(from, to, known);

@@ -60,7 +60,7 @@ pub unsafe extern "C" fn unotify_filter_new(
     out: *mut *mut unotify_filter,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `out` is NULL or valid for writing, as promised.
         let out = unsafe { Out::new(out, "out") }?;
         let mut context = ScmpFilterContext::new(ScmpAction::from_sys(default_action)?)?;
         // The other choice, killing the thread, leaves the rest of the process waiting for it.
@@ -90,7 +90,7 @@ pub unsafe extern "C" fn unotify_filter_add_arch(
     arch: u32,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `filter` is NULL or a live handle that no other thread uses, as promised.
         let filter = unsafe { exclusive(filter, "filter") }?;
         let arch = ScmpArch::from_sys(arch)?;
         // The one thing that can be wrong with a known architecture here.
@@ -129,9 +129,10 @@ pub unsafe extern "C" fn unotify_filter_add_rule(
     n: usize,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `filter` is NULL or a live handle that no other thread uses, as promised.
         let filter = unsafe { exclusive(filter, "filter") }?;
-        // SAFETY: the caller's promise.
+        // SAFETY: `syscall` is NULL or a string; `cmp` is valid for reading `n` conditions, as
+        // promised.
         let (name, conditions) = unsafe { (utf8(syscall, "syscall")?, slice(cmp, n, "cmp")?) };
         add_rule(filter, action, name, conditions)
     })
@@ -148,9 +149,9 @@ pub unsafe extern "C" fn unotify_filter_notify(
     syscall: *const c_char,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `filter` is NULL or a live handle that no other thread uses, as promised.
         let filter = unsafe { exclusive(filter, "filter") }?;
-        // SAFETY: the caller's promise.
+        // SAFETY: `syscall` is NULL or a string, as promised.
         let name = unsafe { utf8(syscall, "syscall") }?;
         add_rule(filter, UNOTIFY_ACTION_NOTIFY, name, &[])
     })
@@ -173,9 +174,9 @@ pub unsafe extern "C" fn unotify_filter_export_bpf(
     len: *mut usize,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `filter` is NULL or a live handle, as promised.
         let filter = unsafe { shared(filter, "filter") }?;
-        // SAFETY: the caller's promise.
+        // SAFETY: `len` is NULL or valid for reading and writing, as promised.
         let len = unsafe { exclusive(len, "len") }?;
         let program = filter.context.program()?;
         let room = std::mem::replace(len, size_of_val(&program[..]));
@@ -189,7 +190,8 @@ pub unsafe extern "C" fn unotify_filter_export_bpf(
                 format!("the program takes {len} bytes, `*len` is {room}"),
             ));
         }
-        // SAFETY: the caller's promise; bytes, because `buf` may be aligned anyhow.
+        // SAFETY: `buf` is valid for writing `*len` bytes, as promised; bytes, because it may be
+        // aligned anyhow.
         unsafe { std::ptr::copy_nonoverlapping(program.as_ptr().cast::<u8>(), buf.cast(), *len) };
         Ok(())
     })
@@ -208,7 +210,7 @@ pub unsafe extern "C" fn unotify_filter_export_pfc(
     fd: c_int,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `filter` is NULL or a live handle, as promised.
         let filter = unsafe { shared(filter, "filter") }?;
         // SAFETY: used for this call only.
         let fd = unsafe { lent_fd(fd, "fd") }?;
@@ -223,7 +225,7 @@ pub unsafe extern "C" fn unotify_filter_export_pfc(
 /// `filter` is NULL or a live handle that is not used again.
 #[no_mangle]
 pub unsafe extern "C" fn unotify_filter_free(filter: *mut unotify_filter) {
-    // SAFETY: the caller's promise.
+    // SAFETY: `filter` is NULL or a live handle that is not used again, as promised.
     infallible((), || drop(unsafe { reclaim(filter) }));
 }
 

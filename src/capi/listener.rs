@@ -45,7 +45,7 @@ pub unsafe extern "C" fn unotify_listener_from_fd(
     out: *mut *mut unotify_listener,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `out` is NULL or valid for writing, as promised.
         let out = unsafe { Out::new(out, "out") }?;
         // SAFETY: used for this call only.
         Listener::check_fd(unsafe { lent_fd(fd, "fd") }?)?;
@@ -72,7 +72,7 @@ pub unsafe extern "C" fn unotify_listener_from_pid(
     out: *mut *mut unotify_listener,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `out` is NULL or valid for writing, as promised.
         let out = unsafe { Out::new(out, "out") }?;
         out.put_boxed(unotify_listener(Listener::from_pid(pid, fd)?));
         Ok(())
@@ -95,7 +95,7 @@ pub unsafe extern "C" fn unotify_listener_from_socket(
     out: *mut *mut unotify_listener,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `out` is NULL or valid for writing, as promised.
         let out = unsafe { Out::new(out, "out") }?;
         // SAFETY: used for this call only.
         let socket = unsafe { lent_fd(unix_socket, "unix_socket") }?;
@@ -122,7 +122,7 @@ pub unsafe extern "C" fn unotify_listener_to_socket(
     unix_socket: c_int,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `listener` is NULL or a live handle, as promised.
         let listener = unsafe { shared(listener, "listener") }?;
         // SAFETY: used for this call only.
         let socket = unsafe { lent_fd(unix_socket, "unix_socket") }?;
@@ -140,7 +140,7 @@ pub unsafe extern "C" fn unotify_listener_to_socket(
 #[no_mangle]
 pub unsafe extern "C" fn unotify_listener_fd(listener: *const unotify_listener) -> c_int {
     infallible(-1, || {
-        // SAFETY: the caller's promise.
+        // SAFETY: `listener` is NULL or a live handle, as promised.
         unsafe { listener.as_ref() }.map_or(-1, |l| l.0.as_raw_fd())
     })
 }
@@ -154,7 +154,7 @@ pub unsafe extern "C" fn unotify_listener_fd(listener: *const unotify_listener) 
 pub unsafe extern "C" fn unotify_listener_into_fd(listener: *mut unotify_listener) -> c_int {
     let mut fd = -1;
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `listener` is NULL or a live handle that is not used again, as promised.
         let listener = unsafe { reclaim(listener) }.ok_or_else(|| invalid("`listener` is null"))?;
         fd = listener.0.into_fd()?.into_raw_fd();
         Ok(())
@@ -184,7 +184,7 @@ pub unsafe extern "C" fn unotify_listener_receive(
     timeout_ms: c_int,
     notification: *mut *mut unotify_notification,
 ) -> unotify_status {
-    // SAFETY: the caller's promise.
+    // SAFETY: the handles are live or NULL, as promised.
     call(|| unsafe { receive(listener, timeout_ms, ReceiveFlags::empty(), notification) })
 }
 
@@ -210,7 +210,7 @@ pub unsafe extern "C" fn unotify_listener_receive_with(
     call(|| {
         let flags = ReceiveFlags::from_bits(flags)
             .ok_or_else(|| invalid(format!("`flags` has unknown bits: {flags:#x}")))?;
-        // SAFETY: the caller's promise.
+        // SAFETY: the handles are live or NULL, as promised.
         unsafe { receive(listener, timeout_ms, flags, notification) }
     })
 }
@@ -223,12 +223,12 @@ unsafe fn receive(
     flags: ReceiveFlags,
     notification: *mut *mut unotify_notification,
 ) -> crate::Result<()> {
-    // SAFETY: the caller's promise.
+    // SAFETY: `listener` is NULL or a live handle, as promised.
     let listener = &unsafe { shared(listener, "listener") }?.0;
-    // SAFETY: the caller's promise.
+    // SAFETY: `notification` is NULL or points to a handle or NULL, as promised.
     let place = unsafe { exclusive(notification, "notification") }?;
     let limit = time_limit(timeout_ms)?;
-    // SAFETY: the caller's promise.
+    // SAFETY: it holds NULL or a live handle that no other thread uses, as promised.
     if let Some(reused) = unsafe { place.as_mut() } {
         return listener.receive_with(reused.inner(), limit, flags);
     }
@@ -288,7 +288,7 @@ pub unsafe extern "C" fn unotify_listener_reply_receive(
 ) -> unotify_status {
     let mut answer = unotify_status::Ok;
     let status = call(|| {
-        // SAFETY: live handles or NULL, by the caller's promise.
+        // SAFETY: the handles are live or NULL, as promised.
         let (listener, held) = unsafe { (shared(listener, "listener")?, inner(notification)?) };
         let limit = time_limit(timeout_ms)?;
         if let Err(error) = give_answer(held, reply, value) {
@@ -299,7 +299,7 @@ pub unsafe extern "C" fn unotify_listener_reply_receive(
         }
         listener.0.receive_into(held, limit)
     });
-    // SAFETY: NULL or valid for writing, by the caller's promise.
+    // SAFETY: `replied` is NULL or valid for writing, as promised.
     if let Some(replied) = unsafe { replied.as_mut() } {
         *replied = answer;
     }
@@ -334,7 +334,7 @@ pub unsafe extern "C" fn unotify_listener_set_interrupted(
     listener: *mut unotify_listener,
     on: c_int,
 ) -> unotify_status {
-    // SAFETY: the caller's promise.
+    // SAFETY: `listener` is NULL or a live handle, as promised.
     let Some(listener) = (unsafe { listener.as_ref() }) else {
         return call(|| Err(invalid("`listener` is null")));
     };
@@ -369,7 +369,7 @@ pub unsafe extern "C" fn unotify_listener_watch_child(
     pidfd: c_int,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `listener` is NULL or a live handle, as promised.
         let listener = unsafe { shared(listener, "listener") }?;
         // SAFETY: used for this call only.
         let pidfd = unsafe { lent_fd(pidfd, "pidfd") }?;
@@ -390,7 +390,7 @@ pub unsafe extern "C" fn unotify_listener_set_sync_wake_up(
     on: c_int,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `listener` is NULL or a live handle, as promised.
         unsafe { shared(listener, "listener") }?
             .0
             .set_sync_wake_up(on != 0)
@@ -408,7 +408,7 @@ pub unsafe extern "C" fn unotify_listener_set_fallback_error(
     errnum: c_int,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `listener` is NULL or a live handle, as promised.
         unsafe { shared(listener, "listener") }?
             .0
             .set_fallback_error(errnum)
@@ -422,6 +422,6 @@ pub unsafe extern "C" fn unotify_listener_set_fallback_error(
 /// `listener` is NULL or a live handle that is not used again.
 #[no_mangle]
 pub unsafe extern "C" fn unotify_listener_free(listener: *mut unotify_listener) {
-    // SAFETY: the caller's promise.
+    // SAFETY: `listener` is NULL or a live handle that is not used again, as promised.
     infallible((), || drop(unsafe { reclaim(listener) }));
 }

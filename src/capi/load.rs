@@ -89,9 +89,9 @@ pub unsafe extern "C" fn unotify_filter_load(
     out: *mut *mut unotify_listener,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `filter` is NULL or a live handle, as promised.
         let filter = unsafe { shared(filter, "filter") }?;
-        // SAFETY: the caller's promise.
+        // SAFETY: `opts` is NULL or as long as its `size`, as promised.
         let opts = unsafe { options(opts) }?;
         let want = if out.is_null() {
             Want::Never
@@ -112,7 +112,7 @@ pub unsafe extern "C" fn unotify_filter_load(
             _ => null_mut(),
         };
         if !out.is_null() {
-            // SAFETY: not null, so valid by the caller's promise.
+            // SAFETY: not null, so valid for writing, as promised.
             unsafe { out.write(handle) };
         }
         Ok(())

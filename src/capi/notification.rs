@@ -33,7 +33,7 @@ pub(super) unsafe fn inner<'a>(handle: *mut unotify_notification) -> Result<&'a 
     if handle.is_null() {
         return Err(invalid("`notification` is null"));
     }
-    // SAFETY: the caller's promise.
+    // SAFETY: it is live, and no other thread uses what is in it, as promised.
     Ok(unsafe { &mut (*handle).0 })
 }
 
@@ -48,7 +48,7 @@ pub unsafe extern "C" fn unotify_notification_new(
     out: *mut *mut unotify_notification,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: NULL or valid for writing, by the caller's promise.
+        // SAFETY: `out` is NULL or valid for writing, as promised.
         let out = unsafe { Out::new(out, "out") }?;
         out.put_boxed(unotify_notification::new(Notification::vacant()?));
         Ok(())
@@ -66,7 +66,7 @@ pub unsafe extern "C" fn unotify_notification_request(
     notification: *const unotify_notification,
 ) -> *const unotify_request {
     // Nothing here panics or can be cancelled.
-    // SAFETY: NULL or a live handle, by the caller's promise.
+    // SAFETY: `notification` is NULL or a live handle, as promised.
     unsafe { notification.as_ref() }.map_or(std::ptr::null(), |n| n.0.request())
 }
 
@@ -79,7 +79,7 @@ pub unsafe extern "C" fn unotify_notification_listener_data(
     notification: *const unotify_notification,
 ) -> *mut c_void {
     infallible(std::ptr::null_mut(), || {
-        // SAFETY: the caller's promise.
+        // SAFETY: `notification` is NULL or a live handle, as promised.
         unsafe { notification.as_ref() }.map_or(std::ptr::null_mut(), |n| n.0.tag() as *mut c_void)
     })
 }
@@ -93,7 +93,7 @@ pub unsafe extern "C" fn unotify_notification_listener_data(
 pub unsafe extern "C" fn unotify_notification_check_valid(
     notification: *mut unotify_notification,
 ) -> unotify_status {
-    // SAFETY: the caller's promise.
+    // SAFETY: `notification` is NULL or a live handle that no other thread uses, as promised.
     call(|| unsafe { inner(notification) }?.check_valid())
 }
 
@@ -106,7 +106,7 @@ pub unsafe extern "C" fn unotify_notification_reply_value(
     notification: *mut unotify_notification,
     value: i64,
 ) -> unotify_status {
-    // SAFETY: the caller's promise.
+    // SAFETY: `notification` is NULL or a live handle that no other thread uses, as promised.
     call_in_place(|| unsafe { inner(notification) }?.reply_value(value))
 }
 
@@ -121,7 +121,7 @@ pub unsafe extern "C" fn unotify_notification_reply_error(
     notification: *mut unotify_notification,
     errnum: c_int,
 ) -> unotify_status {
-    // SAFETY: the caller's promise.
+    // SAFETY: `notification` is NULL or a live handle that no other thread uses, as promised.
     call_in_place(|| unsafe { inner(notification) }?.reply_error(errnum))
 }
 
@@ -137,7 +137,7 @@ pub unsafe extern "C" fn unotify_notification_reply_error(
 pub unsafe extern "C" fn unotify_notification_reply_continue(
     notification: *mut unotify_notification,
 ) -> unotify_status {
-    // SAFETY: the caller's promise.
+    // SAFETY: `notification` is NULL or a live handle that no other thread uses, as promised.
     call_in_place(|| unsafe { inner(notification) }?.reply_continue())
 }
 

@@ -118,13 +118,14 @@ pub unsafe extern "C" fn unotify_spawn(
     out: *mut *mut unotify_child,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `out` is NULL or valid for writing, as promised.
         let out = unsafe { Out::new(out, "out") }?;
-        // SAFETY: the caller's promise.
+        // SAFETY: `filter` is NULL or a live handle; `opts` is NULL or as long as its `size`, as
+        // promised.
         let (filter, opts) = unsafe { (shared(filter, "filter")?, options(opts)?) };
-        // SAFETY: the caller's promise.
+        // SAFETY: `file` is NULL or a string, as promised.
         let file = unsafe { c_str(file, "file") }?;
-        // SAFETY: the caller's promise.
+        // SAFETY: `argv` is NULL or an array of strings that ends with NULL, as promised.
         let argv = unsafe { strings(argv, "argv") }?;
         let Some((argv0, args)) = argv.split_first() else {
             return Err(invalid("`argv` is empty: argv[0] is the program's name"));
@@ -133,10 +134,10 @@ pub unsafe extern "C" fn unotify_spawn(
         spawn.argv0(OsStr::from_bytes(argv0.to_bytes()));
         spawn.args(args.iter().map(|arg| OsStr::from_bytes(arg.to_bytes())));
         if !envp.is_null() {
-            // SAFETY: the caller's promise.
+            // SAFETY: `envp` is NULL or an array of strings that ends with NULL, as promised.
             spawn.exact_env(unsafe { strings(envp, "envp") }?);
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: what `opts` points to is valid, as promised.
         unsafe { apply(&mut spawn, &opts) }?;
         let mut child = spawn.spawn()?;
         let listener = Mutex::new(child.take_listener());
@@ -165,13 +166,13 @@ unsafe fn apply(spawn: &mut Spawn<'_>, opts: &unotify_spawn_opts) -> Result<()> 
         .load_flags(load_flags)
         .kill_on_parent_death(opts.flags & UNOTIFY_SPAWN_KILL_ON_PARENT_DEATH != 0);
     if !opts.working_directory.is_null() {
-        // SAFETY: the caller's promise.
+        // SAFETY: `opts.working_directory` is NULL or a string, as promised.
         let directory = unsafe { c_str(opts.working_directory, "working_directory") }?;
         spawn.current_dir(OsStr::from_bytes(directory.to_bytes()));
     }
-    // SAFETY: the caller's promise.
+    // SAFETY: `opts.fds` is valid for reading `opts.n_fds` of them, as promised.
     for map in unsafe { slice(opts.fds, opts.n_fds, "fds") }? {
-        // SAFETY: the caller's promise.
+        // SAFETY: it is not closed before `spawn` is dropped, as promised.
         spawn.fd(map.child_fd, unsafe {
             lent_fd(map.parent_fd, "parent_fd")
         }?);
@@ -194,7 +195,7 @@ unsafe fn strings(array: *const *mut c_char, name: &str) -> Result<Vec<CString>>
         if string.is_null() {
             return Ok(strings);
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: `string` is one, as promised of all in the array.
         strings.push(unsafe { c_str(string, name) }?.to_owned());
     }
 }
@@ -206,7 +207,7 @@ unsafe fn strings(array: *const *mut c_char, name: &str) -> Result<Vec<CString>>
 #[no_mangle]
 pub unsafe extern "C" fn unotify_child_pid(child: *const unotify_child) -> libc::pid_t {
     infallible(-1, || {
-        // SAFETY: the caller's promise.
+        // SAFETY: `child` is NULL or a live handle, as promised.
         unsafe { child.as_ref() }.map_or(-1, |c| c.child.pid())
     })
 }
@@ -220,7 +221,7 @@ pub unsafe extern "C" fn unotify_child_pid(child: *const unotify_child) -> libc:
 pub unsafe extern "C" fn unotify_child_pidfd(child: *const unotify_child) -> c_int {
     let mut fd = -1;
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `child` is NULL or a live handle, as promised.
         let child = unsafe { shared(child, "child") }?;
         fd = child.child.pidfd()?.as_raw_fd();
         Ok(())
@@ -240,7 +241,8 @@ pub unsafe extern "C" fn unotify_child_take_listener(
     out: *mut *mut unotify_listener,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `child` is NULL or a live handle; `out` is NULL or valid for writing, as
+        // promised.
         let (child, out) = unsafe { (shared(child, "child")?, Out::new(out, "out")?) };
         let mut listener = child
             .listener
@@ -270,14 +272,14 @@ pub unsafe extern "C" fn unotify_child_wait(
     wstatus: *mut c_int,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `child` is NULL or a live handle, as promised.
         let child = &unsafe { shared(child, "child") }?.child;
         let status = match time_limit(timeout_ms)? {
             Some(limit) => child.wait_timeout(limit)?,
             None => child.wait()?,
         };
         if !wstatus.is_null() {
-            // SAFETY: not null, so valid by the caller's promise.
+            // SAFETY: not null, so valid for writing, as promised.
             unsafe { wstatus.write(status.into_raw()) };
         }
         Ok(())
@@ -299,7 +301,7 @@ pub unsafe extern "C" fn unotify_child_kill(
     sig: c_int,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `child` is NULL or a live handle, as promised.
         unsafe { shared(child, "child") }?.child.kill(sig)
     })
 }
@@ -314,7 +316,7 @@ pub unsafe extern "C" fn unotify_child_kill(
 #[no_mangle]
 pub unsafe extern "C" fn unotify_child_exec_error(child: *const unotify_child) -> c_int {
     infallible(0, || {
-        // SAFETY: the caller's promise.
+        // SAFETY: `child` is NULL or a live handle, as promised.
         unsafe { child.as_ref() }
             .and_then(|c| c.child.exec_error())
             .unwrap_or(0)
@@ -328,6 +330,6 @@ pub unsafe extern "C" fn unotify_child_exec_error(child: *const unotify_child) -
 /// `child` is NULL or a live handle that is not used again.
 #[no_mangle]
 pub unsafe extern "C" fn unotify_child_free(child: *mut unotify_child) {
-    // SAFETY: the caller's promise.
+    // SAFETY: `child` is NULL or a live handle that is not used again, as promised.
     infallible((), || drop(unsafe { reclaim(child) }));
 }

@@ -33,12 +33,12 @@ fn text(status: c_int, row: fn(Status) -> &'static CStr, unknown: &'static CStr)
 pub unsafe extern "C" fn unotify_last_error(buf: *mut c_char, len: usize) -> usize {
     infallible(0, || {
         with_last_error(|sentence| {
-            // SAFETY: the caller's promise.
+            // SAFETY: `buf` is valid for writing `len` bytes, as promised.
             unsafe { copy_text(sentence, buf, len) };
             sentence.len()
         })
         .unwrap_or_else(|| {
-            // SAFETY: the caller's promise.
+            // SAFETY: `buf` is valid for writing `len` bytes, as promised.
             unsafe { copy_text("", buf, len) };
             0
         })

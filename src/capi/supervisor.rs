@@ -412,7 +412,7 @@ pub unsafe extern "C" fn unotify_supervisor_join(
     timeout_ms: c_int,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: NULL or a live handle, by the caller's promise.
+        // SAFETY: `supervisor` is NULL or a live handle, as promised.
         let supervisor = &unsafe { shared(supervisor, "supervisor") }?.0;
         match time_limit(timeout_ms)? {
             Some(limit) => supervisor.join_timeout(limit),

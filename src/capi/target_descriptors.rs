@@ -23,9 +23,9 @@ pub unsafe extern "C" fn unotify_notification_get_fd(
     fd: *mut c_int,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `fd` is NULL or valid for writing, as promised.
         let out = unsafe { Out::new(fd, "fd") }?;
-        // SAFETY: the caller's promise.
+        // SAFETY: `notification` is NULL or a live handle that no other thread uses, as promised.
         let got = unsafe { inner(notification) }?.get_fd(target_fd)?;
         out.put(got.into_raw_fd());
         Ok(())
@@ -56,9 +56,9 @@ pub unsafe extern "C" fn unotify_notification_add_fd(
         // SAFETY: used for this call only.
         let fd = unsafe { lent_fd(fd, "fd") }?;
         let at = (target_fd != -1).then_some(target_fd);
-        // SAFETY: the caller's promise.
+        // SAFETY: `notification` is NULL or a live handle that no other thread uses, as promised.
         let number = unsafe { inner(notification) }?.add_fd(fd, at, cloexec)?;
-        // SAFETY: the caller's promise.
+        // SAFETY: `new_fd` is NULL or valid for writing, as promised.
         if let Some(new_fd) = unsafe { new_fd.as_mut() } {
             *new_fd = number;
         }
@@ -94,7 +94,7 @@ pub unsafe extern "C" fn unotify_notification_reply_fd(
         let cloexec = cloexec(flags)?;
         // SAFETY: used for this call only.
         let fd = unsafe { lent_fd(fd, "fd") }?;
-        // SAFETY: the caller's promise.
+        // SAFETY: `notification` is NULL or a live handle that no other thread uses, as promised.
         unsafe { inner(notification) }?
             .reply_fd(fd, cloexec)
             .map(drop)
@@ -114,9 +114,9 @@ pub unsafe extern "C" fn unotify_notification_open_pidfd(
     fd: *mut c_int,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `fd` is NULL or valid for writing, as promised.
         let out = unsafe { Out::new(fd, "fd") }?;
-        // SAFETY: the caller's promise.
+        // SAFETY: `notification` is NULL or a live handle that no other thread uses, as promised.
         let pidfd = unsafe { inner(notification) }?.open_pidfd()?;
         out.put(pidfd.into_raw_fd());
         Ok(())

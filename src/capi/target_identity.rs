@@ -46,7 +46,8 @@ pub unsafe extern "C" fn unotify_notification_identity(
 ) -> unotify_status {
     call(|| {
         let find = || {
-            // SAFETY: the caller's promise.
+            // SAFETY: `notification` is NULL or a live handle that no other thread uses, as
+            // promised.
             let found = unsafe { inner(notification) }?.identity()?;
             Ok(unotify_identity {
                 size: size_of::<unotify_identity>(),
@@ -60,7 +61,7 @@ pub unsafe extern "C" fn unotify_notification_identity(
                 reserved: 0,
             })
         };
-        // SAFETY: the caller's promise.
+        // SAFETY: `identity` is NULL or as long as its `size`, as promised.
         unsafe { report(identity, find) }
     })
 }
@@ -79,9 +80,9 @@ pub unsafe extern "C" fn unotify_notification_executable(
     cap: usize,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `buf` is valid for writing `cap` bytes, as promised.
         let buf = unsafe { room(buf.cast::<u8>(), cap, "buf") }?;
-        // SAFETY: the caller's promise.
+        // SAFETY: `notification` is NULL or a live handle that no other thread uses, as promised.
         let path = unsafe { inner(notification) }?.executable()?;
         put_path(&path, buf)
     })

@@ -18,9 +18,9 @@ pub unsafe extern "C" fn unotify_notification_read(
     len: usize,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `buf` is valid for writing `len` bytes, as promised.
         let buf = unsafe { room(buf.cast::<u8>(), len, "buf") }?;
-        // SAFETY: the caller's promise.
+        // SAFETY: `notification` is NULL or a live handle that no other thread uses, as promised.
         unsafe { inner(notification) }?.read(addr, buf)
     })
 }
@@ -44,9 +44,9 @@ pub unsafe extern "C" fn unotify_notification_write(
     len: usize,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `buf` is valid for reading `len` bytes, as promised.
         let data = unsafe { slice(buf.cast::<u8>(), len, "buf") }?;
-        // SAFETY: the caller's promise.
+        // SAFETY: `notification` is NULL or a live handle that no other thread uses, as promised.
         unsafe { inner(notification) }?.write(addr, data)
     })
 }
@@ -70,11 +70,11 @@ pub unsafe extern "C" fn unotify_notification_read_string(
     len: *mut usize,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `buf` is valid for writing `cap` bytes, as promised.
         let buf = unsafe { room(buf.cast::<u8>(), cap, "buf") }?;
-        // SAFETY: the caller's promise.
+        // SAFETY: `notification` is NULL or a live handle that no other thread uses, as promised.
         let string = unsafe { inner(notification) }?.read_string(addr, buf)?;
-        // SAFETY: the caller's promise.
+        // SAFETY: `len` is NULL or valid for writing, as promised.
         if let Some(len) = unsafe { len.as_mut() } {
             *len = string.count_bytes();
         }
@@ -101,11 +101,11 @@ pub unsafe extern "C" fn unotify_notification_read_pointers(
     count: *mut usize,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `count` is NULL or valid for writing, as promised.
         let count = unsafe { Out::new(count, "count") }?;
-        // SAFETY: the caller's promise.
+        // SAFETY: `out` is valid for writing `cap` of them, as promised.
         let out = unsafe { room(out, cap, "out") }?;
-        // SAFETY: the caller's promise.
+        // SAFETY: `notification` is NULL or a live handle that no other thread uses, as promised.
         count.put(unsafe { inner(notification) }?.read_pointers(addr, out)?);
         Ok(())
     })

@@ -105,11 +105,11 @@ pub unsafe extern "C" fn unotify_notification_open(
     fd: *mut c_int,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `fd` is NULL or valid for writing, as promised.
         let out = unsafe { Out::new(fd, "fd") }?;
-        // SAFETY: the caller's promise.
+        // SAFETY: `how` is NULL or as long as its `size`, as promised.
         let how = unsafe { options(how) }?.checked()?;
-        // SAFETY: the caller's promise.
+        // SAFETY: `notification` is NULL or a live handle that no other thread uses, as promised.
         let opened = unsafe { inner(notification) }?.open(dirfd, path_addr, how)?;
         out.put(opened.into_raw_fd());
         Ok(())
@@ -147,11 +147,12 @@ pub unsafe extern "C" fn unotify_notification_reopen(
     out: *mut c_int,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `out` is NULL or valid for writing, as promised.
         let out = unsafe { Out::new(out, "out") }?;
         let mode = u32::try_from(mode).map_err(|_| invalid(format!("`mode` is {mode:#o}")))?;
-        let flags = flags as u32 as i32; // unknown flags are ignored
-                                         // SAFETY: the caller's promise.
+        // Unknown flags are ignored.
+        let flags = flags as u32 as i32;
+        // SAFETY: `notification` is NULL or a live handle that no other thread uses, as promised.
         let notification = unsafe { inner(notification) }?;
         // SAFETY: used for this call only.
         let fd = unsafe { lent_fd(fd, "fd") }?;
@@ -188,11 +189,11 @@ pub unsafe extern "C" fn unotify_notification_open_parent(
     fd: *mut c_int,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `fd` is NULL or valid for writing, as promised.
         let out = unsafe { Out::new(fd, "fd") }?;
-        // SAFETY: the caller's promise.
+        // SAFETY: `name` is valid for writing `cap` bytes, as promised.
         let room = unsafe { room(name.cast::<u8>(), cap, "name") }?;
-        // SAFETY: the caller's promise.
+        // SAFETY: `notification` is NULL or a live handle that no other thread uses, as promised.
         let (parent, name) = unsafe { inner(notification) }?.open_parent(dirfd, path_addr)?;
         put_path(Path::new(OsStr::from_bytes(name.to_bytes())), room)?;
         out.put(parent.into_raw_fd());
@@ -220,9 +221,9 @@ pub unsafe extern "C" fn unotify_notification_read_path(
     cap: usize,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `buf` is valid for writing `cap` bytes, as promised.
         let buf = unsafe { room(buf.cast::<u8>(), cap, "buf") }?;
-        // SAFETY: the caller's promise.
+        // SAFETY: `notification` is NULL or a live handle that no other thread uses, as promised.
         let path = unsafe { inner(notification) }?.read_path(dirfd, path_addr)?;
         put_path(&path, buf)
     })

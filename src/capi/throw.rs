@@ -25,7 +25,7 @@ pub(super) unsafe fn call(
     data: *mut c_void,
 ) -> Option<c_int> {
     let mut threw = false;
-    // SAFETY: the caller's promise; `threw` lives across the call.
+    // SAFETY: the function may be called with these, as promised; `threw` lives across the call.
     let verdict = unsafe { frame::call(handler, notification, data, &mut threw) };
     (!threw).then_some(verdict)
 }
@@ -43,7 +43,7 @@ mod frame {
         data: *mut c_void,
         _threw: &mut bool,
     ) -> c_int {
-        // SAFETY: the caller's promise.
+        // SAFETY: the function may be called with these, as promised.
         unsafe { handler(notification, data) }
     }
 }

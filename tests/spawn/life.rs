@@ -1,7 +1,6 @@
 //! What can be done to a child that was started.
 
 use crate::support::*;
-use std::os::fd::AsRawFd;
 use std::os::unix::process::ExitStatusExt;
 use std::sync::Arc;
 use std::thread;
@@ -13,24 +12,14 @@ fn sleeper() -> Child {
     Spawn::new(&filter, "sleep").arg("1000").spawn().unwrap()
 }
 
-fn readable(fd: i32, limit: Duration) -> bool {
-    let mut entry = libc::pollfd {
-        fd,
-        events: libc::POLLIN,
-        revents: 0,
-    };
-    // SAFETY: one entry.
-    unsafe { libc::poll(&mut entry, 1, limit.as_millis() as i32) == 1 }
-}
-
 #[test]
 fn the_pidfd_is_readable_when_the_program_has_ended() {
     watched(|| {
         let child = sleeper();
-        let pidfd = child.pidfd().unwrap().as_raw_fd();
-        assert!(!readable(pidfd, Duration::ZERO));
+        let pidfd = child.pidfd().unwrap();
+        assert_eq!(polled(pidfd, Duration::ZERO), 0);
         child.kill(libc::SIGKILL).unwrap();
-        assert!(readable(pidfd, slowed(Duration::from_secs(10))));
+        assert_ne!(polled(pidfd, slowed(Duration::from_secs(10))), 0);
         child.wait().unwrap();
     });
 }

@@ -10,13 +10,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 use unotify::*;
 
-fn workers(max_workers: usize) -> SupervisorOptions {
-    SupervisorOptions {
-        max_workers,
-        ..SupervisorOptions::default()
-    }
-}
-
 /// Holds as many handlers as there are workers, and looks whether other calls are received.
 fn calls_are_received_while_all_handlers_are_held(max_workers: usize, flags: HandlerFlags) {
     const OTHERS: usize = 5;

@@ -6,7 +6,7 @@
 use super::stuck::{may_withhold, Withheld, PAGE};
 use crate::support::*;
 use std::fs;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{channel, Sender};
 use std::sync::{Arc, Mutex};
@@ -72,7 +72,7 @@ fn make_calls(mut dice: Dice, times: u64, withheld: Option<&Withheld>) -> i64 {
             _ => (kind(&mut dice, mixture), 0),
         };
         let nr = [CALL, libc::SYS_getuid][dice.roll(2) as usize];
-        let argument = dice.roll(1 << 40) << 3 | kind;
+        let argument = (dice.roll(1 << 40) << 3) | kind;
         match call(nr, [argument, page, 0]) {
             value if value == argument as i64 => {}
             value if value == -i64::from(FALLBACK) => unanswered += 1,
@@ -226,19 +226,13 @@ fn start(supervisor: &Arc<Supervisor>, in_background: bool) -> Run {
     })
 }
 
-extern "C" fn take_no_notice(_signal: libc::c_int) {}
-
 /// Sends a signal to the thread that runs, if it is known.
 fn signal_runner() {
-    // SAFETY: the handler does nothing; a number of a thread that has ended is nobody's in this
-    // process.
-    unsafe {
-        let handler = take_no_notice as extern "C" fn(libc::c_int);
-        libc::signal(libc::SIGUSR1, handler as libc::sighandler_t);
-        let runner = RUNNER.load(SeqCst);
-        if runner != 0 {
-            libc::syscall(libc::SYS_tgkill, libc::getpid(), runner, libc::SIGUSR1);
-        }
+    handle(libc::SIGUSR1, nothing, libc::SA_RESTART);
+    let runner = RUNNER.load(SeqCst);
+    if runner != 0 {
+        // SAFETY: integers only; a number of a thread that has ended is nobody's in this process.
+        unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), runner, libc::SIGUSR1) };
     }
 }
 
@@ -246,13 +240,7 @@ fn signal_runner() {
 fn dispatch(supervisor: &Supervisor, time: Duration) {
     let begun = Instant::now();
     while begun.elapsed() < time {
-        let mut poll = libc::pollfd {
-            fd: supervisor.as_fd().as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        };
-        // SAFETY: one entry, which is ours.
-        if unsafe { libc::poll(&mut poll, 1, 5) } == 1 {
+        if polled(supervisor.as_fd(), Duration::from_millis(5)) != 0 {
             let status = status(supervisor.dispatch());
             assert!(
                 matches!(status, Status::Ok | Status::Stopped | Status::Closed),
@@ -483,7 +471,7 @@ fn interrupted_receivers_lose_nothing_and_nobody() {
                             while begun.elapsed() < time {
                                 n += 1;
                                 wrong += i64::from(
-                                    call(CALL, [i << 40 | n, 0, 0]) as u64 != i << 40 | n,
+                                    call(CALL, [(i << 40) | n, 0, 0]) as u64 != (i << 40) | n,
                                 );
                             }
                             wrong

@@ -1,19 +1,13 @@
 //! A supervisor driven by somebody else's event loop.
 
 use crate::support::*;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 use unotify::*;
 
 /// Whether the supervisor's descriptor becomes readable within so many milliseconds.
-fn readable(supervisor: &Supervisor, limit: i32) -> bool {
-    let mut poll = libc::pollfd {
-        fd: supervisor.as_fd().as_raw_fd(),
-        events: libc::POLLIN,
-        revents: 0,
-    };
-    // SAFETY: one entry, which is ours.
-    unsafe { libc::poll(&mut poll, 1, limit) == 1 }
+fn readable(supervisor: &Supervisor, limit: u64) -> bool {
+    polled(supervisor.as_fd(), slowed(Duration::from_millis(limit))) != 0
 }
 
 /// Dispatches whenever there is something until the last listener closes; how much was handled.

@@ -9,13 +9,6 @@ use unotify::*;
 /// How many processes call at the same time: enough to try every way of receiving.
 const CROWD: usize = 4;
 
-fn options(max_workers: usize) -> SupervisorOptions {
-    SupervisorOptions {
-        max_workers,
-        ..SupervisorOptions::default()
-    }
-}
-
 /// A target of several processes that make so many calls each, all at the same time, and check
 /// that each returns its argument.
 fn crowd(calls: u64) -> (Target, Listener) {
@@ -33,7 +26,7 @@ fn crowd(calls: u64) -> (Target, Listener) {
 fn every_call_of_a_crowd_is_answered_while_the_mode_changes() {
     for max_workers in [1, 2, 8] {
         watched(|| {
-            let supervisor = supervisor(options(max_workers), echo);
+            let supervisor = supervisor(workers(max_workers), echo);
             let calls = u64::from(fewer(10_000));
             let (target, listener) = crowd(calls);
             supervisor.add_listener(listener, 0).unwrap();
@@ -53,7 +46,7 @@ fn every_call_of_a_crowd_is_answered_while_the_mode_changes() {
 #[test]
 fn a_crowds_supervisor_is_stopped_and_started_at_any_moment() {
     watched(|| {
-        let supervisor = supervisor(options(4), echo);
+        let supervisor = supervisor(workers(4), echo);
         let calls = u64::from(fewer(5_000));
         let (target, listener) = crowd(calls);
         supervisor.add_listener(listener, 0).unwrap();
@@ -87,7 +80,7 @@ fn a_crowds_supervisor_is_stopped_and_started_at_any_moment() {
 #[test]
 fn listeners_come_while_a_crowd_is_served() {
     watched(|| {
-        let supervisor = supervisor(options(2), echo);
+        let supervisor = supervisor(workers(2), echo);
         let calls = u64::from(fewer(10_000));
         let (target, listener) = crowd(calls);
         supervisor.add_listener(listener, 0).unwrap();
@@ -108,7 +101,7 @@ fn listeners_come_while_a_crowd_is_served() {
 #[test]
 fn a_crowd_that_is_killed_ends_the_run() {
     watched(|| {
-        let supervisor = supervisor(options(2), echo);
+        let supervisor = supervisor(workers(2), echo);
         let (mut target, listener) = crowd(u64::MAX);
         supervisor.add_listener(listener, 0).unwrap();
         supervisor.start().unwrap();

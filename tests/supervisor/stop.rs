@@ -14,13 +14,6 @@ const PROMPT: Duration = Duration::from_millis(50);
 /// So many times each way of stopping is tried.
 const TIMES: u32 = 300;
 
-fn workers(max_workers: usize) -> SupervisorOptions {
-    SupervisorOptions {
-        max_workers,
-        ..SupervisorOptions::default()
-    }
-}
-
 /// Counts the stops that were not prompt. On a machine with other things to do a few are excused;
 /// a wake-up that is lost is not, as the test hangs then.
 #[derive(Default)]
@@ -211,8 +204,7 @@ fn a_signal_handler_stops_a_run_at_any_moment() {
         let supervisor = Box::leak(Box::new(supervisor(workers(4), echo)));
         STOPPED_BY_SIGNAL.store(supervisor, SeqCst);
         let supervisor: &Supervisor = supervisor;
-        // SAFETY: the handler calls what may be called from one.
-        unsafe { libc::signal(libc::SIGUSR1, stop_it as *const () as libc::sighandler_t) };
+        handle(libc::SIGUSR1, stop_it, libc::SA_RESTART);
         let (target, listener) = Target::serves();
         supervisor.add_listener(listener, 0).unwrap();
         let runner = thread_id();

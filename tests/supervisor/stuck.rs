@@ -138,13 +138,6 @@ fn read_and_echo(n: &mut Notification) -> Verdict {
     echo(n)
 }
 
-fn workers(max_workers: usize) -> SupervisorOptions {
-    SupervisorOptions {
-        max_workers,
-        ..SupervisorOptions::default()
-    }
-}
-
 /// A supervisor that serves a target which withholds a page, and is stuck in it.
 fn stuck(max_workers: usize) -> (Supervisor, Target) {
     let supervisor = supervisor(workers(max_workers), read_and_echo);

@@ -8,13 +8,6 @@ use std::thread;
 use std::time::Duration;
 use unotify::*;
 
-fn workers(max_workers: usize) -> SupervisorOptions {
-    SupervisorOptions {
-        max_workers,
-        ..SupervisorOptions::default()
-    }
-}
-
 /// Lets several targets make calls at the same time under a handler that takes a moment. The most
 /// handlers that ran at once.
 fn most_at_once(max_workers: usize, targets: usize, flags: HandlerFlags) -> usize {

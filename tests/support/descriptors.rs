@@ -1,7 +1,8 @@
 //! Descriptors.
 
 use std::io;
-use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::time::Duration;
 
 /// A descriptor that is known to be open.
 pub(crate) fn borrow(fd: i32) -> BorrowedFd<'static> {
@@ -23,4 +24,16 @@ pub(crate) fn pipe() -> (OwnedFd, OwnedFd) {
     let made = unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) };
     assert_eq!(made, 0);
     (own(ends[0]), own(ends[1]))
+}
+
+/// What `poll(2)` tells of a descriptor that is waited for to be readable: 0 if nothing in time.
+pub(crate) fn polled(fd: impl AsFd, limit: Duration) -> libc::c_short {
+    let mut entry = libc::pollfd {
+        fd: fd.as_fd().as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: one entry, which is ours.
+    unsafe { libc::poll(&mut entry, 1, limit.as_millis() as i32) };
+    entry.revents
 }

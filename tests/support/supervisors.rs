@@ -7,6 +7,14 @@ pub(crate) fn status<T>(result: unotify::Result<T>) -> Status {
     result.err().map_or(Status::Ok, |error| error.status())
 }
 
+/// Options of a supervisor whose handlers may run so many at a time.
+pub(crate) fn workers(max_workers: usize) -> SupervisorOptions {
+    SupervisorOptions {
+        max_workers,
+        ..SupervisorOptions::default()
+    }
+}
+
 /// A supervisor with these options and one handler for [`CALL`].
 pub(crate) fn supervisor<F>(options: SupervisorOptions, handler: F) -> Supervisor
 where

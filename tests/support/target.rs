@@ -1,9 +1,10 @@
 //! Targets: processes under a filter that notifies, which do as they are told.
 
-use super::{notifying, until_in_call, Process};
+use super::{notifying, polled, until_in_call, Process};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 use unotify::{Listener, LoadFlags, ScmpFilterContext};
 
 /// The call that targets make unless a test says otherwise: its arguments mean nothing.
@@ -41,13 +42,7 @@ impl Channel {
 
     /// Whether something was told that was not heard.
     pub(crate) fn said_something(&self) -> bool {
-        let mut poll = libc::pollfd {
-            fd: self.0.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        };
-        // SAFETY: one entry, which is ours.
-        unsafe { libc::poll(&mut poll, 1, 0) == 1 && poll.revents & libc::POLLIN != 0 }
+        polled(&self.0, Duration::ZERO) & libc::POLLIN != 0
     }
 
     /// Waits until the other side is closed.
