@@ -242,6 +242,12 @@ impl Notification {
         self.listener = None;
     }
 
+    /// The listener it was received from, or is to be received into from; null if it is vacant.
+    /// Only to be compared.
+    pub(crate) fn bound_to(&self) -> *const Shared {
+        self.listener.as_ref().map_or(std::ptr::null(), Arc::as_ptr)
+    }
+
     /// Counts what became of it if a handler has kept it.
     fn end_deferral(&mut self) {
         if let (true, Some(account)) = (self.deferred, &self.account) {

@@ -14,6 +14,7 @@ use super::notification::unotify_notification;
 use std::ffi::{c_int, c_void};
 
 pub(super) type Function = unsafe extern "C" fn(*mut unotify_notification, *mut c_void) -> c_int;
+pub(super) type Told = unsafe extern "C" fn(*mut c_void, *mut c_void);
 
 /// What the handler returns, `None` when it threw.
 ///
@@ -30,12 +31,33 @@ pub(super) unsafe fn call(
     (!threw).then_some(verdict)
 }
 
+/// Calls what is told of a listener that has left; whether it did not throw.
+///
+/// # Safety
+/// As the documentation of `unotify_close_handler` asks.
+pub(super) unsafe fn tell(told: Told, listener_data: *mut c_void, data: *mut c_void) -> bool {
+    let mut threw = false;
+    // SAFETY: as promised; `threw` lives across the call.
+    unsafe { frame::tell(told, listener_data, data, &mut threw) };
+    !threw
+}
+
 #[cfg(not(all(
     any(target_arch = "x86_64", target_arch = "aarch64"),
     target_pointer_width = "64"
 )))]
 mod frame {
-    use super::{c_int, c_void, unotify_notification, Function};
+    use super::{c_int, c_void, unotify_notification, Function, Told};
+
+    pub(super) unsafe fn tell(
+        told: Told,
+        listener_data: *mut c_void,
+        data: *mut c_void,
+        _threw: &mut bool,
+    ) {
+        // SAFETY: as promised by the caller.
+        unsafe { told(listener_data, data) };
+    }
 
     pub(super) unsafe fn call(
         handler: Function,
@@ -53,7 +75,7 @@ mod frame {
     target_pointer_width = "64"
 ))]
 mod frame {
-    use super::{c_int, c_void, unotify_notification, Function};
+    use super::{c_int, c_void, unotify_notification, Function, Told};
     use std::io::Write;
 
     #[allow(improper_ctypes)] // a handle, which is opaque on the other side
@@ -65,6 +87,16 @@ mod frame {
             data: *mut c_void,
             threw: &mut bool,
         ) -> c_int;
+
+        /// The same instructions, which pass two pointers on and hand back whatever is returned.
+        #[allow(clashing_extern_declarations)]
+        #[link_name = "unotify__call_handler"]
+        pub(super) fn tell(
+            told: Told,
+            listener_data: *mut c_void,
+            data: *mut c_void,
+            threw: &mut bool,
+        );
     }
 
     extern "C" {

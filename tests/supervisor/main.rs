@@ -5,6 +5,7 @@ mod support;
 
 mod backlog;
 mod chaos;
+mod close;
 mod event_loop;
 mod handlers;
 mod listeners;
