@@ -123,7 +123,7 @@ static unotify_status refuse_ways_around(unotify_filter *filter)
     static const struct {
         const char *call;
         uint32_t flags; /* which argument */
-    } SENDS[] = {{"sendto", 3}, {"sendmsg", 2}, {"sendmmsg", 3}};
+    } SENDS[] = { { "sendto", 3 }, { "sendmsg", 2 }, { "sendmmsg", 3 } };
     unotify_arg_compare fast_open;
     unotify_status status;
     size_t i;

@@ -31,7 +31,7 @@
 #include <unotify.h>
 
 /* What containers are given as well: null, zero, full, random, urandom. */
-static const unsigned DEVICES[][2] = {{1, 3}, {1, 5}, {1, 7}, {1, 8}, {1, 9}};
+static const unsigned DEVICES[][2] = { { 1, 3 }, { 1, 5 }, { 1, 7 }, { 1, 8 }, { 1, 9 } };
 
 static int fail(const char *what)
 {
@@ -57,7 +57,7 @@ static int is_ours(uint32_t mode, uint32_t device)
 /* setfsuid(2) took CAP_MKNOD away with the other rights to files: only that one comes back. */
 static int regain_mknod(void)
 {
-    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
     struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3];
 
     if (syscall(SYS_capget, &header, caps) != 0)
