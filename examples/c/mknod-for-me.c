@@ -140,13 +140,11 @@ int main(int argc, char **argv)
         fputs("mknod-for-me: not started by root: devices will fail\n", stderr);
 
     if (unotify_filter_new(UNOTIFY_ACTION_ALLOW, &filter) ||
-        unotify_supervisor_new(NULL, &supervisor) || unotify_filter_notify(filter, "mknodat") ||
-        unotify_supervisor_on(supervisor, "mknodat", 0, on_mknodat, NULL))
+        unotify_filter_notify_family(filter, "mknod") ||
+        unotify_supervisor_new(NULL, &supervisor) ||
+        unotify_supervisor_on(supervisor, "mknodat", 0, on_mknodat, NULL) ||
+        unotify_supervisor_on(supervisor, "mknod", 0, on_mknod, NULL))
         return fail("set up");
-    status = unotify_filter_notify(filter, "mknod"); /* New architectures do not have it. */
-    if (status != UNOTIFY_ERR_UNKNOWN_SYSCALL &&
-        (status || unotify_supervisor_on(supervisor, "mknod", 0, on_mknod, NULL)))
-        return fail("mknod");
 
     if (unotify_spawn(filter, argv[first], argv + first, NULL, NULL, &child))
         return fail(argv[first]);
