@@ -127,7 +127,6 @@ int main(int argc, char **argv)
     unotify_supervisor *supervisor;
     unotify_listener *listener;
     unotify_child *child;
-    unotify_status status;
     int wstatus, first = 1;
 
     if (argc > 1 && strcmp(argv[1], "--") == 0)
