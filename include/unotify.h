@@ -268,8 +268,8 @@ unotify_status unotify_filter_notify(unotify_filter *filter, const char *syscall
 /** Notifies the supervisor of all system calls that do the same job, on every architecture of the
  * filter, and refuses those that would do it past the filter: `openat` alone lets `open`,
  * `openat2`, `creat` and io_uring by. `family` is "open", "exec", "connect", "mount" or another of
- * those that docs/families.md lists with what each holds; see unotify_family_name(). A rule without
- * conditions that a call has already counts, as in unotify_filter_add_rule().
+ * those that docs/families.md lists with what each holds; see unotify_family_name(). A rule
+ * without conditions that a call has already counts, as in unotify_filter_add_rule().
  * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when there is no such family; `UNOTIFY_ERR_UNSUPPORTED`
  * when the installed libseccomp does not know one of the calls. Nothing is added then. */
 unotify_status unotify_filter_notify_family(unotify_filter *filter, const char *family);
