@@ -44,6 +44,7 @@ mod attr;
 mod compare_op;
 mod control;
 mod filter;
+mod notify;
 mod program;
 mod syscall;
 mod version;
@@ -68,8 +69,8 @@ pub use version::{check_version, ScmpVersion};
 pub use crate::scmp_cmp;
 
 #[allow(deprecated)]
-pub use crate::notify::NOTIF_FLAG_CONTINUE;
-pub use crate::notify::{
+pub use notify::NOTIF_FLAG_CONTINUE;
+pub use notify::{
     notify_id_valid, ScmpFd, ScmpNotifData, ScmpNotifReq, ScmpNotifResp, ScmpNotifRespFlags,
 };
 
