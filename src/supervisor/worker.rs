@@ -376,7 +376,10 @@ impl<'a> Worker<'a> {
                     return Received::Nothing(end);
                 }
                 let recalled = self.core.pool.is_recalled() && !self.at_home;
-                if recalled || !self.core.pool.is_wanted(claim) {
+                // One alone waits for many, whatever a leader wants that has yet to catch up: of those
+                // who wait together, news wake one.
+                let wanted = self.core.pool.is_wanted(claim) && (self.only || claim.is_first());
+                if recalled || !wanted {
                     return Received::NotWanted;
                 }
                 // It may be idle for long from here on.
