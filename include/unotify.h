@@ -170,8 +170,8 @@ size_t unotify_last_error(char *buf, size_t len);
 /** The version of the library that the program runs with, such as "0.1.0". */
 const char *unotify_version(void);
 
-/** What the running kernel offers, as `UNOTIFY_FEATURE_*` bits, with a listener. Asks it on every
- * call, and never fails: what cannot be asked is not offered. */
+/** What the running kernel offers, as `UNOTIFY_FEATURE_*` bits. Asks it on every call, and never
+ * fails: what cannot be asked is not offered. */
 uint64_t unotify_features(void);
 
 /* ---- Architectures and system calls ------------------------------------------------------------
@@ -510,11 +510,12 @@ void unotify_notification_free(unotify_notification *notification);
 
 /* ---- Target: memory ----------------------------------------------------------------------------
  *
- * What these and the following give out is the target's and no other's: it is given out only if the
- * target still waits. They also fail with `UNOTIFY_ERR_NOT_VISIBLE` when the target is outside the
- * supervisor's pid namespace, with `UNOTIFY_ERR_PERMISSION` when the supervisor may not look into
- * it (unotify_last_error() says what is missing), and with `UNOTIFY_ERR_SYSTEM` where `/proc` does
- * not show it. Those of memory and opening can block: see "Targets that stall". */
+ * What these and the following give out is the target's and no other's: if the target does not
+ * wait any more it is not given out, and what was opened is closed again. They also fail with
+ * `UNOTIFY_ERR_NOT_VISIBLE` when the target is outside the supervisor's pid namespace, with
+ * `UNOTIFY_ERR_PERMISSION` when the supervisor may not look into it (unotify_last_error() says
+ * what is missing), and with `UNOTIFY_ERR_SYSTEM` where `/proc` does not show it. Those of
+ * memory and opening can block: see "Targets that stall". */
 
 /** Fills `buf` with `len` bytes from the target's memory at `addr`, all or nothing.
  * Errors: `UNOTIFY_ERR_FAULT` when any of the bytes is not readable; `UNOTIFY_ERR_NO_MEMORY`. */
