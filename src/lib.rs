@@ -123,7 +123,6 @@ mod kernel;
 mod listener;
 mod load;
 mod notification;
-mod notify;
 pub mod scmp;
 mod spawn;
 mod stall;

@@ -127,7 +127,6 @@ int main(int argc, char **argv)
     unotify_supervisor *supervisor;
     unotify_listener *listener;
     unotify_child *child;
-    unotify_status status;
     int wstatus, first = 1;
 
     if (argc > 1 && strcmp(argv[1], "--") == 0)
@@ -161,7 +160,7 @@ int main(int argc, char **argv)
         fail("run");
     unotify_supervisor_free(supervisor);
 
-    if (unotify_child_wait(child, &wstatus))
+    if (unotify_child_wait(child, -1, &wstatus))
         return fail("wait");
     unotify_child_free(child);
     return WIFSIGNALED(wstatus) ? 128 + WTERMSIG(wstatus) : WEXITSTATUS(wstatus);

@@ -8,7 +8,7 @@ use crate::error::{Error, SeccompError, Status};
 use crate::kernel::seccomp::{self, Request, RequestBuffer, Response};
 use crate::kernel::Errno;
 use crate::notification::Notification;
-use crate::scmp::{ensure_supported_api, ScmpArch, ScmpSyscall, ScmpVersion};
+use super::{ensure_supported_api, ScmpArch, ScmpSyscall, ScmpVersion};
 use bitflags::bitflags;
 use std::os::fd::{BorrowedFd, RawFd};
 
