@@ -729,17 +729,15 @@ unotify_status unotify_notification_executable(unotify_notification *notificatio
 /** When stopped, or ended by `UNOTIFY_FAILED`, what is pending on the listeners gets the fallback
  * error. */
 #define UNOTIFY_SUPERVISOR_DRAIN_ON_STOP (1U << 1)
-/** A signal that is handled on the thread that called unotify_supervisor_run(), while it waits,
- * ends the run with `UNOTIFY_ERR_INTERRUPTED`, even if its handler was installed with
- * `SA_RESTART`. */
+/** A signal that is handled while unotify_supervisor_run() waits, on its thread, ends the run with
+ * `UNOTIFY_ERR_INTERRUPTED`, even if its handler was installed with `SA_RESTART`. */
 #define UNOTIFY_SUPERVISOR_RETURN_ON_SIGNAL (1U << 2)
 
-/** Synchronous wake-up is switched on and off by what is measured to be faster at the moment: on
- * for one target, and with unotify_supervisor_dispatch(). */
+/** Switched by what is measured to be faster: synchronous for one target, and in
+ * unotify_supervisor_dispatch(). */
 #define UNOTIFY_WAKE_UP_AUTO 0
-/** Waking the other side up hands over the processor: best for one target (Linux 6.6). */
-#define UNOTIFY_WAKE_UP_SYNC 1
-#define UNOTIFY_WAKE_UP_ASYNC 2 /**< It does not: can be better for several busy targets. */
+#define UNOTIFY_WAKE_UP_SYNC 1  /**< Hand over the processor: best for one target (Linux 6.6). */
+#define UNOTIFY_WAKE_UP_ASYNC 2 /**< Do not: can be better for several busy targets. */
 
 /** Handles a notification and returns `UNOTIFY_HANDLED`, `UNOTIFY_DEFERRED`, `UNOTIFY_NOT_HANDLED`
  * or `UNOTIFY_FAILED`; any other number counts as `UNOTIFY_HANDLED`. `data` is what it was
