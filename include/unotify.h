@@ -736,8 +736,8 @@ unotify_status unotify_notification_executable(unotify_notification *notificatio
 /** Switched by what is measured to be faster: synchronous for one target, and in
  * unotify_supervisor_dispatch(). */
 #define UNOTIFY_WAKE_UP_AUTO 0
-#define UNOTIFY_WAKE_UP_SYNC 1  /**< Hand over the processor: best for one target (Linux 6.6). */
-#define UNOTIFY_WAKE_UP_ASYNC 2 /**< Do not: can be better for several busy targets. */
+#define UNOTIFY_WAKE_UP_SYNC 1  /**< Waking hands over the processor: for one target (Linux 6.6). */
+#define UNOTIFY_WAKE_UP_ASYNC 2 /**< It does not: can be better for several busy targets. */
 
 /** Handles a notification and returns `UNOTIFY_HANDLED`, `UNOTIFY_DEFERRED`, `UNOTIFY_NOT_HANDLED`
  * or `UNOTIFY_FAILED`; any other number counts as `UNOTIFY_HANDLED`. `data` is what it was

@@ -43,9 +43,9 @@ pub const UNOTIFY_SUPERVISOR_RETURN_ON_SIGNAL: u32 = 1 << 2;
 /// Switched by what is measured to be faster: synchronous for one target, and in
 /// unotify_supervisor_dispatch().
 pub const UNOTIFY_WAKE_UP_AUTO: u32 = 0;
-/// Hand over the processor: best for one target (Linux 6.6).
+/// Waking hands over the processor: for one target (Linux 6.6).
 pub const UNOTIFY_WAKE_UP_SYNC: u32 = 1;
-/// Do not: can be better for several busy targets.
+/// It does not: can be better for several busy targets.
 pub const UNOTIFY_WAKE_UP_ASYNC: u32 = 2;
 
 /// Handles a notification and returns `UNOTIFY_HANDLED`, `UNOTIFY_DEFERRED`,
