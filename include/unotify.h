@@ -759,7 +759,7 @@ typedef struct unotify_supervisor_opts {
      * more, several threads also receive at the same time, when several targets of a single
      * listener call at once and that is measured to be faster. */
     uint32_t max_workers;
-    int fallback_errno; /**< Positive, for notifications that nobody answers. 0 is `ENOSYS`. */
+    int fallback_error; /**< Positive, for notifications that nobody answers. 0 is `ENOSYS`. */
     uint32_t flags;     /**< `UNOTIFY_SUPERVISOR_*`. */
     uint32_t wake_up;   /**< `UNOTIFY_WAKE_UP_*`. */
 } unotify_supervisor_opts;

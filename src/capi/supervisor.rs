@@ -78,7 +78,7 @@ pub struct unotify_supervisor_opts {
     /// listener call at once and that is measured to be faster.
     pub max_workers: u32,
     /// Positive, for notifications that nobody answers. 0 is `ENOSYS`.
-    pub fallback_errno: c_int,
+    pub fallback_error: c_int,
     /// `UNOTIFY_SUPERVISOR_*`.
     pub flags: u32,
     /// `UNOTIFY_WAKE_UP_*`.
@@ -93,7 +93,7 @@ unsafe impl Options for unotify_supervisor_opts {
         unotify_supervisor_opts {
             size: size_of::<Self>(),
             max_workers: 0,
-            fallback_errno: 0,
+            fallback_error: 0,
             flags: 0,
             wake_up: UNOTIFY_WAKE_UP_AUTO,
         }
@@ -127,8 +127,8 @@ impl unotify_supervisor_opts {
                 0 => default.max_workers,
                 n => n as usize,
             },
-            fallback_errno: match self.fallback_errno {
-                0 => default.fallback_errno,
+            fallback_error: match self.fallback_error {
+                0 => default.fallback_error,
                 n => n,
             },
             keep_running: self.flags & UNOTIFY_SUPERVISOR_KEEP_RUNNING != 0,
