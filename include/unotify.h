@@ -171,8 +171,8 @@ size_t unotify_last_error(char *buf, size_t len);
 /** The version of the library that the program runs with, such as "0.1.0". */
 const char *unotify_version(void);
 
-/** What the running kernel offers, as `UNOTIFY_FEATURE_*` bits, with a listener. Asks it on every
- * call, and never fails: what cannot be asked is not offered. */
+/** What the running kernel offers, as `UNOTIFY_FEATURE_*` bits. Asks it on every call, and never
+ * fails: what cannot be asked is not offered. */
 uint64_t unotify_features(void);
 
 /* ---- Architectures and system calls ------------------------------------------------------------
@@ -511,11 +511,12 @@ void unotify_notification_free(unotify_notification *notification);
 
 /* ---- Target: memory ----------------------------------------------------------------------------
  *
- * What these and the following give out is the target's and no other's: it is given out only if the
- * target still waits. They also fail with `UNOTIFY_ERR_NOT_VISIBLE` when the target is outside the
- * supervisor's pid namespace, with `UNOTIFY_ERR_PERMISSION` when the supervisor may not look into
- * it (unotify_last_error() says what is missing), and with `UNOTIFY_ERR_SYSTEM` where `/proc` does
- * not show it. Those of memory and opening can block: see "Targets that stall". */
+ * What these and the following give out is the target's and no other's: if the target does not
+ * wait any more it is not given out, and what was opened is closed again. They also fail with
+ * `UNOTIFY_ERR_NOT_VISIBLE` when the target is outside the supervisor's pid namespace, with
+ * `UNOTIFY_ERR_PERMISSION` when the supervisor may not look into it (unotify_last_error() says
+ * what is missing), and with `UNOTIFY_ERR_SYSTEM` where `/proc` does not show it. Those of
+ * memory and opening can block: see "Targets that stall". */
 
 /** Fills `buf` with `len` bytes from the target's memory at `addr`, all or nothing.
  * Errors: `UNOTIFY_ERR_FAULT` when any of the bytes is not readable; `UNOTIFY_ERR_NO_MEMORY`. */
@@ -728,16 +729,14 @@ unotify_status unotify_notification_executable(unotify_notification *notificatio
 /** When stopped, or ended by `UNOTIFY_FAILED`, what is pending on the listeners gets the fallback
  * error. */
 #define UNOTIFY_SUPERVISOR_DRAIN_ON_STOP (1U << 1)
-/** A signal that is handled on the thread that called unotify_supervisor_run(), while it waits,
- * ends the run with `UNOTIFY_ERR_INTERRUPTED`, even if its handler was installed with
- * `SA_RESTART`. */
+/** A signal that is handled while unotify_supervisor_run() waits, on its thread, ends the run with
+ * `UNOTIFY_ERR_INTERRUPTED`, even if its handler was installed with `SA_RESTART`. */
 #define UNOTIFY_SUPERVISOR_RETURN_ON_SIGNAL (1U << 2)
 
-/** Synchronous wake-up is switched on and off by what is measured to be faster at the moment: on
- * for one target, and with unotify_supervisor_dispatch(). */
+/** Switched by what is measured to be faster: synchronous for one target, and in
+ * unotify_supervisor_dispatch(). */
 #define UNOTIFY_WAKE_UP_AUTO 0
-/** Waking the other side up hands over the processor: best for one target (Linux 6.6). */
-#define UNOTIFY_WAKE_UP_SYNC 1
+#define UNOTIFY_WAKE_UP_SYNC 1  /**< Waking hands over the processor: for one target (Linux 6.6). */
 #define UNOTIFY_WAKE_UP_ASYNC 2 /**< It does not: can be better for several busy targets. */
 
 /** Handles a notification and returns `UNOTIFY_HANDLED`, `UNOTIFY_DEFERRED`, `UNOTIFY_NOT_HANDLED`
@@ -760,7 +759,7 @@ typedef struct unotify_supervisor_opts {
      * more, several threads also receive at the same time, when several targets of a single
      * listener call at once and that is measured to be faster. */
     uint32_t max_workers;
-    int fallback_errno; /**< Positive, for notifications that nobody answers. 0 is `ENOSYS`. */
+    int fallback_error; /**< Positive, for notifications that nobody answers. 0 is `ENOSYS`. */
     uint32_t flags;     /**< `UNOTIFY_SUPERVISOR_*`. */
     uint32_t wake_up;   /**< `UNOTIFY_WAKE_UP_*`. */
 } unotify_supervisor_opts;

@@ -293,7 +293,7 @@ impl Listener {
     /// [`Spawn`](crate::Spawn) starts end by themselves, and for them this changes nothing.
     ///
     /// # Errors
-    /// [`Status::InvalidArgument`] when `pidfd` is none; [`Status::Unsupported`] on a kernel before
+    /// [`Status::InvalidArgument`] when `pidfd` is not one; [`Status::Unsupported`] on a kernel before
     /// 5.4 (`waitid(2)` with `P_PIDFD`); [`Status::System`] when there is no descriptor left.
     pub fn watch_child(&self, pidfd: BorrowedFd<'_>) -> Result<()> {
         match process::is_zombie(pidfd) {
@@ -596,7 +596,7 @@ impl Listener {
     ///
     /// # Errors
     /// [`Status::Closed`] when the other side is closed; [`Status::InvalidArgument`] when the
-    /// message carries no listener (the descriptor that came is closed) or `unix_socket` is none;
+    /// message carries no listener (the descriptor that came is closed) or `unix_socket` is not one;
     /// [`Status::System`] with `EMFILE` when this process has no descriptor free: the message
     /// stays in the socket, to be received when there is one, unless another thread took the last
     /// one at that moment.
