@@ -124,6 +124,7 @@ mod listener;
 mod load;
 mod notification;
 pub mod scmp;
+mod shared;
 mod spawn;
 mod stall;
 mod supervisor;

@@ -4,7 +4,7 @@ use crate::error::{Error, Result, Status};
 use crate::kernel::fork::Process;
 use crate::kernel::seccomp::{self, RequestBuffer, Response};
 use crate::kernel::{self, interrupt, Errno};
-use crate::listener::Shared;
+use crate::shared::Shared;
 use crate::stall;
 use crate::supervisor::Stats;
 use crate::target::MemoryFile;
