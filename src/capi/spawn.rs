@@ -4,7 +4,7 @@ use super::boundary::{
     c_str, call, infallible, invalid, options, reclaim, shared, slice, unotify_status, Options, Out,
 };
 use super::filter::unotify_filter;
-use super::listener::{lent_fd, unotify_listener};
+use super::listener::{lent_fd, time_limit, unotify_listener};
 use crate::error::Result;
 use crate::listener::Listener;
 use crate::load::LoadFlags;
@@ -75,8 +75,8 @@ pub struct unotify_child {
 }
 
 /// Starts the program `file` under a filter. A name without a slash is looked up in the caller's
-/// `PATH`. `argv` and `envp` are arrays of strings that end with NULL, as `execve(2)` takes them:
-/// `argv[0]` is the name that the program is told, and if `envp` is NULL it is the caller's
+/// `PATH`. `argv` and `envp` are arrays of strings that end with NULL, as for `execve(2)`:
+/// `argv[0]` is the name that the program is told, and an `envp` of NULL is the caller's
 /// environment, which no other thread may change meanwhile. `opts` may be NULL. May be called in a
 /// process with many threads.
 ///
@@ -90,19 +90,18 @@ pub struct unotify_child {
 ///
 /// The child must be waited for, by unotify_child_wait() or `waitpid(2)`. Before Linux 6.11 its
 /// listener ends only once that was done, so there the library does it when the child has ended
-/// and the listener is received from, or served by a supervisor. The status is kept for
-/// unotify_child_wait(); `waitpid(2)` does not find it then.
+/// and the listener is received from, or served by a supervisor; unotify_child_wait() still has
+/// the status, but `waitpid(2)` does not find it.
 ///
 /// Errors, after which neither child nor descriptor is left over: with the `errno` of `execve`,
 /// `UNOTIFY_ERR_SYSTEM` when the program is not found or of an unknown format and
 /// `UNOTIFY_ERR_PERMISSION` when it may not be executed; with that of `chdir` for the working
 /// directory; `UNOTIFY_ERR_BUSY` when the calling thread has a filter with a listener, which its
 /// children inherit; `UNOTIFY_ERR_PERMISSION` with `UNOTIFY_LOAD_KEEP_PRIVS` and neither
-/// no_new_privs nor `CAP_SYS_ADMIN`; `UNOTIFY_ERR_INVALID_ARGUMENT` for a flag that is not valid,
-/// or `UNOTIFY_LOAD_TSYNC`, a descriptor that is not open or out of range, an `argv` without
-/// `argv[0]`, or a filter that is too long; `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.0;
-/// `UNOTIFY_ERR_SYSTEM` or `UNOTIFY_ERR_NO_MEMORY` when there is no room for a process, a thread
-/// or a descriptor.
+/// no_new_privs nor `CAP_SYS_ADMIN`; `UNOTIFY_ERR_INVALID_ARGUMENT` for `UNOTIFY_LOAD_TSYNC`, a
+/// descriptor that is not open, an `argv` without `argv[0]`, or a filter that is too long;
+/// `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.0; `UNOTIFY_ERR_SYSTEM` or `UNOTIFY_ERR_NO_MEMORY`
+/// without room for a process, thread or descriptor.
 ///
 /// # Safety
 /// `filter` is NULL or a live handle that no other thread uses; `file` is NULL or a string; `argv`
@@ -256,11 +255,11 @@ pub unsafe extern "C" fn unotify_child_take_listener(
     })
 }
 
-/// Waits for the child to end and gives its status, in the form of `waitpid(2)`, to `wstatus`
-/// unless that is NULL. May be called again: the answer stays. Somebody else must answer the
-/// child's notifications meanwhile.
+/// Waits for the child to end, at most for `timeout_ms` (-1: without limit, 0: only look), and
+/// gives its status, in the form of `waitpid(2)`, to `wstatus` unless that is NULL. May be called
+/// again: the answer stays. Somebody else must answer the child's notifications meanwhile.
 ///
-/// Errors: `UNOTIFY_ERR_SYSTEM` with `ECHILD` when it was waited for elsewhere, or by the kernel
+/// Errors: `UNOTIFY_ERR_TIMEOUT` when it still runs, which changes nothing; `UNOTIFY_ERR_SYSTEM` with `ECHILD` when it was waited for elsewhere, or by the kernel
 /// because `SIGCHLD` is ignored.
 ///
 /// # Safety
@@ -268,11 +267,16 @@ pub unsafe extern "C" fn unotify_child_take_listener(
 #[no_mangle]
 pub unsafe extern "C" fn unotify_child_wait(
     child: *mut unotify_child,
+    timeout_ms: c_int,
     wstatus: *mut c_int,
 ) -> unotify_status {
     call(|| {
         // SAFETY: `child` is NULL or a live handle, as promised.
-        let status = unsafe { shared(child, "child") }?.child.wait()?;
+        let child = &unsafe { shared(child, "child") }?.child;
+        let status = match time_limit(timeout_ms)? {
+            Some(limit) => child.wait_timeout(limit)?,
+            None => child.wait()?,
+        };
         if !wstatus.is_null() {
             // SAFETY: not null, so valid for writing, as promised.
             unsafe { wstatus.write(status.into_raw()) };
