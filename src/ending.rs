@@ -6,9 +6,13 @@
 //! ended waits for ever. There the child is watched beside the listener.
 
 use crate::kernel::process::{self, Handle};
-use crate::kernel::{self, Errno};
+use crate::kernel::{self, fd, Errno};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How often to look for an end that no descriptor tells of.
+pub(crate) const SLICE: Duration = Duration::from_millis(10);
 
 /// A child that this library has started, as its handle and its listener know it: whoever reaps it
 /// leaves its status to the other.

@@ -1,7 +1,7 @@
 //! What a listener and the notifications that came from it have in common, and what receiving means
 //! to it.
 
-use crate::ending::{Ending, Watch};
+use crate::ending::{Ending, Watch, SLICE};
 use crate::error::{Error, Status};
 use crate::kernel::fork::Process;
 use crate::kernel::{self, fd, interrupt, seccomp, version, Errno};
@@ -9,13 +9,10 @@ use crate::turn::Turn;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// The errno that an unanswered notification gets unless another one is chosen.
 pub(crate) const DEFAULT_FALLBACK: i32 = libc::ENOSYS;
-
-/// How often to look for an end that no descriptor tells of.
-const SLICE: Duration = Duration::from_millis(10);
 
 /// What a listener and its notifications have in common.
 #[derive(Debug)]
