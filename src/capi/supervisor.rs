@@ -10,7 +10,7 @@ use super::throw;
 use crate::error::Result;
 use crate::kernel::cancel::Uncancelled;
 use crate::kernel::Errno;
-use crate::notification::{Notification, Tenure};
+use crate::notification::{Notification, Ownership};
 use crate::supervisor::{HandlerFlags, Supervisor, SupervisorOptions, Verdict, WakeUp};
 use std::ffi::{c_char, c_int, c_void};
 use std::os::fd::{AsFd, AsRawFd};
@@ -278,10 +278,10 @@ fn give_away(slot: &mut Box<Notification>) -> bool {
         return false;
     };
     // From here on only what threads may share is touched, for C may be using the rest.
-    next.share_account(slot);
+    next.count_by_same_as(slot);
     // Counted first, as it may be freed the moment it is deferred.
     next.count_deferral(true);
-    if Tenure::pass(slot.tenure(), Tenure::Owned) {
+    if Ownership::pass(slot.ownership(), Ownership::Owned) {
         let _ = Box::into_raw(std::mem::replace(slot, next));
         return true;
     }

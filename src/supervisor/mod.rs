@@ -64,7 +64,7 @@ impl Default for SupervisorOptions {
     fn default() -> Self {
         SupervisorOptions {
             max_workers: 1,
-            fallback_error: crate::listener::DEFAULT_FALLBACK,
+            fallback_error: crate::shared::DEFAULT_FALLBACK,
             keep_running: false,
             wake_up: WakeUp::Auto,
             return_on_signal: false,

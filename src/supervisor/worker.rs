@@ -262,7 +262,7 @@ impl<'a> Worker<'a> {
                     self.look_up();
                     self.handle();
                 } else {
-                    self.notification.settle();
+                    self.notification.answer_with_fallback();
                     self.slot.counters.settled(self.notification.state());
                 }
             }
@@ -503,7 +503,7 @@ impl<'a> Worker<'a> {
             return false;
         };
         self.notification.rebind(&entry.shared);
-        self.notification.account_to(&core.deferrals);
+        self.notification.count_by(&core.deferrals);
         let result = match &self.receiver {
             Some(receiver) => {
                 let news = self.news;
@@ -576,7 +576,7 @@ impl<'a> Worker<'a> {
             self.was_fast = !handler.blocks();
         }
         self.slot.handling.store(false, Relaxed);
-        notification.settle();
+        notification.answer_with_fallback();
         counters.settled(notification.state());
         if failed {
             // Not before its target has its answer: others would take the run for over.
