@@ -125,6 +125,7 @@ mod load;
 mod notification;
 mod notify;
 pub mod scmp;
+mod serve;
 mod spawn;
 mod stall;
 mod supervisor;

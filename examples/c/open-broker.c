@@ -246,8 +246,6 @@ int main(int argc, char **argv)
 {
     unotify_filter *filter;
     unotify_supervisor *supervisor;
-    unotify_listener *listener;
-    unotify_child *child;
     unotify_status status;
     size_t call;
     int i, wstatus;
@@ -276,18 +274,14 @@ int main(int argc, char **argv)
             return fail(CALLS[call].name);
     }
 
-    if (unotify_spawn(filter, argv[i], argv + i, NULL, NULL, &child))
-        return fail(argv[i]);
-    unotify_filter_free(filter);
-    if (unotify_child_take_listener(child, &listener) ||
-        unotify_supervisor_add_listener(supervisor, listener, NULL))
-        return fail("listener");
-    if (unotify_supervisor_run(supervisor))
-        fail("run");
-    unotify_supervisor_free(supervisor);
+    if (unotify_supervisor_run_program(supervisor, filter, argv[i], argv + i, NULL, NULL,
+                                       &wstatus)) {
+        int error = errno;
 
-    if (unotify_child_wait(child, &wstatus))
-        return fail("wait");
-    unotify_child_free(child);
+        fail(argv[i]);
+        return error == ENOENT ? 127 : 126;
+    }
+    unotify_supervisor_free(supervisor);
+    unotify_filter_free(filter);
     return WIFSIGNALED(wstatus) ? 128 + WTERMSIG(wstatus) : WEXITSTATUS(wstatus);
 }
