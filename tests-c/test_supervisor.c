@@ -496,7 +496,8 @@ static void garbage_is_refused(void)
     unotify_supervisor *s = supervisor_with(1, 0, echo, NULL);
 
     CHECK_STATUS(unotify_supervisor_new(NULL, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
-    CHECK_STATUS(unotify_supervisor_on(NULL, "getppid", 0, echo, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_supervisor_on(NULL, "getppid", 0, echo, NULL),
+                 UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_STATUS(unotify_supervisor_on(s, NULL, 0, echo, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_STATUS(unotify_supervisor_on(s, "getppid", 0, NULL, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_STATUS(unotify_supervisor_on(s, "getppid", 2, echo, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);

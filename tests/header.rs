@@ -11,7 +11,7 @@ use unotify::Status;
 /// The core's types that C sees.
 const CORE: [&str; 2] = ["src/error.rs", "src/kernel/seccomp.rs"];
 
-/// Where the lines of the header end, as far as they can be broken.
+/// Where the header's lines end, as far as they can be broken.
 const WIDTH: usize = 100;
 
 fn read(path: &str) -> String {
@@ -121,7 +121,7 @@ fn number(declared: &str, value: &str) -> String {
     }
 }
 
-/// An item of C: its comment, without what encloses it, and the rest.
+/// An item of C: the lines of its comment, without what encloses them, and the rest.
 struct Item {
     comment: Vec<String>,
     code: String,
@@ -161,10 +161,7 @@ fn items(files: &[&str]) -> BTreeMap<String, Item> {
         // What callers promise ends the comment: the template says it once for all functions.
         let comment = comment.split("\n *\n * # Safety").next()?;
         let comment = comment.replace("\n *\n * Errors", "\n * Errors");
-        let comment = comment
-            .lines()
-            .map(|l| l.trim_start_matches(" *").to_owned());
-        let (comment, code) = (comment.collect(), code.trim().to_owned());
+        let (comment, code) = (fill(&comment, ""), code.trim().to_owned());
         Some((name(&code)?.to_owned(), Item { comment, code }))
     });
     items.collect()
@@ -202,6 +199,43 @@ impl Item {
     }
 }
 
+/// The lines of a comment, less their stars, filled anew: they stand elsewhere than in the source.
+fn fill(comment: &str, indent: &str) -> Vec<String> {
+    let width = WIDTH - indent.len() - "/**".len();
+    let mut filled: Vec<String> = Vec::new();
+    for line in comment.lines().map(|line| &line.trim_start()[1..]) {
+        let words = line.trim_start();
+        let item = words.starts_with("- ");
+        let lead = &line[..line.len() - words.len()];
+        let hanging = if item {
+            format!("{lead}  ")
+        } else {
+            lead.to_owned()
+        };
+        let after_blank = filled.last().is_none_or(|last| last.is_empty());
+        if after_blank || line.is_empty() || item || words.starts_with("Errors") {
+            filled.push(String::new());
+        }
+        for word in words.split(' ').filter(|word| !word.is_empty()) {
+            match filled.last_mut() {
+                Some(last) if last.is_empty() => *last = format!("{lead}{word}"),
+                Some(last) if last.len() + 1 + word.len() <= width => *last += &format!(" {word}"),
+                _ => filled.push(format!("{hanging}{word}")),
+            }
+        }
+    }
+    // The end has to go there, too.
+    if let Some(last) = filled.pop() {
+        match last.rsplit_once(' ') {
+            Some((line, word)) if last.len() + " */".len() > width => {
+                filled.extend([line.to_owned(), format!(" {word}")]);
+            }
+            _ => filled.push(last),
+        }
+    }
+    filled
+}
+
 fn comment(lines: &[String], indent: &str) -> String {
     format!("{indent}/**{} */\n", lines.join(&format!("\n{indent} *")))
 }
@@ -221,35 +255,21 @@ fn table(rows: &[Item], indent: &str) -> String {
 
 /// A structure or an enumeration.
 fn fields(code: &str) -> String {
-    // C23 has enumerations of a size, too; that it is the same in every C is worth more.
-    let code = code
-        .replace(
-            "#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L\n  :",
-            "#ifdef __cplusplus\n    :",
-        )
-        .replace(
-            "#if __STDC_VERSION__ >= 202311L\ntypedef enum unotify_status unotify_status;\n#else\n",
-            "",
-        )
-        .replace("#endif // __STDC_VERSION__ >= 202311L\n", "")
-        .replace(
-            "#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L\n {",
-            "#endif\n{",
-        )
-        .replace("#endif // __cplusplus", "#endif")
-        .replace("const struct unotify_", "const unotify_");
+    let code = code.replace("const struct unotify_", "const unotify_");
     let mut parts = code.split("    /**\n");
-    let begin = parts.next().unwrap_or_default();
-    let (mut rows, mut end) = (Vec::new(), "");
+    let (mut begin, mut end) = (parts.next().unwrap_or_default(), "");
+    let mut rows = Vec::new();
     for part in parts {
         let (comment, code) = part.split_once("     */\n").expect("a comment ends");
         let (code, rest) = code.split_once('\n').expect("a field, and what follows");
-        let comment = comment
-            .lines()
-            .map(|l| l.trim_start_matches("     *").to_owned());
-        let (comment, code) = (comment.collect(), code.trim().to_owned());
+        let (comment, code) = (fill(comment, "    "), code.trim().to_owned());
         rows.push(Item { comment, code });
         end = rest;
+    }
+    if code.starts_with("enum unotify_status") {
+        // C23 has enumerations of a size, as C++ has; that it is the same in every C is worth more.
+        begin = "enum unotify_status\n#ifdef __cplusplus\n    : int32_t\n#endif\n{\n";
+        end = "};\n#ifndef __cplusplus\ntypedef int32_t unotify_status;\n#endif";
     }
     format!("{begin}{}{end}", table(&rows, "    "))
 }

@@ -43,6 +43,7 @@ mod arg_compare;
 mod attr;
 mod compare_op;
 mod control;
+mod family;
 mod filter;
 mod program;
 mod syscall;
@@ -55,6 +56,7 @@ pub use arch::ScmpArch;
 pub use arg_compare::ScmpArgCompare;
 pub use attr::ScmpFilterAttr;
 pub use compare_op::ScmpCompareOp;
+pub use family::{Family, Refused};
 pub use filter::ScmpFilterContext;
 pub(crate) use program::notifies;
 #[allow(deprecated)]
