@@ -951,6 +951,19 @@ int unotify_child_exec_error(const unotify_child *child);
  * calls fail with `ENOSYS` then. Neither kills the child nor waits for it. */
 void unotify_child_free(unotify_child *child);
 
+/** Starts the program `file` under a filter, as unotify_spawn() does, serves it on this thread
+ * until it and all that it has started have ended, and gives its status, in the form of
+ * `waitpid(2)`, to `wstatus` unless that is NULL. Other listeners of the supervisor are served
+ * too, and this returns when the last has closed, with `UNOTIFY_SUPERVISOR_KEEP_RUNNING` when
+ * stopped. unotify_notification_listener_data() is NULL for the program's notifications.
+ * Errors: those of unotify_spawn(), with the `errno` of `execve` also when a handler refused that
+ * call; those of unotify_supervisor_run(), so `UNOTIFY_ERR_STOPPED` when stopped before the
+ * program has ended. The program was killed and waited for then; what it has started remains. */
+unotify_status unotify_supervisor_run_program(unotify_supervisor *supervisor,
+                                              const unotify_filter *filter, const char *file,
+                                              char *const *argv, char *const *envp,
+                                              const unotify_spawn_opts *opts, int *wstatus);
+
 #ifdef __cplusplus
 } /* extern "C" */
 #endif

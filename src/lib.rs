@@ -125,6 +125,7 @@ mod listener;
 mod load;
 mod notification;
 pub mod scmp;
+mod serve;
 mod shared;
 mod spawn;
 mod stall;

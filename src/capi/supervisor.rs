@@ -65,7 +65,7 @@ pub type unotify_handler = Option<
 
 /// Serves listeners. May be shared between threads, but for unotify_supervisor_free().
 #[derive(Debug)]
-pub struct unotify_supervisor(Supervisor);
+pub struct unotify_supervisor(pub(super) Supervisor);
 
 /// How a supervisor is to work.
 #[repr(C)]
