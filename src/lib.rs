@@ -119,6 +119,7 @@ pub mod error;
 mod capi;
 mod ending;
 mod features;
+mod install;
 mod kernel;
 mod listener;
 mod load;
