@@ -120,6 +120,7 @@ pub mod error;
 mod capi;
 mod ending;
 mod features;
+mod install;
 mod kernel;
 mod listener;
 mod load;
