@@ -363,6 +363,51 @@ static void it_is_told_of_each_listener_that_has_left(void)
     target_end(&t[2]);
 }
 
+static void a_listener_is_taken_and_added_again(void)
+{
+    unotify_supervisor *s = supervisor_with(1, UNOTIFY_SUPERVISOR_KEEP_RUNNING, echo, NULL);
+    unotify_notification *n = NULL;
+    unotify_listener *listener = NULL;
+    int key, other;
+    target t = target_start(&listener);
+
+    OK(unotify_supervisor_add_listener(s, listener, &key));
+    OK(unotify_supervisor_start(s));
+    target_call(&t, 3, 0);
+    CHECK_INT(target_result(&t), 3);
+    CHECK_STATUS(unotify_supervisor_take_listener(s, &other, &listener), UNOTIFY_ERR_CLOSED);
+    OK(unotify_supervisor_take_listener(s, &key, &listener));
+    CHECK_STATUS(unotify_supervisor_take_listener(s, &key, &listener), UNOTIFY_ERR_CLOSED);
+    target_call(&t, 3, 0);
+    OK(unotify_listener_receive(listener, slowed(10000), &n));
+    OK(unotify_notification_reply_value(n, 4));
+    CHECK_INT(target_result(&t), 4);
+    unotify_notification_free(n);
+    OK(unotify_supervisor_add_listener(s, listener, &key));
+    target_call(&t, 5, 0);
+    CHECK_INT(target_result(&t), 5);
+    target_end(&t);
+    unotify_supervisor_free(s);
+}
+
+static void the_targets_of_a_removed_listener_do_not_wait(void)
+{
+    unotify_supervisor *s = supervisor_with(1, UNOTIFY_SUPERVISOR_KEEP_RUNNING, echo, NULL);
+    target t = supervised_target(s);
+
+    OK(unotify_supervisor_start(s));
+    target_call(&t, 3, 0);
+    CHECK_INT(target_result(&t), 3);
+    OK(unotify_supervisor_remove_listener(s, NULL));
+    target_call(&t, 3, 0);
+    target_result(&t); /* handled, if it was just about to be received */
+    target_call(&t, 3, 0);
+    CHECK_INT(target_result(&t), -ENOSYS);
+    CHECK_STATUS(unotify_supervisor_remove_listener(s, NULL), UNOTIFY_ERR_CLOSED);
+    target_end(&t);
+    unotify_supervisor_free(s);
+}
+
 static unotify_supervisor *stopped_by_signal;
 
 static void stop_it(int signal)
@@ -462,7 +507,7 @@ static void a_stop_that_drains_gives_what_is_pending_the_fallback_error(void)
     target t;
 
     opts.flags = UNOTIFY_SUPERVISOR_DRAIN_ON_STOP;
-    opts.fallback_errno = EROFS;
+    opts.fallback_error = EROFS;
     OK(unotify_supervisor_new(&opts, &s));
     t = supervised_target(s);
     target_call(&t, 1, 0);
@@ -507,8 +552,8 @@ static void options_out_of_range_are_refused(void)
         { .size = 0 },
         { .size = 1 },
         { .size = sizeof bad[0], .max_workers = 1025 },
-        { .size = sizeof bad[0], .fallback_errno = -1 },
-        { .size = sizeof bad[0], .fallback_errno = 4096 },
+        { .size = sizeof bad[0], .fallback_error = -1 },
+        { .size = sizeof bad[0], .fallback_error = 4096 },
         { .size = sizeof bad[0], .flags = 1U << 31 },
         { .size = sizeof bad[0], .wake_up = 3 },
     };
@@ -559,9 +604,11 @@ static void statistics_are_written_as_far_as_the_caller_knows_them(void)
 static void garbage_is_refused(void)
 {
     unotify_supervisor *s = supervisor_with(1, 0, echo, NULL);
+    unotify_listener *listener = NULL;
 
     CHECK_STATUS(unotify_supervisor_new(NULL, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
-    CHECK_STATUS(unotify_supervisor_on(NULL, "getppid", 0, echo, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_supervisor_on(NULL, "getppid", 0, echo, NULL),
+                 UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_STATUS(unotify_supervisor_on(s, NULL, 0, echo, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_STATUS(unotify_supervisor_on(s, "getppid", 0, NULL, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_STATUS(unotify_supervisor_on(s, "getppid", 2, echo, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
@@ -571,6 +618,11 @@ static void garbage_is_refused(void)
     CHECK_STATUS(unotify_supervisor_on_close(NULL, count_in_listener_data, NULL),
                  UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_STATUS(unotify_supervisor_on_close(s, NULL, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_supervisor_take_listener(NULL, NULL, &listener),
+                 UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_supervisor_take_listener(s, NULL, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_supervisor_remove_listener(NULL, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK(listener == NULL);
     CHECK_STATUS(unotify_supervisor_add_listener(s, NULL, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_STATUS(unotify_supervisor_run(NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_STATUS(unotify_supervisor_start(NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
@@ -595,7 +647,9 @@ int main(void)
         CASE(deferred_ones_are_answered_by_other_threads),
         CASE(a_deferred_one_outlives_the_supervisor),
         CASE(a_deferred_one_freed_unanswered_gets_the_fallback_error),
-        CASE(each_listener_has_data_of_its_own), CASE(it_is_told_of_each_listener_that_has_left), CASE(a_signal_handler_stops_a_run),
+        CASE(each_listener_has_data_of_its_own), CASE(it_is_told_of_each_listener_that_has_left),
+        CASE(a_listener_is_taken_and_added_again),
+        CASE(the_targets_of_a_removed_listener_do_not_wait), CASE(a_signal_handler_stops_a_run),
         CASE(a_join_with_a_time_limit_leaves_the_run_as_it_was),
         CASE(after_a_stop_what_is_pending_waits_for_the_next_run),
         CASE(a_stop_that_drains_gives_what_is_pending_the_fallback_error),

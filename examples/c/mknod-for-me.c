@@ -17,7 +17,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <limits.h>
 #include <linux/capability.h>
 #include <stdio.h>
@@ -31,7 +30,7 @@
 #include <unotify.h>
 
 /* What containers are given as well: null, zero, full, random, urandom. */
-static const unsigned DEVICES[][2] = {{1, 3}, {1, 5}, {1, 7}, {1, 8}, {1, 9}};
+static const unsigned DEVICES[][2] = { { 1, 3 }, { 1, 5 }, { 1, 7 }, { 1, 8 }, { 1, 9 } };
 
 static int fail(const char *what)
 {
@@ -57,7 +56,7 @@ static int is_ours(uint32_t mode, uint32_t device)
 /* setfsuid(2) took CAP_MKNOD away with the other rights to files: only that one comes back. */
 static int regain_mknod(void)
 {
-    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
     struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3];
 
     if (syscall(SYS_capget, &header, caps) != 0)
@@ -74,6 +73,9 @@ static int make_node(unotify_notification *n, int dirfd, uint64_t path, mode_t m
     int directory, result = -1, error;
 
     if (unotify_notification_identity(n, &who))
+        return -1;
+    /* Its groups are not known, so none count. Only this thread's, as with the identities below. */
+    if (geteuid() == 0 && syscall(SYS_setgroups, 0, NULL) != 0)
         return -1;
     /* As the target from here on, whose rights decide on the way and on the directory. */
     setfsgid(who.fsgid);
@@ -125,9 +127,6 @@ int main(int argc, char **argv)
 {
     unotify_filter *filter;
     unotify_supervisor *supervisor;
-    unotify_listener *listener;
-    unotify_child *child;
-    unotify_status status;
     int wstatus, first = 1;
 
     if (argc > 1 && strcmp(argv[1], "--") == 0)
@@ -140,31 +139,20 @@ int main(int argc, char **argv)
         fputs("mknod-for-me: not started by root: devices will fail\n", stderr);
 
     if (unotify_filter_new(UNOTIFY_ACTION_ALLOW, &filter) ||
-        unotify_supervisor_new(NULL, &supervisor) || unotify_filter_notify(filter, "mknodat") ||
-        unotify_supervisor_on(supervisor, "mknodat", 0, on_mknodat, NULL))
+        unotify_filter_notify_family(filter, "mknod") ||
+        unotify_supervisor_new(NULL, &supervisor) ||
+        unotify_supervisor_on(supervisor, "mknodat", 0, on_mknodat, NULL) ||
+        unotify_supervisor_on(supervisor, "mknod", 0, on_mknod, NULL))
         return fail("set up");
-    status = unotify_filter_notify(filter, "mknod"); /* New architectures do not have it. */
-    if (status != UNOTIFY_ERR_UNKNOWN_SYSCALL &&
-        (status || unotify_supervisor_on(supervisor, "mknod", 0, on_mknod, NULL)))
-        return fail("mknod");
 
-    if (unotify_spawn(filter, argv[first], argv + first, NULL, NULL, &child))
-        return fail(argv[first]);
-    unotify_filter_free(filter);
-    /* No rights but the target's: its groups are not known, so none count. */
-    if (geteuid() == 0 && setgroups(0, NULL) != 0) {
-        perror("mknod-for-me: setgroups");
-        return 1;
+    if (unotify_supervisor_run_program(supervisor, filter, argv[first], argv + first, NULL, NULL,
+                                       &wstatus)) {
+        int error = errno;
+
+        fail(argv[first]);
+        return error == ENOENT ? 127 : 126;
     }
-    if (unotify_child_take_listener(child, &listener) ||
-        unotify_supervisor_add_listener(supervisor, listener, NULL))
-        return fail("listener");
-    if (unotify_supervisor_run(supervisor))
-        fail("run");
     unotify_supervisor_free(supervisor);
-
-    if (unotify_child_wait(child, -1, &wstatus))
-        return fail("wait");
-    unotify_child_free(child);
+    unotify_filter_free(filter);
     return WIFSIGNALED(wstatus) ? 128 + WTERMSIG(wstatus) : WEXITSTATUS(wstatus);
 }

@@ -75,8 +75,8 @@ pub struct unotify_child {
 }
 
 /// Starts the program `file` under a filter. A name without a slash is looked up in the caller's
-/// `PATH`. `argv` and `envp` are arrays of strings that end with NULL, as `execve(2)` takes them:
-/// `argv[0]` is the name that the program is told, and if `envp` is NULL it is the caller's
+/// `PATH`. `argv` and `envp` are arrays of strings that end with NULL, as for `execve(2)`:
+/// `argv[0]` is the name that the program is told, and an `envp` of NULL is the caller's
 /// environment, which no other thread may change meanwhile. `opts` may be NULL. May be called in a
 /// process with many threads.
 ///
@@ -90,19 +90,18 @@ pub struct unotify_child {
 ///
 /// The child must be waited for, by unotify_child_wait() or `waitpid(2)`. Before Linux 6.11 its
 /// listener ends only once that was done, so there the library does it when the child has ended
-/// and the listener is received from, or served by a supervisor. The status is kept for
-/// unotify_child_wait(); `waitpid(2)` does not find it then.
+/// and the listener is received from, or served by a supervisor; unotify_child_wait() still has
+/// the status, but `waitpid(2)` does not find it.
 ///
 /// Errors, after which neither child nor descriptor is left over: with the `errno` of `execve`,
 /// `UNOTIFY_ERR_SYSTEM` when the program is not found or of an unknown format and
 /// `UNOTIFY_ERR_PERMISSION` when it may not be executed; with that of `chdir` for the working
 /// directory; `UNOTIFY_ERR_BUSY` when the calling thread has a filter with a listener, which its
 /// children inherit; `UNOTIFY_ERR_PERMISSION` with `UNOTIFY_LOAD_KEEP_PRIVS` and neither
-/// no_new_privs nor `CAP_SYS_ADMIN`; `UNOTIFY_ERR_INVALID_ARGUMENT` for a flag that is not valid,
-/// or `UNOTIFY_LOAD_TSYNC`, a descriptor that is not open or out of range, an `argv` without
-/// `argv[0]`, or a filter that is too long; `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.0;
-/// `UNOTIFY_ERR_SYSTEM` or `UNOTIFY_ERR_NO_MEMORY` when there is no room for a process, a thread
-/// or a descriptor.
+/// no_new_privs nor `CAP_SYS_ADMIN`; `UNOTIFY_ERR_INVALID_ARGUMENT` for `UNOTIFY_LOAD_TSYNC`, a
+/// descriptor that is not open, an `argv` without `argv[0]`, or a filter that is too long;
+/// `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.0; `UNOTIFY_ERR_SYSTEM` or `UNOTIFY_ERR_NO_MEMORY`
+/// without room for a process, thread or descriptor.
 ///
 /// # Safety
 /// `filter` is NULL or a live handle that no other thread uses; `file` is NULL or a string; `argv`
@@ -120,30 +119,46 @@ pub unsafe extern "C" fn unotify_spawn(
     call(|| {
         // SAFETY: `out` is NULL or valid for writing, as promised.
         let out = unsafe { Out::new(out, "out") }?;
-        // SAFETY: `filter` is NULL or a live handle; `opts` is NULL or as long as its `size`, as
-        // promised.
-        let (filter, opts) = unsafe { (shared(filter, "filter")?, options(opts)?) };
-        // SAFETY: `file` is NULL or a string, as promised.
-        let file = unsafe { c_str(file, "file") }?;
-        // SAFETY: `argv` is NULL or an array of strings that ends with NULL, as promised.
-        let argv = unsafe { strings(argv, "argv") }?;
-        let Some((argv0, args)) = argv.split_first() else {
-            return Err(invalid("`argv` is empty: argv[0] is the program's name"));
-        };
-        let mut spawn = Spawn::new(&filter.context, OsStr::from_bytes(file.to_bytes()));
-        spawn.argv0(OsStr::from_bytes(argv0.to_bytes()));
-        spawn.args(args.iter().map(|arg| OsStr::from_bytes(arg.to_bytes())));
-        if !envp.is_null() {
-            // SAFETY: `envp` is NULL or an array of strings that ends with NULL, as promised.
-            spawn.exact_env(unsafe { strings(envp, "envp") }?);
-        }
-        // SAFETY: what `opts` points to is valid, as promised.
-        unsafe { apply(&mut spawn, &opts) }?;
+        // SAFETY: all of them are what it takes, as promised.
+        let mut spawn = unsafe { prepare(filter, file, argv, envp, opts) }?;
         let mut child = spawn.spawn()?;
         let listener = Mutex::new(child.take_listener());
         out.put_boxed(unotify_child { child, listener });
         Ok(())
     })
+}
+
+/// What was asked for, ready to be started.
+///
+/// # Safety
+/// As `unotify_spawn`, until the result is dropped.
+pub(super) unsafe fn prepare<'a>(
+    filter: *const unotify_filter,
+    file: *const c_char,
+    argv: *const *mut c_char,
+    envp: *const *mut c_char,
+    opts: *const unotify_spawn_opts,
+) -> Result<Spawn<'a>> {
+    // SAFETY: `filter` is NULL or a live handle; `opts` is NULL or as long as its `size`, as
+    // promised.
+    let (filter, opts) = unsafe { (shared(filter, "filter")?, options(opts)?) };
+    // SAFETY: `file` is NULL or a string, as promised.
+    let file = unsafe { c_str(file, "file") }?;
+    // SAFETY: `argv` is NULL or an array of strings that ends with NULL, as promised.
+    let argv = unsafe { strings(argv, "argv") }?;
+    let Some((argv0, args)) = argv.split_first() else {
+        return Err(invalid("`argv` is empty: argv[0] is the program's name"));
+    };
+    let mut spawn = Spawn::new(&filter.context, OsStr::from_bytes(file.to_bytes()));
+    spawn.argv0(OsStr::from_bytes(argv0.to_bytes()));
+    spawn.args(args.iter().map(|arg| OsStr::from_bytes(arg.to_bytes())));
+    if !envp.is_null() {
+        // SAFETY: `envp` is NULL or an array of strings that ends with NULL, as promised.
+        spawn.exact_env(unsafe { strings(envp, "envp") }?);
+    }
+    // SAFETY: what `opts` points to is valid, as promised.
+    unsafe { apply(&mut spawn, &opts) }?;
+    Ok(spawn)
 }
 
 /// # Safety

@@ -10,8 +10,8 @@
 
 use super::lock;
 use crate::kernel::futex;
-use crate::listener::Shared;
 use crate::notification::Notification;
+use crate::shared::Shared;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Mutex, Weak};

@@ -12,6 +12,7 @@ use super::{lock, Stats, SupervisorOptions, WakeUp};
 use crate::error::{Error, Result, Status};
 use crate::kernel::{futex, interrupt, Errno};
 use crate::notification::{Deferrals, Notification};
+use crate::shared::Shared;
 use crate::stall;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst};
@@ -253,6 +254,20 @@ impl Core {
             Some(gone) => self.has_left_set(gone),
             None => self.tell_news(),
         }
+    }
+
+    /// Takes a listener away that has not ended.
+    pub(super) fn take(&self, tag: usize) -> Option<Arc<Shared>> {
+        let (shared, gone) = self.listeners.take(tag)?;
+        // Before everybody is told and looks.
+        self.taken.fetch_add(1, SeqCst);
+        self.has_left_set(gone);
+        // Those who sleep may keep it open, and an event loop is to see that it was the last one.
+        self.pool.call_all();
+        if self.listeners.len() == 0 && !self.is_running() {
+            self.listeners.wake();
+        }
+        Some(shared)
     }
 
     /// A listener is not in the set any more. It has left when nobody has anything of it.
@@ -609,7 +624,7 @@ impl Core {
         let counters = &self.nobody().counters;
         // What has left waits until the run is closed: there may be no permit now.
         while self.backlog.pop_received(&mut notification, &Of::default()) {
-            notification.settle();
+            notification.answer_with_fallback();
             counters.settled(notification.state());
         }
         drop(notification);
@@ -631,7 +646,7 @@ impl Core {
             notification.rebind(&entry.shared);
             while entry.shared.readable() && notification.fill().is_ok() {
                 self.nobody().counters.received();
-                notification.settle();
+                notification.answer_with_fallback();
                 self.nobody().counters.settled(notification.state());
             }
         }
@@ -686,7 +701,7 @@ impl Core {
             workers_stuck: self.stuck.load(SeqCst) as u64,
             ..Stats::default()
         };
-        self.deferrals.add_to(&mut stats);
+        stats.add_deferrals(&self.deferrals);
         for slot in self.used_slots().iter().chain([self.nobody()]) {
             slot.counters.add_to(&mut stats);
         }

@@ -4,7 +4,8 @@ use super::backlog::{Leaving, Of};
 use crate::ending::Ending;
 use crate::error::{Error, Result};
 use crate::kernel::epoll::{Epoll, WakeFd};
-use crate::listener::{Listener, Shared};
+use crate::listener::Listener;
+use crate::shared::Shared;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
@@ -109,6 +110,23 @@ impl Listeners {
         let gone = self.take_out(&mut set, key)?;
         self.unwatch_child(&gone.shared);
         Some(gone.leaving())
+    }
+
+    /// Takes away the one that was added with `tag`, the first if several were, to be received from
+    /// elsewhere.
+    pub(super) fn take(&self, tag: usize) -> Option<(Arc<Shared>, Leaving)> {
+        let mut set = self.lock();
+        let tagged = set.by_key.iter().filter(|(_, member)| member.tag == tag);
+        let key = tagged.map(|(key, _)| *key).min()?;
+        let taken = self.take_out(&mut set, key)?;
+        if let Some(watch) = taken.shared.watch() {
+            if let Some(pidfd) = watch.pidfd() {
+                // Whoever receives from it looks for that end.
+                let _ = self.epoll.remove(pidfd);
+            }
+        }
+        let leaving = taken.leaving();
+        Some((taken.shared, leaving))
     }
 
     fn take_out(&self, set: &mut Set, key: u64) -> Option<Member> {

@@ -43,7 +43,7 @@ pub struct SupervisorOptions {
     /// targets of an only listener call at once and that is measured to be faster.
     pub max_workers: usize,
     /// The error number, positive, for notifications that nobody answers; `ENOSYS` by default.
-    pub fallback_errno: i32,
+    pub fallback_error: i32,
     /// Go on when there is no listener (any more), until stopped: for supervisors whose listeners
     /// come at run time. Off by default.
     pub keep_running: bool,
@@ -64,7 +64,7 @@ impl Default for SupervisorOptions {
     fn default() -> Self {
         SupervisorOptions {
             max_workers: 1,
-            fallback_errno: crate::listener::DEFAULT_FALLBACK,
+            fallback_error: crate::shared::DEFAULT_FALLBACK,
             keep_running: false,
             wake_up: WakeUp::Auto,
             return_on_signal: false,
@@ -110,7 +110,7 @@ impl Supervisor {
     /// [`Status::InvalidArgument`] for options out of range; [`Status::System`] when the process
     /// is out of descriptors.
     pub fn new(options: SupervisorOptions) -> Result<Self> {
-        check_errnum(options.fallback_errno)?;
+        check_errnum(options.fallback_error)?;
         if !(1..=MAX_WORKERS).contains(&options.max_workers) {
             return Err(Error::new(
                 Status::InvalidArgument,
@@ -152,11 +152,43 @@ impl Supervisor {
         listener.set_tag(tag);
         let shared = listener.shared();
         shared.switch_sync_wake_up(self.core.sync.load(SeqCst));
-        listener.set_fallback_error(self.core.options.fallback_errno)?;
+        listener.set_fallback_error(self.core.options.fallback_error)?;
         self.core.listeners.add(&listener, tag)?;
         // Whoever blocks in RECV on what was the only listener has to wait for both.
         self.core.tell_news();
         Ok(())
+    }
+
+    /// Gives a listener back, also while running: the one that was added with `tag`, or the first
+    /// of those that were. Nothing is lost: what is pending stays with it, for whoever receives from
+    /// it next; what was received is handled, and so is what a worker receives at this very moment.
+    /// When that is over [`on_close`](Supervisor::on_close) tells. A run ends when there is no other
+    /// listener.
+    ///
+    /// With [`dispatch`](Supervisor::dispatch), not from another thread while it is under way.
+    ///
+    /// # Errors
+    /// [`Status::Closed`] when no listener with that tag is served, or not any more;
+    /// [`Status::InvalidArgument`] in a copy of the process.
+    pub fn take_listener(&self, tag: usize) -> Result<Listener> {
+        self.check_process()?;
+        let taken = self.core.take(tag);
+        taken.map(Listener::from_shared).ok_or_else(|| {
+            Error::new(
+                Status::Closed,
+                "the supervisor serves no listener that was added like that, or not any more",
+            )
+        })
+    }
+
+    /// [Takes](Supervisor::take_listener) a listener and drops it: when what was received of it is
+    /// answered it is closed, and the kernel answers what is pending, and all later calls of its
+    /// targets, with `ENOSYS`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn remove_listener(&self, tag: usize) -> Result<()> {
+        self.take_listener(tag).map(drop)
     }
 
     /// Sets the handler for a system call, on every architecture that has it. The last one set

@@ -10,8 +10,8 @@ use super::table::{Handler, Table, Verdict};
 use crate::error::{Result, Status};
 use crate::kernel::epoll::{Epoll, Event};
 use crate::kernel::{interrupt, version, Errno};
-use crate::listener::Shared;
 use crate::notification::{Notification, State};
+use crate::shared::Shared;
 use crate::stall;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr;
@@ -276,7 +276,9 @@ impl<'a> Worker<'a> {
     }
 
     /// It is done with a notification from the backlog.
-    fn handled(&self) {
+    fn handled(&mut self) {
+        // Its listener may have been taken away since it was received, and is not kept open.
+        self.notification.vacate();
         self.slot.handles.store(ptr::null_mut(), SeqCst);
         self.core.see_off();
     }
@@ -317,14 +319,16 @@ impl<'a> Worker<'a> {
         self.core.watch.nudge();
     }
 
-    /// The run is over: what was received is handled, but not for long.
+    /// The run is over: what was received is handled, but not for long, unless it ended by itself:
+    /// then it came from a listener that was added just now.
     fn finish_backlog(&mut self) {
         let core = self.core;
-        let over = core.end().is_some() && core.run_number() == self.run;
-        if !over {
+        let end = core.end();
+        if end.is_none() || core.run_number() != self.run {
             return;
         }
         let deadline = Instant::now() + HANDLED_AFTER_STOP;
+        let in_time = || end == Some(End::Finished) || Instant::now() < deadline;
         while self.take_permit() {
             while let Some(waited) = core
                 .backlog
@@ -332,12 +336,12 @@ impl<'a> Worker<'a> {
             {
                 match waited {
                     Waited::Left(tag) => self.tell_left(tag),
-                    Waited::Notification if Instant::now() < deadline => {
+                    Waited::Notification if in_time() => {
                         self.look_up();
                         self.handle();
                     }
                     Waited::Notification => {
-                        self.notification.settle();
+                        self.notification.answer_with_fallback();
                         self.slot.counters.settled(self.notification.state());
                     }
                 }
@@ -469,7 +473,10 @@ impl<'a> Worker<'a> {
                     return Received::Nothing(end);
                 }
                 let recalled = self.core.pool.is_recalled() && !self.at_home;
-                if recalled || !self.core.pool.is_wanted(claim) {
+                // One alone waits for many, whatever a leader wants that has yet to catch up: of those
+                // who wait together, news wake one.
+                let wanted = self.core.pool.is_wanted(claim) && (self.only || claim.is_first());
+                if recalled || !wanted {
                     return Received::NotWanted;
                 }
                 if self.core.backlog.has_left() && self.take_permit() {
@@ -613,7 +620,7 @@ impl<'a> Worker<'a> {
             return false;
         };
         self.notification.rebind(&entry.shared);
-        self.notification.account_to(&core.deferrals);
+        self.notification.count_by(&core.deferrals);
         let result = match &self.receiver {
             Some(receiver) => {
                 let news = self.news;
@@ -685,7 +692,7 @@ impl<'a> Worker<'a> {
             self.was_fast = !handler.blocks();
         }
         self.slot.handling.store(false, Relaxed);
-        notification.settle();
+        notification.answer_with_fallback();
         counters.settled(notification.state());
         if failed {
             // Not before its target has its answer: others would take the run for over.

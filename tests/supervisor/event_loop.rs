@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use unotify::*;
 
 /// Whether the supervisor's descriptor becomes readable within so many milliseconds.
-fn readable(supervisor: &Supervisor, limit: u64) -> bool {
+pub(super) fn readable(supervisor: &Supervisor, limit: u64) -> bool {
     polled(supervisor.as_fd(), slowed(Duration::from_millis(limit))) != 0
 }
 

@@ -13,4 +13,5 @@ mod modes;
 mod stats;
 mod stop;
 mod stuck;
+mod take;
 mod workers;
