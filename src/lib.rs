@@ -124,6 +124,7 @@ mod listener;
 mod load;
 mod notification;
 mod notify;
+mod probe;
 pub mod scmp;
 mod serve;
 mod spawn;
@@ -138,6 +139,7 @@ pub use features::{features, Features};
 pub use listener::{Incoming, Listener, ReceiveFlags};
 pub use load::LoadFlags;
 pub use notification::{Notification, Request};
+pub use probe::{probe, Outcome, Part, Probe};
 // Documented where they are.
 #[doc(hidden)]
 #[allow(deprecated)]
