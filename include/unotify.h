@@ -137,6 +137,7 @@ enum unotify_status
     UNOTIFY_ERR_SYSTEM = -16,          /**< The kernel said no for another reason: see `errno`. */
     UNOTIFY_ERR_PANIC = -17,           /**< Code that ran under the library's control panicked. */
     UNOTIFY_ERR_INTERRUPTED = -18,     /**< A signal was handled on this thread while it waited. */
+    UNOTIFY_ERR_HANDLER = -19,         /**< A handler said that it failed. */
 };
 #ifndef __cplusplus
 typedef int32_t unotify_status;
@@ -173,8 +174,8 @@ size_t unotify_last_error(char *buf, size_t len);
 /** The version of the library that the program runs with, such as "0.1.0". */
 const char *unotify_version(void);
 
-/** What the running kernel offers, as `UNOTIFY_FEATURE_*` bits, with a listener. Asks it on every
- * call, and never fails: what cannot be asked is not offered. */
+/** What the running kernel offers, as `UNOTIFY_FEATURE_*` bits. Asks it on every call, and never
+ * fails: what cannot be asked is not offered. */
 uint64_t unotify_features(void);
 
 /* ---- Architectures and system calls ------------------------------------------------------------
@@ -513,11 +514,12 @@ void unotify_notification_free(unotify_notification *notification);
 
 /* ---- Target: memory ----------------------------------------------------------------------------
  *
- * What these and the following give out is the target's and no other's: it is given out only if the
- * target still waits. They also fail with `UNOTIFY_ERR_NOT_VISIBLE` when the target is outside the
- * supervisor's pid namespace, with `UNOTIFY_ERR_PERMISSION` when the supervisor may not look into
- * it (unotify_last_error() says what is missing), and with `UNOTIFY_ERR_SYSTEM` where `/proc` does
- * not show it. Those of memory and opening can block: see "Targets that stall". */
+ * What these and the following give out is the target's and no other's: if the target does not
+ * wait any more it is not given out, and what was opened is closed again. They also fail with
+ * `UNOTIFY_ERR_NOT_VISIBLE` when the target is outside the supervisor's pid namespace, with
+ * `UNOTIFY_ERR_PERMISSION` when the supervisor may not look into it (unotify_last_error() says
+ * what is missing), and with `UNOTIFY_ERR_SYSTEM` where `/proc` does not show it. Those of
+ * memory and opening can block: see "Targets that stall". */
 
 /** Fills `buf` with `len` bytes from the target's memory at `addr`, all or nothing.
  * Errors: `UNOTIFY_ERR_FAULT` when any of the bytes is not readable; `UNOTIFY_ERR_NO_MEMORY`. */
@@ -718,28 +720,30 @@ unotify_status unotify_notification_executable(unotify_notification *notificatio
 #define UNOTIFY_HANDLED 0     /**< Answered, or left to the fallback error. */
 #define UNOTIFY_DEFERRED 1    /**< From now on the handler's, to answer and free on any thread. */
 #define UNOTIFY_NOT_HANDLED 2 /**< For the default handler, and then the fallback error. */
+/** It could not go on: the fallback error, unless answered, and the run ends with
+ * `UNOTIFY_ERR_HANDLER`. For languages whose handlers raise. */
+#define UNOTIFY_FAILED 3
 
 /** The handler waits for something: with several workers another one receives meanwhile. */
 #define UNOTIFY_HANDLER_BLOCKING (1U << 0)
 
 /** The run goes on without listeners, until it is stopped. */
 #define UNOTIFY_SUPERVISOR_KEEP_RUNNING (1U << 0)
-/** When stopped, what is pending on the listeners gets the fallback error. */
+/** When stopped, or ended by `UNOTIFY_FAILED`, what is pending on the listeners gets the fallback
+ * error. */
 #define UNOTIFY_SUPERVISOR_DRAIN_ON_STOP (1U << 1)
-/** A signal that is handled on the thread that called unotify_supervisor_run(), while it waits,
- * ends the run with `UNOTIFY_ERR_INTERRUPTED`, even if its handler was installed with
- * `SA_RESTART`. */
+/** A signal that is handled while unotify_supervisor_run() waits, on its thread, ends the run with
+ * `UNOTIFY_ERR_INTERRUPTED`, even if its handler was installed with `SA_RESTART`. */
 #define UNOTIFY_SUPERVISOR_RETURN_ON_SIGNAL (1U << 2)
 
-/** Synchronous wake-up is switched on and off by what is measured to be faster at the moment: on
- * for one target, and with unotify_supervisor_dispatch(). */
+/** Switched by what is measured to be faster: synchronous for one target, and in
+ * unotify_supervisor_dispatch(). */
 #define UNOTIFY_WAKE_UP_AUTO 0
-/** Waking the other side up hands over the processor: best for one target (Linux 6.6). */
-#define UNOTIFY_WAKE_UP_SYNC 1
+#define UNOTIFY_WAKE_UP_SYNC 1  /**< Waking hands over the processor: for one target (Linux 6.6). */
 #define UNOTIFY_WAKE_UP_ASYNC 2 /**< It does not: can be better for several busy targets. */
 
-/** Handles a notification and returns `UNOTIFY_HANDLED`, `UNOTIFY_DEFERRED` or
- * `UNOTIFY_NOT_HANDLED`; any other number counts as `UNOTIFY_HANDLED`. `data` is what it was
+/** Handles a notification and returns `UNOTIFY_HANDLED`, `UNOTIFY_DEFERRED`, `UNOTIFY_NOT_HANDLED`
+ * or `UNOTIFY_FAILED`; any other number counts as `UNOTIFY_HANDLED`. `data` is what it was
  * registered with.
  *
  * The notification is lent for the call: freeing it before `UNOTIFY_DEFERRED` was returned only
@@ -758,7 +762,7 @@ typedef struct unotify_supervisor_opts {
      * more, several threads also receive at the same time, when several targets of a single
      * listener call at once and that is measured to be faster. */
     uint32_t max_workers;
-    int fallback_errno; /**< Positive, for notifications that nobody answers. 0 is `ENOSYS`. */
+    int fallback_error; /**< Positive, for notifications that nobody answers. 0 is `ENOSYS`. */
     uint32_t flags;     /**< `UNOTIFY_SUPERVISOR_*`. */
     uint32_t wake_up;   /**< `UNOTIFY_WAKE_UP_*`. */
 } unotify_supervisor_opts;
@@ -776,6 +780,7 @@ typedef struct unotify_stats {
     uint64_t deferred;             /**< Deferred; counted once more when answered or freed. */
     uint64_t deferred_outstanding; /**< Deferred and not freed so far. */
     uint64_t panics;               /**< Handlers that threw (in C++) or panicked (in Rust). */
+    uint64_t failed;               /**< Handlers that returned `UNOTIFY_FAILED`. */
     uint64_t listeners;            /**< Listeners served now. */
     /** Worker threads now, including the one that runs: at most `max_workers`, one that receives
      * what they have no time for, and those that replace stuck ones. */
@@ -814,8 +819,9 @@ unotify_status unotify_supervisor_on_default(unotify_supervisor *supervisor,
                                              unotify_handler handler, void *data);
 
 /** Serves the listeners on this thread, until stopped or until the last listener closes.
- * Errors: `UNOTIFY_ERR_STOPPED` when stopped; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already;
- * what the kernel said of a listener that broke, after the others were served. */
+ * Errors: `UNOTIFY_ERR_STOPPED` when stopped; `UNOTIFY_ERR_HANDLER` when a handler returned
+ * `UNOTIFY_FAILED`; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already; what the kernel said of a
+ * listener that broke, after the others were served. */
 unotify_status unotify_supervisor_run(unotify_supervisor *supervisor);
 
 /** Does what unotify_supervisor_run() does in the background.
@@ -828,9 +834,12 @@ unotify_status unotify_supervisor_start(unotify_supervisor *supervisor);
  * handler. */
 unotify_status unotify_supervisor_stop(unotify_supervisor *supervisor);
 
-/** Waits for the end of what unotify_supervisor_start() began, and returns how it ended.
- * Errors: as unotify_supervisor_run(); `UNOTIFY_ERR_INVALID_ARGUMENT` when it was not started. */
-unotify_status unotify_supervisor_join(unotify_supervisor *supervisor);
+/** Waits for the end of what unotify_supervisor_start() began, at most for `timeout_ms` (-1:
+ * without limit, 0: only look), and returns how it ended. Of several threads that wait, one is
+ * told.
+ * Errors: as unotify_supervisor_run(); `UNOTIFY_ERR_TIMEOUT` when it still runs, which changes
+ * nothing; `UNOTIFY_ERR_INVALID_ARGUMENT` when it was not started, or another thread was told. */
+unotify_status unotify_supervisor_join(unotify_supervisor *supervisor, int timeout_ms);
 
 /** A descriptor for an event loop, which remains the supervisor's; -1 for NULL. It polls readable
  * when unotify_supervisor_dispatch() has something to do, and now and then when not. */
@@ -839,8 +848,9 @@ int unotify_supervisor_fd(const unotify_supervisor *supervisor);
 /** Handles what is pending, at most some dozens of notifications, without blocking. Handlers run on
  * this thread. Nobody else may receive from its listeners: if a notification is taken away between
  * the look and the `RECV`, this waits for the next one.
- * Errors: `UNOTIFY_ERR_STOPPED` once after unotify_supervisor_stop(); `UNOTIFY_ERR_CLOSED` when
- * the last listener has closed; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already. */
+ * Errors: `UNOTIFY_ERR_STOPPED` once after unotify_supervisor_stop(); `UNOTIFY_ERR_HANDLER` after
+ * a handler's `UNOTIFY_FAILED`; `UNOTIFY_ERR_CLOSED` when the last listener has closed;
+ * `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already. */
 unotify_status unotify_supervisor_dispatch(unotify_supervisor *supervisor);
 
 /** Fills in what it has done so far. */
@@ -920,12 +930,13 @@ int unotify_child_pidfd(const unotify_child *child);
  * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when it was taken before. */
 unotify_status unotify_child_take_listener(unotify_child *child, unotify_listener **out);
 
-/** Waits for the child to end and gives its status, in the form of `waitpid(2)`, to `wstatus`
- * unless that is NULL. May be called again: the answer stays. Somebody else must answer the
- * child's notifications meanwhile.
- * Errors: `UNOTIFY_ERR_SYSTEM` with `ECHILD` when it was waited for elsewhere, or by the kernel
- * because `SIGCHLD` is ignored. */
-unotify_status unotify_child_wait(unotify_child *child, int *wstatus);
+/** Waits for the child to end, at most for `timeout_ms` (-1: without limit, 0: only look), and
+ * gives its status, in the form of `waitpid(2)`, to `wstatus` unless that is NULL. May be called
+ * again: the answer stays. Somebody else must answer the child's notifications meanwhile.
+ * Errors: `UNOTIFY_ERR_TIMEOUT` when it still runs, which changes nothing; `UNOTIFY_ERR_SYSTEM`
+ * with `ECHILD` when it was waited for elsewhere, or by the kernel because `SIGCHLD` is
+ * ignored. */
+unotify_status unotify_child_wait(unotify_child *child, int timeout_ms, int *wstatus);
 
 /** Sends the child a signal; 0 only asks whether it is there. Never signals another process that
  * got the same id.

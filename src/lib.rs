@@ -11,6 +11,7 @@
 //! | to | there is |
 //! | --- | --- |
 //! | say which calls are notified | [`ScmpFilterContext`], with [`ScmpAction::Notify`] |
+//! | notify all calls that do the same job (`open`, `connect`, ...) | [`ScmpFilterContext::notify_family`] |
 //! | start a program under the filter | [`Spawn`], which gives a [`Child`] and its [`Listener`] |
 //! | put the filter on the calling thread | [`ScmpFilterContext::load_listener`] |
 //! | get a listener from elsewhere | [`Listener::from_socket`], [`Listener::from_pid`], `TryFrom<OwnedFd>` |
@@ -119,14 +120,15 @@ pub mod error;
 mod capi;
 mod ending;
 mod features;
+mod install;
 mod kernel;
 mod listener;
 mod load;
 mod notification;
-mod notify;
 mod probe;
 pub mod scmp;
 mod serve;
+mod shared;
 mod spawn;
 mod stall;
 mod supervisor;
@@ -139,7 +141,7 @@ pub use features::{features, Features};
 pub use listener::{Incoming, Listener, ReceiveFlags};
 pub use load::LoadFlags;
 pub use notification::{Notification, Request};
-pub use probe::{probe, Outcome, Part, Probe};
+pub use probe::{probe, Probe, ProbeOutcome, ProbePart};
 // Documented where they are.
 #[doc(hidden)]
 #[allow(deprecated)]

@@ -20,13 +20,13 @@ use std::sync::mpsc::{channel, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What became of one [`Part`].
+/// What became of one [`ProbePart`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Outcome {
+pub enum ProbeOutcome {
     /// It works.
     Works,
-    /// It does not; [`Part::detail`] says why.
+    /// It does not; [`ProbePart::detail`] says why.
     Fails,
     /// It was not tried, as something that it takes does not work.
     NotTried,
@@ -35,19 +35,19 @@ pub enum Outcome {
 /// One thing that a supervisor does, and whether it can here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Part {
+pub struct ProbePart {
     name: &'static CStr,
     /// Whether there is no supervisor without it.
     pub is_basic: bool,
     /// Whether it works.
-    pub outcome: Outcome,
+    pub outcome: ProbeOutcome,
     /// The error number, positive, of what does not work, else 0.
     pub errno: i32,
     /// A sentence: why it does not work, as far as can be told.
     pub detail: String,
 }
 
-impl Part {
+impl ProbePart {
     /// What it is called, such as `"receive"`.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -55,7 +55,7 @@ impl Part {
         self.name.to_str().unwrap_or_default()
     }
 
-    /// [`Part::name`] for C.
+    /// [`ProbePart::name`] for C.
     pub(crate) fn name_c(&self) -> &'static CStr {
         self.name
     }
@@ -64,19 +64,19 @@ impl Part {
 /// What [`probe`] has found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
-    parts: Vec<Part>,
+    parts: Vec<ProbePart>,
 }
 
 impl Probe {
     /// All parts, in the order they were tried.
     #[must_use]
-    pub fn parts(&self) -> &[Part] {
+    pub fn parts(&self) -> &[ProbePart] {
         &self.parts
     }
 
     /// The part of this name.
     #[must_use]
-    pub fn part(&self, name: &str) -> Option<&Part> {
+    pub fn part(&self, name: &str) -> Option<&ProbePart> {
         self.parts.iter().find(|part| part.name() == name)
     }
 
@@ -84,7 +84,7 @@ impl Probe {
     #[must_use]
     pub fn basics_work(&self) -> bool {
         let mut basics = self.parts.iter().filter(|part| part.is_basic);
-        basics.all(|part| part.outcome == Outcome::Works)
+        basics.all(|part| part.outcome == ProbeOutcome::Works)
     }
 }
 
@@ -142,10 +142,10 @@ pub fn probe(limit: Duration) -> Probe {
     let mut probe = Probe {
         parts: PARTS
             .into_iter()
-            .map(|(name, is_basic)| Part {
+            .map(|(name, is_basic)| ProbePart {
                 name,
                 is_basic,
-                outcome: Outcome::NotTried,
+                outcome: ProbeOutcome::NotTried,
                 errno: 0,
                 detail: "something that it takes does not work".into(),
             })
@@ -154,7 +154,7 @@ pub fn probe(limit: Duration) -> Probe {
     probe.offered();
     if probe
         .part("kernel")
-        .is_some_and(|part| part.outcome != Outcome::Works)
+        .is_some_and(|part| part.outcome != ProbeOutcome::Works)
     {
         return probe;
     }
@@ -176,7 +176,7 @@ fn filter_of(call: &str) -> Result<ScmpFilterContext> {
 }
 
 impl Probe {
-    fn part_mut(&mut self, name: &str) -> Option<&mut Part> {
+    fn part_mut(&mut self, name: &str) -> Option<&mut ProbePart> {
         self.parts.iter_mut().find(|part| part.name() == name)
     }
 
@@ -191,12 +191,12 @@ impl Probe {
         let part = self.part_mut(name)?;
         match result {
             Ok(value) => {
-                part.outcome = Outcome::Works;
+                part.outcome = ProbeOutcome::Works;
                 part.detail.clear();
                 Some(value)
             }
             Err(error) => {
-                part.outcome = Outcome::Fails;
+                part.outcome = ProbeOutcome::Fails;
                 part.errno = error.errno();
                 part.detail = explained(&error);
                 None

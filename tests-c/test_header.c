@@ -43,12 +43,12 @@ static void a_later_version_is_not_at_hand(void)
 static void options_are_written_where_they_are_used(void)
 {
     const unotify_supervisor_opts *opts =
-        &UNOTIFY_OPTS(unotify_supervisor_opts, .max_workers = 2, .fallback_errno = EACCES);
+        &UNOTIFY_OPTS(unotify_supervisor_opts, .max_workers = 2, .fallback_error = EACCES);
     unotify_supervisor *supervisor = NULL;
 
     CHECK_INT((int64_t)opts->size, sizeof *opts);
     CHECK_INT(opts->max_workers, 2);
-    CHECK_INT(opts->fallback_errno, EACCES);
+    CHECK_INT(opts->fallback_error, EACCES);
     CHECK_INT(opts->flags | opts->wake_up, 0);
     OK(unotify_supervisor_new(&UNOTIFY_OPTS(unotify_supervisor_opts, .max_workers = 2),
                               &supervisor));

@@ -75,8 +75,9 @@ static void a_program_that_does_not_start_is_an_error(void)
 
     OK(unotify_filter_new(UNOTIFY_ACTION_ALLOW, &f));
     OK(unotify_filter_notify(f, "getppid"));
-    CHECK_STATUS(unotify_supervisor_run_program(s, f, "/no/such/program", argv, NULL, NULL, &wstatus),
-                 UNOTIFY_ERR_SYSTEM);
+    CHECK_STATUS(
+        unotify_supervisor_run_program(s, f, "/no/such/program", argv, NULL, NULL, &wstatus),
+        UNOTIFY_ERR_SYSTEM);
     CHECK_INT(errno, ENOENT);
     unotify_filter_free(f);
     CHECK_STATUS(run(s, "execve", "true", &wstatus), UNOTIFY_ERR_SYSTEM);

@@ -25,32 +25,11 @@ fn generate() -> String {
         .replace("@MINOR@", env!("CARGO_PKG_VERSION_MINOR"))
         .replace("@PATCH@", env!("CARGO_PKG_VERSION_PATCH"));
     let files: Vec<_> = template.lines().filter_map(placeholder).collect();
-    let declarations: Vec<_> = files.iter().map(|file| declarations(file)).collect();
     let mut items = items(&files);
     let mut handles = String::new();
     let mut chapters = BTreeMap::new();
-    for (file, declared) in files.iter().zip(&declarations) {
-        let mut chapter = String::new();
-        let mut constants = Vec::new();
-        for declaration in declared {
-            let item = items.remove(&declaration.name);
-            let item = item.unwrap_or_else(|| panic!("cbindgen leaves {} out", declaration.name));
-            if !declaration.follows && !constants.is_empty() {
-                chapter += &format!("\n{}", table(&constants, ""));
-                constants.clear();
-            }
-            if let Some(value) = &declaration.value {
-                let code = format!("#define {} {value}", declaration.name);
-                constants.push(Item { code, ..item });
-            } else if item.is_handle() {
-                // Other chapters may name it before its own.
-                handles += &format!("\n{}", item.text());
-            } else {
-                chapter += &format!("\n{}", item.text());
-            }
-        }
-        assert!(constants.is_empty(), "{file} ends with a constant");
-        chapters.insert(*file, chapter);
+    for file in &files {
+        chapters.insert(*file, chapter(file, &mut items, &mut handles));
     }
     assert!(items.is_empty(), "in no chapter: {:?}", items.keys());
     let mut header = String::new();
@@ -62,6 +41,30 @@ fn generate() -> String {
         }
     }
     header
+}
+
+/// What a file declares, in its order, but for handles: other chapters may name these before.
+fn chapter(file: &str, items: &mut BTreeMap<String, Item>, handles: &mut String) -> String {
+    let mut chapter = String::new();
+    let mut constants = Vec::new();
+    for declaration in declarations(file) {
+        let item = items.remove(&declaration.name);
+        let item = item.unwrap_or_else(|| panic!("cbindgen leaves {} out", declaration.name));
+        if !declaration.follows && !constants.is_empty() {
+            chapter += &format!("\n{}", table(&constants, ""));
+            constants.clear();
+        }
+        if let Some(value) = &declaration.value {
+            let code = format!("#define {} {value}", declaration.name);
+            constants.push(Item { code, ..item });
+        } else if item.is_handle() {
+            *handles += &format!("\n{}", item.text());
+        } else {
+            chapter += &format!("\n{}", item.text());
+        }
+    }
+    assert!(constants.is_empty(), "{file} ends with a constant");
+    chapter
 }
 
 /// The file of `src/capi` that a line of the template stands for.
@@ -306,4 +309,19 @@ fn the_committed_header_is_current() {
         header == read("include/unotify.h"),
         "include/unotify.h is not what src/capi says: run UNOTIFY_BLESS=1 cargo test --test header",
     );
+}
+
+#[test]
+fn every_file_of_the_c_layer_is_in_a_chapter() {
+    let template = read("include/unotify.h.in");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/capi");
+    for entry in std::fs::read_dir(folder).expect("src/capi") {
+        let name = entry.expect("an entry").file_name();
+        let file = name.to_str().expect("a name in UTF-8");
+        assert!(
+            template.lines().any(|line| placeholder(line) == Some(file))
+                || declarations(file).is_empty(),
+            "include/unotify.h.in has no line @{file}@",
+        );
+    }
 }

@@ -9,9 +9,9 @@ use unotify::*;
 
 const LIMIT: Duration = Duration::from_secs(10);
 
-fn found(probe: &Probe, outcome: Outcome) -> Vec<&'static str> {
+fn found(probe: &Probe, outcome: ProbeOutcome) -> Vec<&'static str> {
     let parts = probe.parts().iter().filter(|p| p.outcome == outcome);
-    parts.map(Part::name).collect()
+    parts.map(ProbePart::name).collect()
 }
 
 /// Runs a test in a program that is under a filter which refuses this call, as a container's profile
@@ -41,11 +41,11 @@ fn everything_works_here() {
     }
     watched(|| {
         let probe = probe(LIMIT);
-        let none: [&Part; 0] = [];
+        let none: [&ProbePart; 0] = [];
         let bad: Vec<_> = probe
             .parts()
             .iter()
-            .filter(|p| p.outcome != Outcome::Works)
+            .filter(|p| p.outcome != ProbeOutcome::Works)
             .collect();
         assert_eq!(bad, none);
         assert!(probe.basics_work());
@@ -106,14 +106,14 @@ fn where_filters_are_refused_that_is_said_and_the_rest_not_tried() {
     where_refused("seccomp", libc::EPERM, |probe| {
         assert!(!probe.basics_work());
         let kernel = probe.part("kernel").unwrap();
-        assert_eq!(found(probe, Outcome::Works), [""; 0]);
+        assert_eq!(found(probe, ProbeOutcome::Works), [""; 0]);
         assert!(
             kernel
                 .detail
                 .contains("though Linux 5.0 does; a seccomp filter is on this process"),
             "{kernel:?}"
         );
-        assert_eq!(probe.part("load").unwrap().outcome, Outcome::NotTried);
+        assert_eq!(probe.part("load").unwrap().outcome, ProbeOutcome::NotTried);
     });
 }
 
@@ -125,7 +125,7 @@ fn where_ioctls_are_refused_nothing_is_received_and_nobody_hangs() {
         let receive = probe.part("receive").unwrap();
         assert_eq!(
             (receive.outcome, receive.errno),
-            (Outcome::Fails, libc::EPERM)
+            (ProbeOutcome::Fails, libc::EPERM)
         );
         assert!(
             receive
@@ -133,7 +133,7 @@ fn where_ioctls_are_refused_nothing_is_received_and_nobody_hangs() {
                 .contains("a seccomp filter is on this process"),
             "{receive:?}"
         );
-        assert_eq!(probe.part("load").unwrap().outcome, Outcome::Works);
+        assert_eq!(probe.part("load").unwrap().outcome, ProbeOutcome::Works);
         assert!(!has_children());
     });
     assert!(began.elapsed() < slowed(LIMIT));
@@ -149,17 +149,17 @@ fn where_descriptors_of_others_are_refused_only_that_is_said() {
         let get_fd = probe.part("get_fd").unwrap();
         assert_eq!(
             (get_fd.outcome, get_fd.errno),
-            (Outcome::Fails, libc::EPERM)
+            (ProbeOutcome::Fails, libc::EPERM)
         );
         assert!(get_fd.detail.contains("profile"), "{get_fd:?}");
-        assert!(found(probe, Outcome::Works).contains(&"read"));
+        assert!(found(probe, ProbeOutcome::Works).contains(&"read"));
     });
 }
 
 #[test]
 fn where_the_memory_of_others_is_refused_one_way_the_other_is_taken() {
     where_refused("process_vm_readv", libc::ENOSYS, |probe| {
-        assert_eq!(probe.part("read").unwrap().outcome, Outcome::Works);
+        assert_eq!(probe.part("read").unwrap().outcome, ProbeOutcome::Works);
     });
 }
 
@@ -168,7 +168,10 @@ fn where_pidfds_are_refused_only_what_takes_them_fails() {
     where_refused("pidfd_open", libc::ENOSYS, |probe| {
         assert!(probe.basics_work(), "{probe:?}");
         let pidfd = probe.part("pidfd").unwrap();
-        assert_eq!((pidfd.outcome, pidfd.errno), (Outcome::Fails, libc::ENOSYS));
+        assert_eq!(
+            (pidfd.outcome, pidfd.errno),
+            (ProbeOutcome::Fails, libc::ENOSYS)
+        );
     });
 }
 
@@ -179,7 +182,10 @@ fn under_a_filter_with_a_listener_it_says_that_there_is_one() {
         let _listener = filter.load_listener(LoadFlags::empty()).unwrap();
         let probe = probe(LIMIT);
         let load = probe.part("load").unwrap();
-        assert_eq!((load.outcome, load.errno), (Outcome::Fails, libc::EBUSY));
+        assert_eq!(
+            (load.outcome, load.errno),
+            (ProbeOutcome::Fails, libc::EBUSY)
+        );
         assert_eq!(probe.part("spawn").unwrap().errno, libc::EBUSY);
     });
 }

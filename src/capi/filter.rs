@@ -174,9 +174,9 @@ pub unsafe extern "C" fn unotify_filter_notify_family(
     family: *const c_char,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: NULL or a live handle that no other thread uses, by the caller's promise.
+        // SAFETY: `filter` is NULL or a live handle that no other thread uses, as promised.
         let filter = unsafe { exclusive(filter, "filter") }?;
-        // SAFETY: NULL or a string, by the caller's promise.
+        // SAFETY: `family` is NULL or a string, as promised.
         let name = unsafe { utf8(family, "family") }?;
         filter.context.notify_family(name)?;
         filter.has_rules = true;

@@ -238,7 +238,7 @@ unsafe fn receive(
     Ok(())
 }
 
-/// A time limit in milliseconds, as C gives it: -1 is none.
+/// A time limit in milliseconds, as C gives it: -1 is no limit.
 pub(super) fn time_limit(timeout_ms: c_int) -> crate::Result<Option<Duration>> {
     if timeout_ms == -1 {
         return Ok(None);

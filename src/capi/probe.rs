@@ -3,7 +3,7 @@
 use super::boundary::{
     call, infallible, invalid, reclaim, report, shared, unotify_status, Out, Report,
 };
-use crate::probe::{probe, Outcome, Part};
+use crate::probe::{probe, ProbeOutcome, ProbePart};
 use std::ffi::{c_char, c_int, CString};
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ unsafe impl Report for unotify_probe_part {
 /// What a probe has found. May be shared between threads, but for unotify_probe_free().
 #[derive(Debug)]
 pub struct unotify_probe {
-    parts: Vec<(Part, CString)>,
+    parts: Vec<(ProbePart, CString)>,
     basics_work: bool,
 }
 
@@ -74,7 +74,7 @@ pub unsafe extern "C" fn unotify_probe_new(
             ))
         })?;
         let found = probe(Duration::from_millis(limit));
-        let with_text = |part: &Part| {
+        let with_text = |part: &ProbePart| {
             // What a security module calls a program may be anything, but for NUL.
             let text = part.detail.replace('\0', "");
             (part.clone(), CString::new(text).unwrap_or_default())
@@ -128,9 +128,9 @@ pub unsafe extern "C" fn unotify_probe_get(
                 name: part.name_c().as_ptr(),
                 detail: detail.as_ptr(),
                 outcome: match part.outcome {
-                    Outcome::Works => UNOTIFY_PROBE_WORKS,
-                    Outcome::Fails => UNOTIFY_PROBE_FAILS,
-                    Outcome::NotTried => UNOTIFY_PROBE_NOT_TRIED,
+                    ProbeOutcome::Works => UNOTIFY_PROBE_WORKS,
+                    ProbeOutcome::Fails => UNOTIFY_PROBE_FAILS,
+                    ProbeOutcome::NotTried => UNOTIFY_PROBE_NOT_TRIED,
                 },
                 errnum: part.errno,
                 is_basic: part.is_basic.into(),

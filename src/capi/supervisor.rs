@@ -4,13 +4,13 @@ use super::boundary::{
     call, infallible, invalid, options, reclaim, report, shared, unotify_status, utf8, Options,
     Out, Report,
 };
-use super::listener::unotify_listener;
+use super::listener::{time_limit, unotify_listener};
 use super::notification::unotify_notification;
 use super::throw;
 use crate::error::Result;
 use crate::kernel::cancel::Uncancelled;
 use crate::kernel::Errno;
-use crate::notification::{Notification, Tenure};
+use crate::notification::{Notification, Ownership};
 use crate::supervisor::{HandlerFlags, Supervisor, SupervisorOptions, Verdict, WakeUp};
 use std::ffi::{c_char, c_int, c_void};
 use std::os::fd::{AsFd, AsRawFd};
@@ -23,6 +23,9 @@ pub const UNOTIFY_HANDLED: c_int = 0;
 pub const UNOTIFY_DEFERRED: c_int = 1;
 /// For the default handler, and then the fallback error.
 pub const UNOTIFY_NOT_HANDLED: c_int = 2;
+/// It could not go on: the fallback error, unless answered, and the run ends with
+/// `UNOTIFY_ERR_HANDLER`. For languages whose handlers raise.
+pub const UNOTIFY_FAILED: c_int = 3;
 
 /// The handler waits for something: with several workers another one receives meanwhile.
 pub const UNOTIFY_HANDLER_BLOCKING: u32 = 1 << 0;
@@ -30,23 +33,23 @@ const _: () = assert!(UNOTIFY_HANDLER_BLOCKING == HandlerFlags::BLOCKING.bits())
 
 /// The run goes on without listeners, until it is stopped.
 pub const UNOTIFY_SUPERVISOR_KEEP_RUNNING: u32 = 1 << 0;
-/// When stopped, what is pending on the listeners gets the fallback error.
+/// When stopped, or ended by `UNOTIFY_FAILED`, what is pending on the listeners gets the fallback
+/// error.
 pub const UNOTIFY_SUPERVISOR_DRAIN_ON_STOP: u32 = 1 << 1;
-/// A signal that is handled on the thread that called unotify_supervisor_run(), while it waits,
-/// ends the run with `UNOTIFY_ERR_INTERRUPTED`, even if its handler was installed with
-/// `SA_RESTART`.
+/// A signal that is handled while unotify_supervisor_run() waits, on its thread, ends the run with
+/// `UNOTIFY_ERR_INTERRUPTED`, even if its handler was installed with `SA_RESTART`.
 pub const UNOTIFY_SUPERVISOR_RETURN_ON_SIGNAL: u32 = 1 << 2;
 
-/// Synchronous wake-up is switched on and off by what is measured to be faster at the moment: on
-/// for one target, and with unotify_supervisor_dispatch().
+/// Switched by what is measured to be faster: synchronous for one target, and in
+/// unotify_supervisor_dispatch().
 pub const UNOTIFY_WAKE_UP_AUTO: u32 = 0;
-/// Waking the other side up hands over the processor: best for one target (Linux 6.6).
+/// Waking hands over the processor: for one target (Linux 6.6).
 pub const UNOTIFY_WAKE_UP_SYNC: u32 = 1;
 /// It does not: can be better for several busy targets.
 pub const UNOTIFY_WAKE_UP_ASYNC: u32 = 2;
 
-/// Handles a notification and returns `UNOTIFY_HANDLED`, `UNOTIFY_DEFERRED` or
-/// `UNOTIFY_NOT_HANDLED`; any other number counts as `UNOTIFY_HANDLED`. `data` is what it was
+/// Handles a notification and returns `UNOTIFY_HANDLED`, `UNOTIFY_DEFERRED`,
+/// `UNOTIFY_NOT_HANDLED` or `UNOTIFY_FAILED`; any other number counts as `UNOTIFY_HANDLED`. `data` is what it was
 /// registered with.
 ///
 /// The notification is lent for the call: freeing it before `UNOTIFY_DEFERRED` was returned only
@@ -75,7 +78,7 @@ pub struct unotify_supervisor_opts {
     /// listener call at once and that is measured to be faster.
     pub max_workers: u32,
     /// Positive, for notifications that nobody answers. 0 is `ENOSYS`.
-    pub fallback_errno: c_int,
+    pub fallback_error: c_int,
     /// `UNOTIFY_SUPERVISOR_*`.
     pub flags: u32,
     /// `UNOTIFY_WAKE_UP_*`.
@@ -90,7 +93,7 @@ unsafe impl Options for unotify_supervisor_opts {
         unotify_supervisor_opts {
             size: size_of::<Self>(),
             max_workers: 0,
-            fallback_errno: 0,
+            fallback_error: 0,
             flags: 0,
             wake_up: UNOTIFY_WAKE_UP_AUTO,
         }
@@ -124,8 +127,8 @@ impl unotify_supervisor_opts {
                 0 => default.max_workers,
                 n => n as usize,
             },
-            fallback_errno: match self.fallback_errno {
-                0 => default.fallback_errno,
+            fallback_error: match self.fallback_error {
+                0 => default.fallback_error,
                 n => n,
             },
             keep_running: self.flags & UNOTIFY_SUPERVISOR_KEEP_RUNNING != 0,
@@ -162,6 +165,8 @@ pub struct unotify_stats {
     pub deferred_outstanding: u64,
     /// Handlers that threw (in C++) or panicked (in Rust).
     pub panics: u64,
+    /// Handlers that returned `UNOTIFY_FAILED`.
+    pub failed: u64,
     /// Listeners served now.
     pub listeners: u64,
     /// Worker threads now, including the one that runs: at most `max_workers`, one that receives
@@ -194,9 +199,9 @@ pub unsafe extern "C" fn unotify_supervisor_new(
     out: *mut *mut unotify_supervisor,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `out` is NULL or valid for writing, as promised.
         let out = unsafe { Out::new(out, "out") }?;
-        // SAFETY: the caller's promise.
+        // SAFETY: `opts` is NULL or as long as its `size`, as promised.
         let opts = unsafe { options(opts) }?.check()?;
         out.put_boxed(unotify_supervisor(Supervisor::new(opts)?));
         Ok(())
@@ -218,10 +223,11 @@ pub unsafe extern "C" fn unotify_supervisor_add_listener(
     data: *mut c_void,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `supervisor` is NULL or a live handle, as promised.
         let supervisor = &unsafe { shared(supervisor, "supervisor") }?.0;
-        supervisor.check_process()?; // while the listener is still the caller's
-                                     // SAFETY: the caller's promise.
+        // While the listener is still the caller's.
+        supervisor.check_process()?;
+        // SAFETY: `listener` is NULL or a live handle that is not used again, as promised.
         let listener = unsafe { reclaim(listener) }.ok_or_else(|| invalid("`listener` is null"))?;
         supervisor.add_listener(listener.0, data as usize)
     })
@@ -260,6 +266,7 @@ impl Callback {
         slot.take_back();
         match verdict {
             UNOTIFY_NOT_HANDLED => Verdict::NotHandled,
+            UNOTIFY_FAILED => Verdict::Failed,
             _ => Verdict::Handled, // UNOTIFY_HANDLED, or a number that says nothing
         }
     }
@@ -271,10 +278,10 @@ fn give_away(slot: &mut Box<Notification>) -> bool {
         return false;
     };
     // From here on only what threads may share is touched, for C may be using the rest.
-    next.share_account(slot);
+    next.count_by_same_as(slot);
     // Counted first, as it may be freed the moment it is deferred.
     next.count_deferral(true);
-    if Tenure::pass(slot.tenure(), Tenure::Owned) {
+    if Ownership::pass(slot.ownership(), Ownership::Owned) {
         let _ = Box::into_raw(std::mem::replace(slot, next));
         return true;
     }
@@ -301,9 +308,9 @@ pub unsafe extern "C" fn unotify_supervisor_on(
     data: *mut c_void,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `supervisor` is NULL or a live handle, as promised.
         let supervisor = &unsafe { shared(supervisor, "supervisor") }?.0;
-        // SAFETY: the caller's promise.
+        // SAFETY: `syscall` is NULL or a string, as promised.
         let syscall = unsafe { utf8(syscall, "syscall") }?;
         let callback = callback(handler, data)?;
         supervisor.on_boxed(syscall, handler_flags(flags)?, move |n| callback.call(n))
@@ -322,7 +329,7 @@ pub unsafe extern "C" fn unotify_supervisor_on_default(
     data: *mut c_void,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `supervisor` is NULL or a live handle, as promised.
         let supervisor = &unsafe { shared(supervisor, "supervisor") }?.0;
         let callback = callback(handler, data)?;
         supervisor.on_default_boxed(HandlerFlags::empty(), move |n| callback.call(n))
@@ -341,8 +348,9 @@ fn handler_flags(flags: u32) -> Result<HandlerFlags> {
 
 /// Serves the listeners on this thread, until stopped or until the last listener closes.
 ///
-/// Errors: `UNOTIFY_ERR_STOPPED` when stopped; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs
-/// already; what the kernel said of a listener that broke, after the others were served.
+/// Errors: `UNOTIFY_ERR_STOPPED` when stopped; `UNOTIFY_ERR_HANDLER` when a handler returned
+/// `UNOTIFY_FAILED`; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already; what the kernel said of a
+/// listener that broke, after the others were served.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle.
@@ -350,7 +358,7 @@ fn handler_flags(flags: u32) -> Result<HandlerFlags> {
 pub unsafe extern "C" fn unotify_supervisor_run(
     supervisor: *mut unotify_supervisor,
 ) -> unotify_status {
-    // SAFETY: the caller's promise.
+    // SAFETY: `supervisor` is NULL or a live handle, as promised.
     call(|| unsafe { shared(supervisor, "supervisor") }?.0.run())
 }
 
@@ -365,7 +373,7 @@ pub unsafe extern "C" fn unotify_supervisor_run(
 pub unsafe extern "C" fn unotify_supervisor_start(
     supervisor: *mut unotify_supervisor,
 ) -> unotify_status {
-    // SAFETY: the caller's promise.
+    // SAFETY: `supervisor` is NULL or a live handle, as promised.
     call(|| unsafe { shared(supervisor, "supervisor") }?.0.start())
 }
 
@@ -378,7 +386,7 @@ pub unsafe extern "C" fn unotify_supervisor_start(
 pub unsafe extern "C" fn unotify_supervisor_stop(
     supervisor: *mut unotify_supervisor,
 ) -> unotify_status {
-    // SAFETY: the caller's promise.
+    // SAFETY: `supervisor` is NULL or a live handle, as promised.
     let Some(supervisor) = (unsafe { supervisor.as_ref() }) else {
         return call(|| Err(invalid("`supervisor` is null")));
     };
@@ -390,18 +398,27 @@ pub unsafe extern "C" fn unotify_supervisor_stop(
     unotify_status::Ok
 }
 
-/// Waits for the end of what unotify_supervisor_start() began, and returns how it ended.
+/// Waits for the end of what unotify_supervisor_start() began, at most for `timeout_ms` (-1: without
+/// limit, 0: only look), and returns how it ended. Of several threads that wait, one is told.
 ///
-/// Errors: as unotify_supervisor_run(); `UNOTIFY_ERR_INVALID_ARGUMENT` when it was not started.
+/// Errors: as unotify_supervisor_run(); `UNOTIFY_ERR_TIMEOUT` when it still runs, which changes
+/// nothing; `UNOTIFY_ERR_INVALID_ARGUMENT` when it was not started, or another thread was told.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle.
 #[no_mangle]
 pub unsafe extern "C" fn unotify_supervisor_join(
     supervisor: *mut unotify_supervisor,
+    timeout_ms: c_int,
 ) -> unotify_status {
-    // SAFETY: the caller's promise.
-    call(|| unsafe { shared(supervisor, "supervisor") }?.0.join())
+    call(|| {
+        // SAFETY: `supervisor` is NULL or a live handle, as promised.
+        let supervisor = &unsafe { shared(supervisor, "supervisor") }?.0;
+        match time_limit(timeout_ms)? {
+            Some(limit) => supervisor.join_timeout(limit),
+            None => supervisor.join(),
+        }
+    })
 }
 
 /// A descriptor for an event loop, which remains the supervisor's; -1 for NULL. It polls readable
@@ -412,7 +429,7 @@ pub unsafe extern "C" fn unotify_supervisor_join(
 #[no_mangle]
 pub unsafe extern "C" fn unotify_supervisor_fd(supervisor: *const unotify_supervisor) -> c_int {
     infallible(-1, || {
-        // SAFETY: the caller's promise.
+        // SAFETY: `supervisor` is NULL or a live handle, as promised.
         unsafe { supervisor.as_ref() }.map_or(-1, |s| s.0.as_fd().as_raw_fd())
     })
 }
@@ -421,8 +438,8 @@ pub unsafe extern "C" fn unotify_supervisor_fd(supervisor: *const unotify_superv
 /// on this thread. Nobody else may receive from its listeners: if a notification is taken away
 /// between the look and the `RECV`, this waits for the next one.
 ///
-/// Errors: `UNOTIFY_ERR_STOPPED` once after unotify_supervisor_stop(); `UNOTIFY_ERR_CLOSED` when
-/// the last listener has closed; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already.
+/// Errors: `UNOTIFY_ERR_STOPPED` once after unotify_supervisor_stop(); `UNOTIFY_ERR_HANDLER` after
+/// a handler's `UNOTIFY_FAILED`; `UNOTIFY_ERR_CLOSED` when the last listener has closed; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle.
@@ -431,7 +448,7 @@ pub unsafe extern "C" fn unotify_supervisor_dispatch(
     supervisor: *mut unotify_supervisor,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `supervisor` is NULL or a live handle, as promised.
         unsafe { shared(supervisor, "supervisor") }?
             .0
             .dispatch()
@@ -450,7 +467,7 @@ pub unsafe extern "C" fn unotify_supervisor_stats(
 ) -> unotify_status {
     call(|| {
         let find = || {
-            // SAFETY: the caller's promise.
+            // SAFETY: `supervisor` is NULL or a live handle, as promised.
             let now = unsafe { shared(supervisor, "supervisor") }?.0.stats();
             Ok(unotify_stats {
                 size: size_of::<unotify_stats>(),
@@ -464,6 +481,7 @@ pub unsafe extern "C" fn unotify_supervisor_stats(
                 deferred: now.deferred,
                 deferred_outstanding: now.deferred_outstanding,
                 panics: now.panics,
+                failed: now.failed,
                 listeners: now.listeners,
                 workers: now.workers,
                 workers_max: now.workers_max,
@@ -471,7 +489,7 @@ pub unsafe extern "C" fn unotify_supervisor_stats(
                 workers_stuck: now.workers_stuck,
             })
         };
-        // SAFETY: the caller's promise.
+        // SAFETY: `stats` is NULL or as long as its `size`, as promised.
         unsafe { report(stats, find) }
     })
 }
@@ -484,6 +502,6 @@ pub unsafe extern "C" fn unotify_supervisor_stats(
 /// `supervisor` is NULL or a live handle that is not used again.
 #[no_mangle]
 pub unsafe extern "C" fn unotify_supervisor_free(supervisor: *mut unotify_supervisor) {
-    // SAFETY: the caller's promise.
+    // SAFETY: `supervisor` is NULL or a live handle that is not used again, as promised.
     infallible((), || drop(unsafe { reclaim(supervisor) }));
 }

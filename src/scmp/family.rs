@@ -181,8 +181,8 @@ impl ScmpFilterContext {
     /// use unotify::{ScmpAction, ScmpFilterContext};
     ///
     /// let mut filter = ScmpFilterContext::new(ScmpAction::Allow)?;
-    /// filter.notify_family(c"open")?.notify_family(c"connect")?;
-    /// assert!(filter.notify_family(c"opne").is_err());
+    /// filter.notify_family("open")?.notify_family("connect")?;
+    /// assert!(filter.notify_family("opne").is_err());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn notify_family(&mut self, name: &str) -> Result<&mut Self> {

@@ -45,6 +45,7 @@ mod compare_op;
 mod control;
 mod family;
 mod filter;
+mod notify;
 mod program;
 mod syscall;
 mod version;
@@ -70,8 +71,8 @@ pub use version::{check_version, ScmpVersion};
 pub use crate::scmp_cmp;
 
 #[allow(deprecated)]
-pub use crate::notify::NOTIF_FLAG_CONTINUE;
-pub use crate::notify::{
+pub use notify::NOTIF_FLAG_CONTINUE;
+pub use notify::{
     notify_id_valid, ScmpFd, ScmpNotifData, ScmpNotifReq, ScmpNotifResp, ScmpNotifRespFlags,
 };
 

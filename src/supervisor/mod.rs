@@ -1,5 +1,6 @@
 //! Loops over listeners: handlers by system call, workers, stopping, statistics.
 
+mod background;
 mod backlog;
 mod core;
 mod listeners;
@@ -10,6 +11,7 @@ mod table;
 mod watch;
 mod worker;
 
+use self::background::Background;
 use self::core::Core;
 use crate::error::{Error, Result, Status};
 use crate::kernel::fork::Process;
@@ -19,7 +21,7 @@ use crate::notification::{check_errnum, Notification};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 use table::Table;
 
 pub use mode::WakeUp;
@@ -41,7 +43,7 @@ pub struct SupervisorOptions {
     /// targets of an only listener call at once and that is measured to be faster.
     pub max_workers: usize,
     /// The error number, positive, for notifications that nobody answers; `ENOSYS` by default.
-    pub fallback_errno: i32,
+    pub fallback_error: i32,
     /// Go on when there is no listener (any more), until stopped: for supervisors whose listeners
     /// come at run time. Off by default.
     pub keep_running: bool,
@@ -53,8 +55,8 @@ pub struct SupervisorOptions {
     /// It costs an `epoll_wait` for each notification. Off by default; without meaning for runs in
     /// the background.
     pub return_on_signal: bool,
-    /// When stopped, give what is pending on the listeners the fallback error. Off by default:
-    /// it stays pending, for the next run or another process.
+    /// When stopped, or ended by a handler that failed, give what is pending on the listeners the
+    /// fallback error. Off by default: it stays pending, for the next run or another process.
     pub drain_on_stop: bool,
 }
 
@@ -62,7 +64,7 @@ impl Default for SupervisorOptions {
     fn default() -> Self {
         SupervisorOptions {
             max_workers: 1,
-            fallback_errno: crate::listener::DEFAULT_FALLBACK,
+            fallback_error: crate::shared::DEFAULT_FALLBACK,
             keep_running: false,
             wake_up: WakeUp::Auto,
             return_on_signal: false,
@@ -93,7 +95,7 @@ impl Default for SupervisorOptions {
 #[derive(Debug)]
 pub struct Supervisor {
     core: Arc<Core>,
-    background: Mutex<Option<JoinHandle<Result<()>>>>,
+    background: Mutex<Option<Background>>,
     made_in: Process,
 }
 
@@ -108,7 +110,7 @@ impl Supervisor {
     /// [`Status::InvalidArgument`] for options out of range; [`Status::System`] when the process
     /// is out of descriptors.
     pub fn new(options: SupervisorOptions) -> Result<Self> {
-        check_errnum(options.fallback_errno)?;
+        check_errnum(options.fallback_error)?;
         if !(1..=MAX_WORKERS).contains(&options.max_workers) {
             return Err(Error::new(
                 Status::InvalidArgument,
@@ -150,7 +152,7 @@ impl Supervisor {
         listener.set_tag(tag);
         let shared = listener.shared();
         shared.switch_sync_wake_up(self.core.sync.load(SeqCst));
-        listener.set_fallback_error(self.core.options.fallback_errno)?;
+        listener.set_fallback_error(self.core.options.fallback_error)?;
         self.core.listeners.add(&listener)?;
         // Whoever blocks in RECV on what was the only listener has to wait for both.
         self.core.tell_news();
@@ -215,8 +217,9 @@ impl Supervisor {
     /// Serves the listeners on this thread, until stopped or until the last listener closes.
     ///
     /// # Errors
-    /// [`Status::Stopped`] when stopped; [`Status::InvalidArgument`] when it runs already; what
-    /// the kernel said of a listener that broke, after the others were served to their end.
+    /// [`Status::Stopped`] when stopped; [`Status::Handler`] after [`Verdict::Failed`];
+    /// [`Status::InvalidArgument`] when it runs already; what the kernel said of a listener that
+    /// broke, after the others were served to their end.
     pub fn run(&self) -> Result<()> {
         self.check_process()?;
         self.core.begin_run()?;
@@ -244,9 +247,9 @@ impl Supervisor {
             interrupt::block_all_signals();
             core.run_in_background()
         };
-        match thread::Builder::new().name("unotify".into()).spawn(body) {
-            Ok(thread) => {
-                *background = Some(thread);
+        match Background::start(body) {
+            Ok(started) => {
+                *background = Some(started);
                 Ok(())
             }
             Err(error) => {
@@ -257,21 +260,38 @@ impl Supervisor {
         }
     }
 
-    /// Waits for the end of what [`start`](Supervisor::start) began, and says how it ended.
+    /// Waits for the end of what [`start`](Supervisor::start) began, and says how it ended. Of
+    /// several threads that wait, one is told.
     ///
     /// # Errors
-    /// As [`run`](Supervisor::run); [`Status::InvalidArgument`] when it was not started.
+    /// As [`run`](Supervisor::run); [`Status::InvalidArgument`] when it was not started, or another
+    /// thread was told.
     pub fn join(&self) -> Result<()> {
+        self.join_until(None)
+    }
+
+    /// [`Supervisor::join`] with a time limit; zero only looks.
+    ///
+    /// # Errors
+    /// As there; [`Status::Timeout`], and the run goes on: to be joined later all the same.
+    pub fn join_timeout(&self, limit: Duration) -> Result<()> {
+        // A limit that no clock reaches is none.
+        self.join_until(Instant::now().checked_add(limit))
+    }
+
+    fn join_until(&self, deadline: Option<Instant>) -> Result<()> {
         self.check_process()?;
-        let background = lock(&self.background).take();
-        let thread = background
-            .ok_or_else(|| Error::new(Status::InvalidArgument, "the supervisor was not started"))?;
-        thread.join().unwrap_or_else(|_| {
-            Err(Error::new(
-                Status::Panic,
-                "the supervisor's thread panicked",
-            ))
-        })
+        let not_started = || Error::new(Status::InvalidArgument, "the supervisor was not started");
+        let end = lock(&self.background)
+            .as_ref()
+            .map(Background::end)
+            .ok_or_else(not_started)?;
+        if !end.wait(deadline) {
+            return Err(Error::plain(Status::Timeout));
+        }
+        // Another thread may have joined it meanwhile, and even have started the next one.
+        let ended = lock(&self.background).take_if(|b| b.has(&end));
+        ended.ok_or_else(not_started)?.join()
     }
 
     /// Ends the run at hand, or else the next one at once. Handlers that are at work finish; what
@@ -291,8 +311,9 @@ impl Supervisor {
     /// notification away between the look and the `RECV` leaves that waiting for the next one.
     ///
     /// # Errors
-    /// [`Status::Stopped`] once after [`stop`](Supervisor::stop); [`Status::Closed`] when the last
-    /// listener has closed; [`Status::InvalidArgument`] when it runs already.
+    /// [`Status::Stopped`] once after [`stop`](Supervisor::stop); [`Status::Handler`] after
+    /// [`Verdict::Failed`]; [`Status::Closed`] when the last listener has closed;
+    /// [`Status::InvalidArgument`] when it runs already.
     pub fn dispatch(&self) -> Result<usize> {
         self.check_process()?;
         self.core.begin_run()?;

@@ -1,6 +1,6 @@
 //! What a supervisor has done so far.
 
-use crate::notification::{Reply, State};
+use crate::notification::{Deferrals, Reply, State};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ pub struct Stats {
     pub deferred_outstanding: u64,
     /// Handlers that panicked, or in C++ threw an exception.
     pub panics: u64,
+    /// Handlers that said they failed.
+    pub failed: u64,
     /// Listeners served now.
     pub listeners: u64,
     /// Worker threads now, the one that runs included: at most as many as handlers may run, one
@@ -55,6 +57,15 @@ impl Stats {
         };
         *sum += times;
     }
+
+    /// Counts what handlers have kept.
+    pub(super) fn add_deferrals(&mut self, deferrals: &Deferrals) {
+        self.deferred_outstanding += deferrals.outstanding();
+        self.gone += deferrals.gone();
+        for reply in Reply::ALL {
+            self.add(reply, deferrals.answered(reply));
+        }
+    }
 }
 
 /// What one worker has done. Only that worker writes, so counting takes no lock of the processor's.
@@ -69,6 +80,7 @@ pub(super) struct Counters {
     gone: AtomicU64,
     deferred: AtomicU64,
     panics: AtomicU64,
+    failed: AtomicU64,
     slowest_ns: AtomicU64,
 }
 
@@ -83,6 +95,10 @@ impl Counters {
 
     pub(super) fn panicked(&self) {
         increment(&self.panics);
+    }
+
+    pub(super) fn failed(&self) {
+        increment(&self.failed);
     }
 
     /// Counts how a notification left the handler's hands.
@@ -117,6 +133,7 @@ impl Counters {
             (&mut stats.gone, &self.gone),
             (&mut stats.deferred, &self.deferred),
             (&mut stats.panics, &self.panics),
+            (&mut stats.failed, &self.failed),
         ] {
             *sum += counter.load(Relaxed);
         }

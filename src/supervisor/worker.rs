@@ -262,7 +262,7 @@ impl<'a> Worker<'a> {
                     self.look_up();
                     self.handle();
                 } else {
-                    self.notification.settle();
+                    self.notification.answer_with_fallback();
                     self.slot.counters.settled(self.notification.state());
                 }
             }
@@ -376,7 +376,10 @@ impl<'a> Worker<'a> {
                     return Received::Nothing(end);
                 }
                 let recalled = self.core.pool.is_recalled() && !self.at_home;
-                if recalled || !self.core.pool.is_wanted(claim) {
+                // One alone waits for many, whatever a leader wants that has yet to catch up: of those
+                // who wait together, news wake one.
+                let wanted = self.core.pool.is_wanted(claim) && (self.only || claim.is_first());
+                if recalled || !wanted {
                     return Received::NotWanted;
                 }
                 // It may be idle for long from here on.
@@ -500,7 +503,7 @@ impl<'a> Worker<'a> {
             return false;
         };
         self.notification.rebind(&entry.shared);
-        self.notification.account_to(&core.deferrals);
+        self.notification.count_by(&core.deferrals);
         let result = match &self.receiver {
             Some(receiver) => {
                 let news = self.news;
@@ -552,18 +555,19 @@ impl<'a> Worker<'a> {
     pub(super) fn handle(&mut self) {
         let notification = &mut self.notification;
         let counters = &self.slot.counters;
+        let mut failed = false;
         self.slot.handling.store(true, Relaxed);
         if let Some(handler) = &self.handler {
             let begun = handler.is_timed().then(Instant::now);
-            let verdict = call(handler, notification, counters);
+            let mut verdict = call(handler, notification, counters);
             if let (Verdict::NotHandled, State::Pending) = (verdict, notification.state()) {
-                // Whatever the default handler says, what counts from here on is what it did.
                 if let Some(default) = self.table.default_handler() {
                     if !Arc::ptr_eq(default, handler) {
-                        call(default, notification, counters);
+                        verdict = call(default, notification, counters);
                     }
                 }
             }
+            failed = verdict == Verdict::Failed;
             if let Some(begun) = begun {
                 let took = begun.elapsed();
                 handler.learn(took);
@@ -572,8 +576,13 @@ impl<'a> Worker<'a> {
             self.was_fast = !handler.blocks();
         }
         self.slot.handling.store(false, Relaxed);
-        notification.settle();
+        notification.answer_with_fallback();
         counters.settled(notification.state());
+        if failed {
+            // Not before its target has its answer: others would take the run for over.
+            counters.failed();
+            self.core.fail(self.run);
+        }
     }
 }
 

@@ -250,7 +250,7 @@ fn what_is_pending_gets_the_fallback_error_if_chosen() {
     watched(|| {
         let options = SupervisorOptions {
             drain_on_stop: true,
-            fallback_errno: libc::EDOM,
+            fallback_error: libc::EDOM,
             ..workers(1)
         };
         let supervisor = supervisor(options, |_| panic!("it is not to be asked"));
@@ -340,5 +340,53 @@ fn a_hundred_runs_leave_no_thread_and_no_descriptor() {
         }
         // A thread that was joined may still be listed for a moment.
         soon(|| (entries("task"), entries("fd")) == before);
+    });
+}
+
+#[test]
+fn a_join_with_a_time_limit_leaves_the_run_as_it_was() {
+    watched(|| {
+        let supervisor = supervisor(SupervisorOptions::default(), echo);
+        let (target, listener) = Target::serves();
+        supervisor.add_listener(listener, 0).unwrap();
+        supervisor.start().unwrap();
+        let limit = Duration::from_millis(30);
+        let begun = Instant::now();
+        for limit in [limit, Duration::ZERO] {
+            assert_eq!(status(supervisor.join_timeout(limit)), Status::Timeout);
+        }
+        assert!(begun.elapsed() >= limit);
+        target.make_call(7);
+        assert_eq!(target.result(), 7);
+        assert_eq!(status(supervisor.start()), Status::InvalidArgument);
+        supervisor.stop();
+        let ended = supervisor.join_timeout(slowed(Duration::from_secs(10)));
+        assert_eq!(status(ended), Status::Stopped);
+        let nothing = supervisor.join_timeout(Duration::ZERO);
+        assert_eq!(status(nothing), Status::InvalidArgument);
+    });
+}
+
+#[test]
+fn of_several_that_join_one_is_told() {
+    watched(|| {
+        let options = SupervisorOptions {
+            keep_running: true,
+            ..SupervisorOptions::default()
+        };
+        let supervisor = Supervisor::new(options).unwrap();
+        supervisor.start().unwrap();
+        let mut told = thread::scope(|scope| {
+            let joining = || scope.spawn(|| status(supervisor.join_timeout(Duration::MAX)));
+            let joining: Vec<_> = (0..4).map(|_| joining()).collect();
+            thread::sleep(Duration::from_millis(20));
+            supervisor.stop();
+            joining
+                .into_iter()
+                .map(|j| j.join().unwrap())
+                .collect::<Vec<_>>()
+        });
+        told.retain(|status| *status != Status::InvalidArgument);
+        assert_eq!(told, [Status::Stopped]);
     });
 }
