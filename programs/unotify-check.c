@@ -181,7 +181,8 @@ int main(int argc, char **argv)
     if (json)
         fputs("{ \"basics_work\": false, \"parts\": [], \"error\": ", stdout);
     if (child < 0)
-        fputs(json ? "\"cannot fork\" }\n" : "unotify-check: cannot fork\n", json ? stdout : stderr);
+        fputs(json ? "\"cannot fork\" }\n" : "unotify-check: cannot fork\n",
+              json ? stdout : stderr);
     else
         fprintf(json ? stdout : stderr,
                 json ? "\"killed by signal %d%s\" }\n" : "unotify-check: killed by signal %d%s\n",

@@ -109,11 +109,14 @@ static void the_program_says_that_it_works(void)
     CHECK_INT(check_where_refused(UNOTIFY_ACTION_ERRNO(EPERM), none, NULL, text, sizeof text), 0);
     contains(text, "ok        receive");
     contains(text, "Programs can be supervised here.");
-    CHECK_INT(check_where_refused(UNOTIFY_ACTION_ERRNO(EPERM), none, "--json", text, sizeof text), 0);
+    CHECK_INT(check_where_refused(UNOTIFY_ACTION_ERRNO(EPERM), none, "--json", text, sizeof text),
+              0);
     contains(text, "\"basics_work\": true");
-    contains(text, "{ \"name\": \"receive\", \"basic\": true, \"outcome\": \"works\", \"errno\": 0");
+    contains(text,
+             "{ \"name\": \"receive\", \"basic\": true, \"outcome\": \"works\", \"errno\": 0");
     contains(text, "\"circumstances\": {");
-    CHECK_INT(check_where_refused(UNOTIFY_ACTION_ERRNO(EPERM), none, "--help", text, sizeof text), 2);
+    CHECK_INT(check_where_refused(UNOTIFY_ACTION_ERRNO(EPERM), none, "--help", text, sizeof text),
+              2);
 }
 
 static void under_a_profile_without_ioctl_the_program_says_what_fails_and_why(void)
@@ -127,7 +130,8 @@ static void under_a_profile_without_ioctl_the_program_says_what_fails_and_why(vo
     contains(text, "a seccomp filter is on this process");
     contains(text, "-         reply");
     contains(text, "Programs cannot be supervised here.");
-    CHECK_INT(check_where_refused(UNOTIFY_ACTION_ERRNO(EPERM), ioctl, "--json", text, sizeof text), 1);
+    CHECK_INT(check_where_refused(UNOTIFY_ACTION_ERRNO(EPERM), ioctl, "--json", text, sizeof text),
+              1);
     contains(text, "\"basics_work\": false");
     contains(text, "\"outcome\": \"fails\", \"errno\": 1");
     contains(text, "\"seccomp\": \"2\"");
@@ -149,7 +153,8 @@ static void under_a_profile_that_kills_the_program_says_so(void)
     static const char *const seccomp[] = { "ioctl", NULL };
     char text[8192];
 
-    CHECK_INT(check_where_refused(UNOTIFY_ACTION_KILL_PROCESS, seccomp, NULL, text, sizeof text), 1);
+    CHECK_INT(check_where_refused(UNOTIFY_ACTION_KILL_PROCESS, seccomp, NULL, text, sizeof text),
+              1);
     contains(text, "killed by signal 31: a seccomp filter on this process");
     CHECK_INT(
         check_where_refused(UNOTIFY_ACTION_KILL_PROCESS, seccomp, "--json", text, sizeof text), 1);
