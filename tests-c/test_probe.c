@@ -10,10 +10,11 @@ static void text_of_part(const unotify_probe *probe, const char *name, unotify_p
 {
     memset(part, 0, sizeof *part);
     part->size = sizeof *part;
-    for (size_t i = 0; unotify_probe_get(probe, i, part) == UNOTIFY_OK; i++)
+    for (size_t i = 0;; i++) { /* beyond the last it fails */
+        OK(unotify_probe_get(probe, i, part));
         if (strcmp(part->name, name) == 0)
             return;
-    CHECK(!"a part of this name");
+    }
 }
 
 static void each_part_is_told_and_the_basics_work(void)
@@ -65,7 +66,6 @@ static int check_where_refused(uint32_t action, const char *const calls[], const
     pid_t child;
     int out[2], wstatus;
 
-    CHECK(program != NULL);
     CHECK(pipe(out) == 0);
     child = fork();
     CHECK(child >= 0);
@@ -101,11 +101,22 @@ static void contains(const char *text, const char *part)
     _exit(1);
 }
 
+/* Where the tests run without the rest of the tree. */
+static int there_is_no_program(void)
+{
+    if (getenv("UNOTIFY_TEST_CHECK"))
+        return 0;
+    puts("skipped: UNOTIFY_TEST_CHECK does not say where unotify-check is");
+    return 1;
+}
+
 static void the_program_says_that_it_works(void)
 {
     static const char *const none[] = { NULL };
     char text[8192];
 
+    if (there_is_no_program())
+        return;
     CHECK_INT(check_where_refused(UNOTIFY_ACTION_ERRNO(EPERM), none, NULL, text, sizeof text), 0);
     contains(text, "ok        receive");
     contains(text, "Programs can be supervised here.");
@@ -124,6 +135,8 @@ static void under_a_profile_without_ioctl_the_program_says_what_fails_and_why(vo
     static const char *const ioctl[] = { "ioctl", NULL };
     char text[8192];
 
+    if (there_is_no_program())
+        return;
     CHECK_INT(check_where_refused(UNOTIFY_ACTION_ERRNO(EPERM), ioctl, NULL, text, sizeof text), 1);
     contains(text, "ok        load");
     contains(text, "FAILS     receive");
@@ -142,6 +155,8 @@ static void under_a_profile_without_other_processes_the_program_says_what_fails_
     static const char *const others[] = { "pidfd_getfd", "process_vm_readv", "pidfd_open", NULL };
     char text[8192];
 
+    if (there_is_no_program())
+        return;
     CHECK_INT(check_where_refused(UNOTIFY_ACTION_ERRNO(EPERM), others, NULL, text, sizeof text), 0);
     contains(text, "FAILS     get_fd");
     contains(text, "FAILS     pidfd");
@@ -150,14 +165,15 @@ static void under_a_profile_without_other_processes_the_program_says_what_fails_
 
 static void under_a_profile_that_kills_the_program_says_so(void)
 {
-    static const char *const seccomp[] = { "ioctl", NULL };
+    static const char *const ioctl[] = { "ioctl", NULL };
     char text[8192];
 
-    CHECK_INT(check_where_refused(UNOTIFY_ACTION_KILL_PROCESS, seccomp, NULL, text, sizeof text),
-              1);
+    if (there_is_no_program())
+        return;
+    CHECK_INT(check_where_refused(UNOTIFY_ACTION_KILL_PROCESS, ioctl, NULL, text, sizeof text), 1);
     contains(text, "killed by signal 31: a seccomp filter on this process");
-    CHECK_INT(
-        check_where_refused(UNOTIFY_ACTION_KILL_PROCESS, seccomp, "--json", text, sizeof text), 1);
+    CHECK_INT(check_where_refused(UNOTIFY_ACTION_KILL_PROCESS, ioctl, "--json", text, sizeof text),
+              1);
     contains(text, "{ \"basics_work\": false, \"parts\": [], \"error\": \"killed by signal 31");
 }
 
