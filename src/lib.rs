@@ -125,6 +125,7 @@ mod kernel;
 mod listener;
 mod load;
 mod notification;
+mod probe;
 pub mod scmp;
 mod serve;
 mod shared;
@@ -140,6 +141,7 @@ pub use features::{features, Features};
 pub use listener::{Incoming, Listener, ReceiveFlags};
 pub use load::LoadFlags;
 pub use notification::{Notification, Request};
+pub use probe::{probe, Probe, ProbeOutcome, ProbePart};
 // Documented where they are.
 #[doc(hidden)]
 #[allow(deprecated)]
