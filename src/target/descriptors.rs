@@ -1,6 +1,7 @@
 //! A target's descriptors: copying them out, putting new ones in.
 
-use super::{check_proc, identity, permission, proc_path};
+use super::proc_files::{check_proc, proc_path};
+use super::{identity, permission};
 use crate::error::{Error, Result, Status};
 use crate::kernel::{self, file, pidfd, process, seccomp, Errno};
 use crate::notification::{Notification, Reply};

@@ -1,6 +1,6 @@
 //! Who a target is.
 
-use super::{check_proc, proc_path, status_field};
+use super::proc_files::{check_proc, proc_path, status_field};
 use crate::error::Result;
 use crate::kernel::{self, file, Errno};
 use crate::notification::Notification;

@@ -19,7 +19,8 @@
 //! too late.
 
 use super::memory_file::MemoryFile;
-use super::{maps, permission, proc_path};
+use super::proc_files::{check_proc, proc_path};
+use super::{maps, permission};
 use crate::error::{Error, Result, Status};
 use crate::kernel::memory::{self, Scratch};
 use crate::kernel::{self, file, Errno};
@@ -279,7 +280,7 @@ impl Notification {
     /// Opens the memory file and checks that it is the target's.
     fn open_memory(&mut self, tid: libc::pid_t, writable: bool) -> kernel::Result<()> {
         self.memory = None;
-        super::check_proc()?;
+        check_proc()?;
         let access = if writable {
             libc::O_RDWR
         } else {

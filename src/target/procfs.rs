@@ -27,7 +27,8 @@
 //! The numbers cannot turn into this process's between the proof and the use: a directory of a
 //! procfs stays with the process that it was opened for, also when its number is used again.
 
-use super::{place, status_field};
+use super::place;
+use super::proc_files::{proc_path, status_field};
 use crate::kernel::file::{self, OpenHow, Stat};
 use crate::kernel::{self, process, Errno};
 use std::ffi::{CStr, CString};
@@ -170,12 +171,12 @@ pub(super) struct Thread {
 impl Thread {
     /// The one with this number, not yet checked to be the target.
     pub(super) fn of(tid: libc::pid_t) -> kernel::Result<Self> {
-        let status = file::read_all(&super::proc_path(tid, "status"))?;
+        let status = file::read_all(&proc_path(tid, "status"))?;
         let numbers = |field| status_field(&status, field, 10).ok_or(Errno(libc::EIO));
         Ok(Thread {
             tids: numbers("NSpid")?,
             tgids: numbers("NStgid")?,
-            namespace: file::read_link(None, &super::proc_path(tid, "ns/pid"))?,
+            namespace: file::read_link(None, &proc_path(tid, "ns/pid"))?,
         })
     }
 
