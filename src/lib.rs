@@ -124,6 +124,7 @@ mod install;
 mod kernel;
 mod listener;
 mod load;
+mod lock;
 mod notification;
 pub mod scmp;
 mod serve;

@@ -5,10 +5,11 @@ use crate::ending::{Ending, Watch, SLICE};
 use crate::error::{Error, Status};
 use crate::kernel::fork::Process;
 use crate::kernel::{self, fd, interrupt, seccomp, version, Errno};
+use crate::lock::lock;
 use crate::turn::Turn;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 /// The errno that an unanswered notification gets unless another one is chosen.
@@ -66,18 +67,18 @@ impl Shared {
         if version::recv_ends_with_last_target() {
             return None;
         }
-        let watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        let watch = lock(&self.watch);
         watch.clone()
     }
 
     /// Nobody's end matters any more.
     pub(crate) fn unwatch(&self) {
-        *self.watch.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *lock(&self.watch) = None;
     }
 
     /// Looks for the end of another process from now on.
     pub(crate) fn set_watch(&self, watch: Watch) {
-        *self.watch.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(watch));
+        *lock(&self.watch) = Some(Arc::new(watch));
     }
 
     /// Waits for a notification or the end, as [`interrupt::Receiver::poll`] does. `None` when the

@@ -5,6 +5,7 @@
 //! retries.
 
 pub(crate) mod cancel;
+pub(crate) mod child;
 pub(crate) mod epoll;
 pub(crate) mod fd;
 pub(crate) mod fd_table;
@@ -12,7 +13,6 @@ pub(crate) mod file;
 pub(crate) mod fork;
 pub(crate) mod futex;
 pub(crate) mod guard;
-pub(crate) mod handover;
 pub(crate) mod interrupt;
 mod known;
 pub(crate) mod memory;
@@ -21,7 +21,7 @@ pub(crate) mod pipe;
 pub(crate) mod process;
 pub(crate) mod room;
 pub(crate) mod seccomp;
-mod signals;
+pub(crate) mod signals;
 pub(crate) mod socket;
 mod syscall;
 pub(crate) mod version;

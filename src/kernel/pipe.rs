@@ -3,7 +3,7 @@
 //! Unlike a file, in memory or not, it does not count against `RLIMIT_FSIZE`, beyond which a write
 //! ends the process (`SIGXFSZ`).
 
-use super::process::SignalsBlocked;
+use super::signals::SignalsBlocked;
 use super::{check, fd_table, retry, Errno, Result};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::thread;
