@@ -62,7 +62,20 @@ static void a_program_is_served_and_its_status_told(void)
     OK(run(s, "getppid", "kill -TERM $$", &wstatus));
     CHECK(WIFSIGNALED(wstatus));
     CHECK_INT(WTERMSIG(wstatus), SIGTERM);
-    OK(run(s, "getppid", "exit 1", NULL)); /* whoever does not ask is not told */
+    unotify_supervisor_free(s);
+}
+
+static void whoever_does_not_ask_for_the_status_is_not_told(void)
+{
+    char *argv[] = { (char *)"false", NULL };
+    int value = 1;
+    unotify_supervisor *s = supervisor_with("getppid", answer, &value);
+    unotify_filter *f;
+
+    OK(unotify_filter_new(UNOTIFY_ACTION_ALLOW, &f));
+    OK(unotify_filter_notify(f, "getppid"));
+    OK(unotify_supervisor_run_program(s, f, "false", argv, NULL, NULL, NULL));
+    unotify_filter_free(f);
     unotify_supervisor_free(s);
 }
 
@@ -122,6 +135,7 @@ static void null_is_refused(void)
 int main(void)
 {
     RUN(CASE(a_program_is_served_and_its_status_told),
+        CASE(whoever_does_not_ask_for_the_status_is_not_told),
         CASE(a_program_that_does_not_start_is_an_error),
         CASE(a_handler_that_stops_the_run_ends_the_program), CASE(null_is_refused));
 }
