@@ -126,6 +126,7 @@ mod listener;
 mod load;
 mod lock;
 mod notification;
+mod receive_lock;
 pub mod scmp;
 mod serve;
 mod shared;
@@ -133,7 +134,6 @@ mod spawn;
 mod stall;
 mod supervisor;
 mod target;
-mod turn;
 
 #[doc(inline)]
 pub use error::{Error, Result, Status};

@@ -3,11 +3,11 @@
 use crate::ending::{Life, Watch};
 use crate::error::{Error, Result, Status};
 use crate::kernel::fork::Process;
-use crate::kernel::room::Room;
+use crate::kernel::reserved::Reserved;
 use crate::kernel::{self, fd, interrupt, pidfd, process, seccomp, socket, version, Errno};
 use crate::notification::Notification;
+use crate::receive_lock::Denied;
 use crate::shared::Shared;
-use crate::turn::Denied;
 use bitflags::bitflags;
 use std::iter::FusedIterator;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -42,19 +42,19 @@ pub struct Listener {
     shared: Arc<Shared>,
 }
 
-/// Room for a listener that is made where no system call may be: under its own filter.
+/// Memory for a listener that is made where no system call may be: under its own filter.
 #[derive(Debug)]
-pub(crate) struct ListenerRoom {
-    room: Room<Shared>,
+pub(crate) struct ReservedListener {
+    memory: Reserved<Shared>,
     sync_wake_up: bool,
 }
 
-impl ListenerRoom {
+impl ReservedListener {
     pub(crate) fn new(sync_wake_up: bool) -> Self {
         // Asked for the first time, this makes system calls.
         let _ = Process::current();
-        ListenerRoom {
-            room: Room::new(),
+        ReservedListener {
+            memory: Reserved::new(),
             sync_wake_up,
         }
     }
@@ -63,7 +63,7 @@ impl ListenerRoom {
     /// the heap; synchronous wake-up is switched on by the first receive.
     pub(crate) fn fill(self, fd: OwnedFd) -> Listener {
         Listener {
-            shared: self.room.fill(Shared::new(fd, self.sync_wake_up)),
+            shared: self.memory.fill(Shared::new(fd, self.sync_wake_up)),
         }
     }
 }
@@ -290,9 +290,9 @@ impl Listener {
         let shared = &*self.shared;
         notification.rebind(&self.shared);
         shared.switch_what_is_due();
-        let _turn = shared
-            .turn()
-            .take(deadline, until_signal)
+        let _held = shared
+            .receive_lock()
+            .lock(deadline, until_signal)
             .map_err(|denied| Error::plain(denied.into()))?;
         let receiver = interrupt::Receiver::of_thread();
         let poll_first = deadline.is_some()

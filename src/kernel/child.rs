@@ -93,7 +93,7 @@ pub(crate) struct Page(NonNull<Words>);
 
 // SAFETY: the page is atomics only.
 unsafe impl Send for Page {}
-// SAFETY: as above.
+// SAFETY: the page is atomics only.
 unsafe impl Sync for Page {}
 
 impl Page {
@@ -408,12 +408,12 @@ fn end() -> ! {
         unsafe {
             std::arch::asm!("ud2")
         };
-        // SAFETY: as above.
+        // SAFETY: raises SIGILL, whose action is the default here.
         #[cfg(any(target_arch = "arm", target_arch = "aarch64"))]
         unsafe {
             std::arch::asm!("udf #0")
         };
-        // SAFETY: as above.
+        // SAFETY: raises SIGILL, whose action is the default here.
         #[cfg(any(target_arch = "riscv32", target_arch = "riscv64"))]
         unsafe {
             std::arch::asm!("unimp")

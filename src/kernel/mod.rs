@@ -1,7 +1,7 @@
 //! The kernel's ABI, as it is: structures, ioctls and system calls, with errors as raw `errno`s.
 //!
-//! This is the only room that talks to the kernel. It decides nothing: what an error means is
-//! said by the rooms above. Every call that may be interrupted by a signal says whether it
+//! This is the only module that talks to the kernel. It decides nothing: what an error means is
+//! said by the modules above. Every call that may be interrupted by a signal says whether it
 //! retries.
 
 pub(crate) mod cancel;
@@ -19,7 +19,7 @@ pub(crate) mod memory;
 pub(crate) mod pidfd;
 pub(crate) mod pipe;
 pub(crate) mod process;
-pub(crate) mod room;
+pub(crate) mod reserved;
 pub(crate) mod seccomp;
 pub(crate) mod signals;
 pub(crate) mod socket;

@@ -7,13 +7,13 @@ use std::time::Duration;
 /// Waits until the kernel has let go of a thread of this process that was joined. A moment: the
 /// C library wakes the joining thread a little before that.
 pub(crate) fn await_thread_end(thread: libc::pid_t) {
-    for turn in 0..1000 {
+    for look in 0..1000 {
         // SAFETY: integers only; signal 0 is not sent, only looked up.
         let gone = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, 0) < 0 };
         if gone {
             return;
         }
-        if turn < 20 {
+        if look < 20 {
             std::thread::yield_now();
         } else {
             std::thread::sleep(Duration::from_micros(10));

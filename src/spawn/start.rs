@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// Room for the threads, which do little.
+/// The stacks of the threads, which do little.
 const STACK: usize = 256 * 1024;
 
 /// How long to sleep before looking whether a child that does not tell has died.

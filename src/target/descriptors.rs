@@ -56,7 +56,7 @@ impl Notification {
     pub fn open_pidfd(&mut self) -> Result<OwnedFd> {
         let tid = self.target()?;
         let found = process_pidfd(tid).map(|(fd, _)| fd);
-        self.settled(found, "open a pidfd for the target")
+        self.if_pending(found, "open a pidfd for the target")
     }
 
     /// Gives the target a duplicate of `fd` (`SECCOMP_IOCTL_NOTIF_ADDFD`, Linux 5.9) and returns

@@ -47,7 +47,7 @@ impl Notification {
     }
 
     /// Hands out what was found about the target if it waits still, and explains what was not.
-    fn settled<T>(&mut self, found: kernel::Result<T>, what: &str) -> Result<T> {
+    fn if_pending<T>(&mut self, found: kernel::Result<T>, what: &str) -> Result<T> {
         self.check_valid()?;
         found.map_err(|errno| permission::explain(errno, what, self.request().pid))
     }

@@ -102,7 +102,7 @@ impl Notification {
     fn open_path(&mut self, dirfd: RawFd, path: &CStr, how: OpenHow) -> Result<OwnedFd> {
         let tid = self.target()?;
         let root = place::root(tid);
-        let root = self.settled(root, "open the target's root directory")?;
+        let root = self.if_pending(root, "open the target's root directory")?;
         let start = if is_absolute(path) {
             None
         } else {
@@ -127,7 +127,7 @@ impl Notification {
     pub(super) fn asked(&mut self, tid: libc::pid_t, how: OpenHow) -> Result<Asked> {
         let umask = if creates(how.flags) {
             let umask = umask(tid);
-            self.settled(umask, "read the target's umask")?
+            self.if_pending(umask, "read the target's umask")?
         } else {
             0
         };
@@ -172,7 +172,7 @@ impl Notification {
             return self.get_fd(dirfd);
         }
         let found = check_proc().and_then(|()| place::start(tid, dirfd));
-        let found = self.settled(found, "open the target's working directory")?;
+        let found = self.if_pending(found, "open the target's working directory")?;
         if file::is_procfs(found.as_fd())
             .and_then(|is| Ok(is && !procfs::is_foreign(found.as_fd())?))
             != Ok(false)
@@ -201,7 +201,7 @@ impl Notification {
         }
         let tid = self.target()?;
         let root = place::root(tid);
-        let root = self.settled(root, "open the target's root directory")?;
+        let root = self.if_pending(root, "open the target's root directory")?;
         let start = place::start(tid, dirfd);
         self.check_valid()?;
         let start = start.map_err(|errno| self.explain_start(errno, dirfd))?;
