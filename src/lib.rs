@@ -126,6 +126,7 @@ mod listener;
 mod load;
 mod lock;
 mod notification;
+mod probe;
 mod receive_lock;
 pub mod scmp;
 mod serve;
@@ -141,6 +142,7 @@ pub use features::{features, Features};
 pub use listener::{Incoming, Listener, ReceiveFlags};
 pub use load::LoadFlags;
 pub use notification::{Notification, Request};
+pub use probe::{probe, Probe, ProbeOutcome, ProbePart};
 // Documented where they are.
 #[doc(hidden)]
 #[allow(deprecated)]
