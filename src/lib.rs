@@ -135,6 +135,7 @@ mod spawn;
 mod stall;
 mod supervisor;
 mod target;
+mod transport;
 
 #[doc(inline)]
 pub use error::{Error, Result, Status};
