@@ -124,8 +124,10 @@ mod install;
 mod kernel;
 mod listener;
 mod load;
+mod lock;
 mod notification;
 mod probe;
+mod receive_lock;
 pub mod scmp;
 mod serve;
 mod shared;
@@ -133,7 +135,7 @@ mod spawn;
 mod stall;
 mod supervisor;
 mod target;
-mod turn;
+mod transport;
 
 #[doc(inline)]
 pub use error::{Error, Result, Status};

@@ -9,7 +9,7 @@ use super::watch::Watch;
 use super::worker::{Place, Slot, Worker};
 use super::{lock, Stats, SupervisorOptions, WakeUp};
 use crate::error::{Error, Result, Status};
-use crate::kernel::{futex, interrupt, Errno};
+use crate::kernel::{futex, signals, Errno};
 use crate::notification::{Deferrals, Notification};
 use crate::stall;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst};
@@ -256,7 +256,7 @@ impl Core {
     fn add_thread(&self, slot: usize, at_home: bool) -> bool {
         let started = self.me.upgrade().is_some_and(|core| {
             let body = move || {
-                interrupt::block_all_signals();
+                signals::block_all();
                 core.work(slot, Place::Thread { at_home });
             };
             let mut threads = lock(&self.threads);
@@ -492,7 +492,7 @@ impl Core {
     fn start_watcher(&self) -> Option<JoinHandle<()>> {
         let core = self.me.upgrade()?;
         let body = move || {
-            interrupt::block_all_signals();
+            signals::block_all();
             core.watch.run(&core);
         };
         // Without it, handlers that are slow all of a sudden hold up the others.

@@ -4,11 +4,12 @@ use crate::ending::Ending;
 use crate::error::{Error, Result};
 use crate::kernel::epoll::{Epoll, WakeFd};
 use crate::listener::Listener;
+use crate::lock::lock;
 use crate::shared::Shared;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 /// Whether a report is of the end of a listener's child; see [`Listeners::child_ended`].
@@ -69,7 +70,7 @@ impl Listeners {
     }
 
     fn lock(&self) -> MutexGuard<'_, Set> {
-        self.set.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.set)
     }
 
     pub(super) fn add(&self, listener: &Listener) -> Result<()> {

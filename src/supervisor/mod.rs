@@ -15,12 +15,13 @@ use self::background::Background;
 use self::core::Core;
 use crate::error::{Error, Result, Status};
 use crate::kernel::fork::Process;
-use crate::kernel::{interrupt, Errno};
+use crate::kernel::{signals, Errno};
 use crate::listener::Listener;
+use crate::lock::lock;
 use crate::notification::{check_errnum, Notification};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use table::Table;
 
@@ -97,10 +98,6 @@ pub struct Supervisor {
     core: Arc<Core>,
     background: Mutex<Option<Background>>,
     made_in: Process,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Supervisor {
@@ -244,7 +241,7 @@ impl Supervisor {
         self.core.begin_run()?;
         let core = Arc::clone(&self.core);
         let body = move || {
-            interrupt::block_all_signals();
+            signals::block_all();
             core.run_in_background()
         };
         match Background::start(body) {
