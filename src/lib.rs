@@ -126,6 +126,7 @@ mod kernel;
 mod listener;
 mod load;
 mod notification;
+mod probe;
 pub mod scmp;
 mod serve;
 mod shared;
@@ -141,6 +142,7 @@ pub use features::{features, Features};
 pub use listener::{Incoming, Listener, ReceiveFlags};
 pub use load::LoadFlags;
 pub use notification::{Notification, Request};
+pub use probe::{probe, Probe, ProbeOutcome, ProbePart};
 // Documented where they are.
 #[doc(hidden)]
 #[allow(deprecated)]

@@ -15,6 +15,7 @@ mod filter;
 mod listener;
 mod load;
 mod notification;
+mod probe;
 mod serve;
 mod spawn;
 mod status;
