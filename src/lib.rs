@@ -77,7 +77,8 @@
 //!
 //! # What the kernel must have
 //!
-//! Linux 5.0 and libseccomp 2.5.0 for anything at all. [`features`] tells what the running kernel has.
+//! Linux 5.0 and libseccomp 2.5.0 for anything at all. [`features`] tells what the running kernel has,
+//! [`probe()`] what works here, where a container's profile or a security module may refuse the rest.
 //!
 //! | Linux | what it is for | without it |
 //! | --- | --- | --- |
