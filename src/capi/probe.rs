@@ -93,8 +93,8 @@ pub unsafe extern "C" fn unotify_probe_new(
 /// `probe` is NULL or a live handle.
 #[no_mangle]
 pub unsafe extern "C" fn unotify_probe_basics_work(probe: *const unotify_probe) -> c_int {
-    // SAFETY: `probe` is NULL or a live handle, as promised.
     infallible(0, || {
+        // SAFETY: `probe` is NULL or a live handle, as promised.
         unsafe { probe.as_ref() }
             .is_some_and(|p| p.basics_work)
             .into()
