@@ -133,6 +133,7 @@ enum unotify_status
     UNOTIFY_ERR_SYSTEM = -16,          /**< The kernel said no for another reason: see `errno`. */
     UNOTIFY_ERR_PANIC = -17,           /**< Code that ran under the library's control panicked. */
     UNOTIFY_ERR_INTERRUPTED = -18,     /**< A signal was handled on this thread while it waited. */
+    UNOTIFY_ERR_HANDLER = -19,         /**< A handler said that it failed. */
 };
 #ifndef __cplusplus
 typedef int32_t unotify_status;
@@ -712,13 +713,17 @@ unotify_status unotify_notification_executable(unotify_notification *notificatio
 #define UNOTIFY_HANDLED 0     /**< Answered, or left to the fallback error. */
 #define UNOTIFY_DEFERRED 1    /**< From now on the handler's, to answer and free on any thread. */
 #define UNOTIFY_NOT_HANDLED 2 /**< For the default handler, and then the fallback error. */
+/** It could not go on: the fallback error, unless answered, and the run ends with
+ * `UNOTIFY_ERR_HANDLER`. For languages whose handlers raise. */
+#define UNOTIFY_FAILED 3
 
 /** The handler waits for something: with several workers another one receives meanwhile. */
 #define UNOTIFY_HANDLER_BLOCKING (1U << 0)
 
 /** The run goes on without listeners, until it is stopped. */
 #define UNOTIFY_SUPERVISOR_KEEP_RUNNING (1U << 0)
-/** When stopped, what is pending on the listeners gets the fallback error. */
+/** When stopped, or ended by `UNOTIFY_FAILED`, what is pending on the listeners gets the fallback
+ * error. */
 #define UNOTIFY_SUPERVISOR_DRAIN_ON_STOP (1U << 1)
 /** A signal that is handled on the thread that called unotify_supervisor_run(), while it waits,
  * ends the run with `UNOTIFY_ERR_INTERRUPTED`, even if its handler was installed with
@@ -732,8 +737,8 @@ unotify_status unotify_notification_executable(unotify_notification *notificatio
 #define UNOTIFY_WAKE_UP_SYNC 1
 #define UNOTIFY_WAKE_UP_ASYNC 2 /**< It does not: can be better for several busy targets. */
 
-/** Handles a notification and returns `UNOTIFY_HANDLED`, `UNOTIFY_DEFERRED` or
- * `UNOTIFY_NOT_HANDLED`; any other number counts as `UNOTIFY_HANDLED`. `data` is what it was
+/** Handles a notification and returns `UNOTIFY_HANDLED`, `UNOTIFY_DEFERRED`,
+ * `UNOTIFY_NOT_HANDLED` or `UNOTIFY_FAILED`; any other number counts as `UNOTIFY_HANDLED`. `data` is what it was
  * registered with.
  *
  * The notification is lent for the call: freeing it before `UNOTIFY_DEFERRED` was returned only
@@ -770,6 +775,7 @@ typedef struct unotify_stats {
     uint64_t deferred;             /**< Deferred; counted once more when answered or freed. */
     uint64_t deferred_outstanding; /**< Deferred and not freed so far. */
     uint64_t panics;               /**< Handlers that threw (in C++) or panicked (in Rust). */
+    uint64_t failed;               /**< Handlers that returned `UNOTIFY_FAILED`. */
     uint64_t listeners;            /**< Listeners served now. */
     /** Worker threads now, including the one that runs: at most `max_workers`, one that receives
      * what they have no time for, and those that replace stuck ones. */
@@ -808,8 +814,9 @@ unotify_status unotify_supervisor_on_default(unotify_supervisor *supervisor,
                                              unotify_handler handler, void *data);
 
 /** Serves the listeners on this thread, until stopped or until the last listener closes.
- * Errors: `UNOTIFY_ERR_STOPPED` when stopped; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs
- * already; what the kernel said of a listener that broke, after the others were served. */
+ * Errors: `UNOTIFY_ERR_STOPPED` when stopped; `UNOTIFY_ERR_HANDLER` when a handler returned
+ * `UNOTIFY_FAILED`; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already; what the kernel said of a
+ * listener that broke, after the others were served. */
 unotify_status unotify_supervisor_run(unotify_supervisor *supervisor);
 
 /** Does what unotify_supervisor_run() does in the background.
@@ -832,8 +839,8 @@ int unotify_supervisor_fd(const unotify_supervisor *supervisor);
 /** Handles what is pending, at most some dozens of notifications, without blocking. Handlers run
  * on this thread. Nobody else may receive from its listeners: if a notification is taken away
  * between the look and the `RECV`, this waits for the next one.
- * Errors: `UNOTIFY_ERR_STOPPED` once after unotify_supervisor_stop(); `UNOTIFY_ERR_CLOSED` when
- * the last listener has closed; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already. */
+ * Errors: `UNOTIFY_ERR_STOPPED` once after unotify_supervisor_stop(); `UNOTIFY_ERR_HANDLER` after
+ * a handler's `UNOTIFY_FAILED`; `UNOTIFY_ERR_CLOSED` when the last listener has closed; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already. */
 unotify_status unotify_supervisor_dispatch(unotify_supervisor *supervisor);
 
 /** Fills in what it has done so far. */

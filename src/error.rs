@@ -50,11 +50,13 @@ pub enum Status {
     Panic = -17,
     /// A signal was handled on this thread while it waited.
     Interrupted = -18,
+    /// A handler said that it failed.
+    Handler = -19,
 }
 
 impl Status {
     /// Every status, success first.
-    pub const ALL: [Status; 19] = [
+    pub const ALL: [Status; 20] = [
         Status::Ok,
         Status::Gone,
         Status::Closed,
@@ -74,6 +76,7 @@ impl Status {
         Status::System,
         Status::Panic,
         Status::Interrupted,
+        Status::Handler,
     ];
 
     /// Its name in the C ABI (NUL-terminated), its message (NUL-terminated), and the `errno`
@@ -162,6 +165,11 @@ impl Status {
                 "UNOTIFY_ERR_INTERRUPTED\0",
                 "a signal was handled on this thread\0",
                 libc::EINTR,
+            ),
+            Status::Handler => (
+                "UNOTIFY_ERR_HANDLER\0",
+                "a handler said that it failed\0",
+                libc::ECANCELED,
             ),
         }
     }

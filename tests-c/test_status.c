@@ -22,7 +22,7 @@ static void every_status_has_a_name_and_a_message(void)
     CHECK(strcmp(unotify_status_name(UNOTIFY_OK), "UNOTIFY_OK") == 0);
     CHECK(strcmp(unotify_status_name(UNOTIFY_ERR_GONE), "UNOTIFY_ERR_GONE") == 0);
     CHECK(strcmp(unotify_status_name(UNOTIFY_ERR_PANIC), "UNOTIFY_ERR_PANIC") == 0);
-    for (int32_t status = 0; status >= UNOTIFY_ERR_INTERRUPTED; status--) {
+    for (int32_t status = 0; status >= UNOTIFY_ERR_HANDLER; status--) {
         CHECK(strcmp(unotify_status_name(status), "UNOTIFY_ERR_?") != 0);
         CHECK(strlen(unotify_status_message(status)) > 0);
     }
@@ -30,7 +30,7 @@ static void every_status_has_a_name_and_a_message(void)
 
 static void any_integer_has_a_name_and_a_message(void)
 {
-    const int32_t garbage[] = { 1, UNOTIFY_ERR_INTERRUPTED - 1, 4096, INT32_MIN, INT32_MAX };
+    const int32_t garbage[] = { 1, UNOTIFY_ERR_HANDLER - 1, 4096, INT32_MIN, INT32_MAX };
 
     for (size_t i = 0; i < sizeof garbage / sizeof garbage[0]; i++) {
         CHECK(strcmp(unotify_status_name(garbage[i]), "UNOTIFY_ERR_?") == 0);

@@ -129,6 +129,25 @@ static void any_other_verdict_is_handled(void)
     CHECK_INT(stats.errors, 2);
 }
 
+static int fail(unotify_notification *n, void *data)
+{
+    return UNOTIFY_FAILED;
+}
+
+static void a_handler_that_fails_leaves_the_fallback_error_and_ends_the_run(void)
+{
+    unotify_supervisor *s = supervisor_with(1, UNOTIFY_SUPERVISOR_KEEP_RUNNING, fail, NULL);
+    target t = supervised_target(s);
+
+    target_call(&t, 1, 0);
+    CHECK_STATUS(unotify_supervisor_run(s), UNOTIFY_ERR_HANDLER);
+    CHECK_INT(target_result(&t), -ENOSYS);
+    CHECK_INT(stats_of(s).failed, 1);
+    CHECK_INT(stats_of(s).fallbacks, 1);
+    target_end(&t);
+    unotify_supervisor_free(s);
+}
+
 static int answer_twice(unotify_notification *n, void *data)
 {
     OK(unotify_notification_reply_value(n, 5));
@@ -521,6 +540,7 @@ int main(void)
         CASE(a_handler_that_answers_nothing_leaves_the_fallback_error),
         CASE(what_no_handler_wants_gets_the_fallback_error),
         CASE(the_default_handler_gets_what_no_handler_wants), CASE(any_other_verdict_is_handled),
+        CASE(a_handler_that_fails_leaves_the_fallback_error_and_ends_the_run),
         CASE(the_first_of_two_answers_counts), CASE(freed_in_its_handler_it_is_answered),
         CASE(freed_and_then_deferred_it_is_not_outstanding),
         CASE(deferred_ones_are_answered_by_other_threads),

@@ -23,6 +23,9 @@ pub const UNOTIFY_HANDLED: c_int = 0;
 pub const UNOTIFY_DEFERRED: c_int = 1;
 /// For the default handler, and then the fallback error.
 pub const UNOTIFY_NOT_HANDLED: c_int = 2;
+/// It could not go on: the fallback error, unless answered, and the run ends with
+/// `UNOTIFY_ERR_HANDLER`. For languages whose handlers raise.
+pub const UNOTIFY_FAILED: c_int = 3;
 
 /// The handler waits for something: with several workers another one receives meanwhile.
 pub const UNOTIFY_HANDLER_BLOCKING: u32 = 1 << 0;
@@ -30,7 +33,8 @@ const _: () = assert!(UNOTIFY_HANDLER_BLOCKING == HandlerFlags::BLOCKING.bits())
 
 /// The run goes on without listeners, until it is stopped.
 pub const UNOTIFY_SUPERVISOR_KEEP_RUNNING: u32 = 1 << 0;
-/// When stopped, what is pending on the listeners gets the fallback error.
+/// When stopped, or ended by `UNOTIFY_FAILED`, what is pending on the listeners gets the fallback
+/// error.
 pub const UNOTIFY_SUPERVISOR_DRAIN_ON_STOP: u32 = 1 << 1;
 /// A signal that is handled on the thread that called unotify_supervisor_run(), while it waits,
 /// ends the run with `UNOTIFY_ERR_INTERRUPTED`, even if its handler was installed with
@@ -45,8 +49,8 @@ pub const UNOTIFY_WAKE_UP_SYNC: u32 = 1;
 /// It does not: can be better for several busy targets.
 pub const UNOTIFY_WAKE_UP_ASYNC: u32 = 2;
 
-/// Handles a notification and returns `UNOTIFY_HANDLED`, `UNOTIFY_DEFERRED` or
-/// `UNOTIFY_NOT_HANDLED`; any other number counts as `UNOTIFY_HANDLED`. `data` is what it was
+/// Handles a notification and returns `UNOTIFY_HANDLED`, `UNOTIFY_DEFERRED`,
+/// `UNOTIFY_NOT_HANDLED` or `UNOTIFY_FAILED`; any other number counts as `UNOTIFY_HANDLED`. `data` is what it was
 /// registered with.
 ///
 /// The notification is lent for the call: freeing it before `UNOTIFY_DEFERRED` was returned only
@@ -162,6 +166,8 @@ pub struct unotify_stats {
     pub deferred_outstanding: u64,
     /// Handlers that threw (in C++) or panicked (in Rust).
     pub panics: u64,
+    /// Handlers that returned `UNOTIFY_FAILED`.
+    pub failed: u64,
     /// Listeners served now.
     pub listeners: u64,
     /// Worker threads now, including the one that runs: at most `max_workers`, one that receives
@@ -260,6 +266,7 @@ impl Callback {
         slot.take_back();
         match verdict {
             UNOTIFY_NOT_HANDLED => Verdict::NotHandled,
+            UNOTIFY_FAILED => Verdict::Failed,
             _ => Verdict::Handled, // UNOTIFY_HANDLED, or a number that says nothing
         }
     }
@@ -341,8 +348,9 @@ fn handler_flags(flags: u32) -> Result<HandlerFlags> {
 
 /// Serves the listeners on this thread, until stopped or until the last listener closes.
 ///
-/// Errors: `UNOTIFY_ERR_STOPPED` when stopped; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs
-/// already; what the kernel said of a listener that broke, after the others were served.
+/// Errors: `UNOTIFY_ERR_STOPPED` when stopped; `UNOTIFY_ERR_HANDLER` when a handler returned
+/// `UNOTIFY_FAILED`; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already; what the kernel said of a
+/// listener that broke, after the others were served.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle.
@@ -421,8 +429,8 @@ pub unsafe extern "C" fn unotify_supervisor_fd(supervisor: *const unotify_superv
 /// on this thread. Nobody else may receive from its listeners: if a notification is taken away
 /// between the look and the `RECV`, this waits for the next one.
 ///
-/// Errors: `UNOTIFY_ERR_STOPPED` once after unotify_supervisor_stop(); `UNOTIFY_ERR_CLOSED` when
-/// the last listener has closed; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already.
+/// Errors: `UNOTIFY_ERR_STOPPED` once after unotify_supervisor_stop(); `UNOTIFY_ERR_HANDLER` after
+/// a handler's `UNOTIFY_FAILED`; `UNOTIFY_ERR_CLOSED` when the last listener has closed; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle.
@@ -464,6 +472,7 @@ pub unsafe extern "C" fn unotify_supervisor_stats(
                 deferred: now.deferred,
                 deferred_outstanding: now.deferred_outstanding,
                 panics: now.panics,
+                failed: now.failed,
                 listeners: now.listeners,
                 workers: now.workers,
                 workers_max: now.workers_max,

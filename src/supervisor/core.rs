@@ -56,7 +56,7 @@ pub(super) struct Core {
     /// Counts what a receiving worker has to look up from for: stops, ends, fewer receivers, and
     /// changes of the set of listeners.
     pub(super) news: AtomicU64,
-    /// The number of the present run, times four, plus its [`End`], or nothing while it goes on.
+    /// The number of the present run, times eight, plus its [`End`], or nothing while it goes on.
     ended: AtomicU64,
     error: Mutex<Option<Error>>,
 }
@@ -68,7 +68,12 @@ pub(super) enum End {
     Finished = 2,
     /// By a signal that was handled on the calling thread.
     Interrupted = 3,
+    /// By a handler that said so.
+    Failed = 4,
 }
+
+/// There are fewer of them than that.
+const ENDS: u64 = 8;
 
 /// Lets a worker in again that was stuck.
 struct Doorkeeper<'a> {
@@ -147,19 +152,20 @@ impl Core {
 
     /// Whether the run is over, and why. Asked by everybody all the time.
     pub(super) fn end(&self) -> Option<End> {
-        match self.ended.load(SeqCst) % 4 {
+        match self.ended.load(SeqCst) % ENDS {
             0 if self.stopping.load(SeqCst) => Some(End::Stopped),
             0 => None,
             1 => Some(End::Stopped),
             2 => Some(End::Finished),
-            _ => Some(End::Interrupted),
+            3 => Some(End::Interrupted),
+            _ => Some(End::Failed),
         }
     }
 
     /// Ends a run, unless it is over already, and wakes everybody up to see it.
     pub(super) fn finish(&self, run: u64, end: End) {
         // The first reason stands.
-        let (going_on, over) = (run * 4, run * 4 + end as u64);
+        let (going_on, over) = (run * ENDS, run * ENDS + end as u64);
         let _ = self.ended.compare_exchange(going_on, over, SeqCst, SeqCst);
         self.wake_everybody();
     }
@@ -167,7 +173,7 @@ impl Core {
     /// Another run, or none, from here on. Its number.
     fn next_run(&self) -> u64 {
         let run = self.runs.fetch_add(1, SeqCst) + 1;
-        self.ended.store(run * 4, SeqCst);
+        self.ended.store(run * ENDS, SeqCst);
         run
     }
 
@@ -191,6 +197,20 @@ impl Core {
         self.listeners.tell_news();
         for slot in self.used_slots() {
             slot.mark.interrupt();
+        }
+    }
+
+    /// A handler said that it failed, in this run. If that is over, and the handler was stuck since,
+    /// there is nobody to be told.
+    #[cold]
+    pub(super) fn fail(&self, run: u64) {
+        if self.run_number() == run {
+            // Also if a listener broke before: that is seen again.
+            *lock(&self.error) = Some(Error::plain(Status::Handler));
+            // A run that was stopped has that behind it.
+            if self.end().is_none() {
+                self.finish(run, End::Failed);
+            }
         }
     }
 
@@ -436,7 +456,7 @@ impl Core {
         self.join_threads();
         self.settle_backlog();
         let end = self.end();
-        if end == Some(End::Stopped) && self.options.drain_on_stop {
+        if matches!(end, Some(End::Stopped | End::Failed)) && self.options.drain_on_stop {
             self.drain();
         }
         if let Err(error) = self.listeners.watch_all() {
@@ -454,7 +474,7 @@ impl Core {
             self.stopping.store(false, SeqCst);
         }
         self.listeners.calm();
-        self.ended.store(self.run_number() * 4, SeqCst);
+        self.ended.store(self.run_number() * ENDS, SeqCst);
         // A stop that came after the run had ended is for the next one.
         if self.stopping.load(SeqCst) {
             self.listeners.wake();

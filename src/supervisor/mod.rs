@@ -53,8 +53,8 @@ pub struct SupervisorOptions {
     /// It costs an `epoll_wait` for each notification. Off by default; without meaning for runs in
     /// the background.
     pub return_on_signal: bool,
-    /// When stopped, give what is pending on the listeners the fallback error. Off by default:
-    /// it stays pending, for the next run or another process.
+    /// When stopped, or ended by a handler that failed, give what is pending on the listeners the
+    /// fallback error. Off by default: it stays pending, for the next run or another process.
     pub drain_on_stop: bool,
 }
 
@@ -215,8 +215,9 @@ impl Supervisor {
     /// Serves the listeners on this thread, until stopped or until the last listener closes.
     ///
     /// # Errors
-    /// [`Status::Stopped`] when stopped; [`Status::InvalidArgument`] when it runs already; what
-    /// the kernel said of a listener that broke, after the others were served to their end.
+    /// [`Status::Stopped`] when stopped; [`Status::Handler`] after [`Verdict::Failed`];
+    /// [`Status::InvalidArgument`] when it runs already; what the kernel said of a listener that
+    /// broke, after the others were served to their end.
     pub fn run(&self) -> Result<()> {
         self.check_process()?;
         self.core.begin_run()?;
@@ -291,8 +292,9 @@ impl Supervisor {
     /// notification away between the look and the `RECV` leaves that waiting for the next one.
     ///
     /// # Errors
-    /// [`Status::Stopped`] once after [`stop`](Supervisor::stop); [`Status::Closed`] when the last
-    /// listener has closed; [`Status::InvalidArgument`] when it runs already.
+    /// [`Status::Stopped`] once after [`stop`](Supervisor::stop); [`Status::Handler`] after
+    /// [`Verdict::Failed`]; [`Status::Closed`] when the last listener has closed;
+    /// [`Status::InvalidArgument`] when it runs already.
     pub fn dispatch(&self) -> Result<usize> {
         self.check_process()?;
         self.core.begin_run()?;

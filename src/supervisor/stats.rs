@@ -29,6 +29,8 @@ pub struct Stats {
     pub deferred_outstanding: u64,
     /// Handlers that panicked, or in C++ threw an exception.
     pub panics: u64,
+    /// Handlers that said they failed.
+    pub failed: u64,
     /// Listeners served now.
     pub listeners: u64,
     /// Worker threads now, the one that runs included: at most as many as handlers may run, one
@@ -69,6 +71,7 @@ pub(super) struct Counters {
     gone: AtomicU64,
     deferred: AtomicU64,
     panics: AtomicU64,
+    failed: AtomicU64,
     slowest_ns: AtomicU64,
 }
 
@@ -83,6 +86,10 @@ impl Counters {
 
     pub(super) fn panicked(&self) {
         increment(&self.panics);
+    }
+
+    pub(super) fn failed(&self) {
+        increment(&self.failed);
     }
 
     /// Counts how a notification left the handler's hands.
@@ -117,6 +124,7 @@ impl Counters {
             (&mut stats.gone, &self.gone),
             (&mut stats.deferred, &self.deferred),
             (&mut stats.panics, &self.panics),
+            (&mut stats.failed, &self.failed),
         ] {
             *sum += counter.load(Relaxed);
         }

@@ -19,6 +19,10 @@ pub enum Verdict {
     /// It did not want to. The default handler is asked, if there is one and it is not the one
     /// that says so; else the target gets the fallback error.
     NotHandled,
+    /// It could not go on, and the supervisor is not to either: the target gets the fallback error
+    /// unless it was answered, and the run ends with [`Status::Handler`]. For languages whose
+    /// handlers raise, which the library hands no error of theirs.
+    Failed,
 }
 
 bitflags! {

@@ -552,18 +552,19 @@ impl<'a> Worker<'a> {
     pub(super) fn handle(&mut self) {
         let notification = &mut self.notification;
         let counters = &self.slot.counters;
+        let mut failed = false;
         self.slot.handling.store(true, Relaxed);
         if let Some(handler) = &self.handler {
             let begun = handler.is_timed().then(Instant::now);
-            let verdict = call(handler, notification, counters);
+            let mut verdict = call(handler, notification, counters);
             if let (Verdict::NotHandled, State::Pending) = (verdict, notification.state()) {
-                // Whatever the default handler says, what counts from here on is what it did.
                 if let Some(default) = self.table.default_handler() {
                     if !Arc::ptr_eq(default, handler) {
-                        call(default, notification, counters);
+                        verdict = call(default, notification, counters);
                     }
                 }
             }
+            failed = verdict == Verdict::Failed;
             if let Some(begun) = begun {
                 let took = begun.elapsed();
                 handler.learn(took);
@@ -574,6 +575,11 @@ impl<'a> Worker<'a> {
         self.slot.handling.store(false, Relaxed);
         notification.settle();
         counters.settled(notification.state());
+        if failed {
+            // Not before its target has its answer: others would take the run for over.
+            counters.failed();
+            self.core.fail(self.run);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Which handler is called, and what becomes of the target whatever it does.
 
 use crate::support::*;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -188,6 +189,133 @@ fn a_handler_whose_panic_panics_again_leaves_the_fallback_error() {
         std::panic::set_hook(Box::new(|_| ()));
         let answered = under_handler(|_| std::panic::panic_any(Bomb));
         assert_eq!(answered, (ENOSYS, 99));
+    });
+}
+
+#[test]
+fn a_handler_that_fails_leaves_the_fallback_error_and_ends_the_run() {
+    for max_workers in [1, 4] {
+        watched(move || {
+            let options = SupervisorOptions {
+                max_workers,
+                ..SupervisorOptions::default()
+            };
+            let supervisor = supervisor(options, |_| Verdict::Failed);
+            let (target, listener) = Target::calls_once(0);
+            supervisor.add_listener(listener, 0).unwrap();
+            let error = supervisor.run().unwrap_err();
+            assert_eq!(error.status(), Status::Handler);
+            assert_eq!(target.result(), ENOSYS);
+            let stats = supervisor.stats();
+            assert_eq!((stats.failed, stats.fallbacks, stats.panics), (1, 1, 0));
+        });
+    }
+}
+
+#[test]
+fn a_handler_that_answers_and_fails_has_answered() {
+    watched(|| {
+        let supervisor = supervisor(SupervisorOptions::default(), |n| {
+            n.reply_value(5).unwrap();
+            Verdict::Failed
+        });
+        let (target, listener) = Target::calls_once(0);
+        supervisor.add_listener(listener, 0).unwrap();
+        assert_eq!(status(supervisor.run()), Status::Handler);
+        assert_eq!(target.result(), 5);
+    });
+}
+
+#[test]
+fn after_a_failure_what_comes_waits_for_the_next_run() {
+    watched(|| {
+        let failing = AtomicBool::new(true);
+        let supervisor = supervisor(SupervisorOptions::default(), move |n| {
+            if failing.swap(false, Ordering::SeqCst) {
+                return Verdict::Failed;
+            }
+            n.reply_value(5).unwrap();
+            Verdict::Handled
+        });
+        let (target, listener) = calling(&["getppid"], &[CALL, CALL]);
+        supervisor.add_listener(listener, 0).unwrap();
+        assert_eq!(status(supervisor.run()), Status::Handler);
+        supervisor.run().unwrap();
+        assert_eq!((target.result(), target.result()), (ENOSYS, 5));
+    });
+}
+
+#[test]
+fn the_failure_of_a_default_handler_counts_as_well() {
+    watched(|| {
+        let supervisor = supervisor(SupervisorOptions::default(), |_| Verdict::NotHandled);
+        supervisor
+            .on_default(HandlerFlags::empty(), |_| Verdict::Failed)
+            .unwrap();
+        let (target, listener) = Target::calls_once(0);
+        supervisor.add_listener(listener, 0).unwrap();
+        assert_eq!(status(supervisor.run()), Status::Handler);
+        assert_eq!(target.result(), ENOSYS);
+    });
+}
+
+#[test]
+fn the_failure_of_a_handler_in_the_background_is_told_by_join() {
+    for max_workers in [1, 4] {
+        watched(move || {
+            let options = SupervisorOptions {
+                max_workers,
+                keep_running: true,
+                ..SupervisorOptions::default()
+            };
+            let supervisor = supervisor(options, |_| Verdict::Failed);
+            let (target, listener) = Target::calls_once(0);
+            supervisor.add_listener(listener, 0).unwrap();
+            supervisor.start().unwrap();
+            assert_eq!(target.result(), ENOSYS);
+            assert_eq!(status(supervisor.join()), Status::Handler);
+        });
+    }
+}
+
+#[test]
+fn a_failure_after_a_stop_is_told_and_stops_no_other_run() {
+    watched(|| {
+        let supervisor = Arc::new(Supervisor::new(SupervisorOptions::default()).unwrap());
+        let stopped = Arc::downgrade(&supervisor);
+        let failing = AtomicBool::new(true);
+        supervisor
+            .on("getppid", HandlerFlags::empty(), move |n| {
+                if failing.swap(false, Ordering::SeqCst) {
+                    stopped.upgrade().unwrap().stop();
+                    return Verdict::Failed;
+                }
+                n.reply_value(5).unwrap();
+                Verdict::Handled
+            })
+            .unwrap();
+        let (target, listener) = calling(&["getppid"], &[CALL, CALL]);
+        supervisor.add_listener(listener, 0).unwrap();
+        assert_eq!(status(supervisor.run()), Status::Handler);
+        supervisor.run().unwrap();
+        assert_eq!((target.result(), target.result()), (ENOSYS, 5));
+    });
+}
+
+#[test]
+fn an_event_loop_is_told_of_a_failure() {
+    watched(|| {
+        let supervisor = supervisor(SupervisorOptions::default(), |_| Verdict::Failed);
+        let (target, listener) = Target::calls_once(0);
+        supervisor.add_listener(listener, 0).unwrap();
+        let failed = loop {
+            match supervisor.dispatch() {
+                Ok(_) => thread::yield_now(),
+                Err(error) => break error.status(),
+            }
+        };
+        assert_eq!(failed, Status::Handler);
+        assert_eq!(target.result(), ENOSYS);
     });
 }
 
