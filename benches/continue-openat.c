@@ -51,7 +51,7 @@ int main(int argc, char **argv)
 	must(unotify_supervisor_on(supervisor, "openat", 0, let_continue, &calls));
 	must(unotify_supervisor_add_listener(supervisor, listener, NULL));
 	must(unotify_supervisor_run(supervisor));
-	must(unotify_child_wait(child, &status));
+	must(unotify_child_wait(child, -1, &status));
 
 	unotify_supervisor_free(supervisor);
 	unotify_child_free(child);

@@ -828,9 +828,11 @@ unotify_status unotify_supervisor_start(unotify_supervisor *supervisor);
  * received is answered. May be called from any thread, from a handler and from a signal handler. */
 unotify_status unotify_supervisor_stop(unotify_supervisor *supervisor);
 
-/** Waits for the end of what unotify_supervisor_start() began, and returns how it ended.
- * Errors: as unotify_supervisor_run(); `UNOTIFY_ERR_INVALID_ARGUMENT` when it was not started. */
-unotify_status unotify_supervisor_join(unotify_supervisor *supervisor);
+/** Waits for the end of what unotify_supervisor_start() began, at most for `timeout_ms` (-1: without
+ * limit, 0: only look), and returns how it ended. Of several threads that wait, one is told.
+ * Errors: as unotify_supervisor_run(); `UNOTIFY_ERR_TIMEOUT` when it still runs, which changes
+ * nothing; `UNOTIFY_ERR_INVALID_ARGUMENT` when it was not started, or another thread was told. */
+unotify_status unotify_supervisor_join(unotify_supervisor *supervisor, int timeout_ms);
 
 /** A descriptor for an event loop, which remains the supervisor's; -1 for NULL. It polls readable
  * when unotify_supervisor_dispatch() has something to do, and now and then when not. */
@@ -921,12 +923,12 @@ int unotify_child_pidfd(const unotify_child *child);
  * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when it was taken before. */
 unotify_status unotify_child_take_listener(unotify_child *child, unotify_listener **out);
 
-/** Waits for the child to end and gives its status, in the form of `waitpid(2)`, to `wstatus`
- * unless that is NULL. May be called again: the answer stays. Somebody else must answer the
- * child's notifications meanwhile.
- * Errors: `UNOTIFY_ERR_SYSTEM` with `ECHILD` when it was waited for elsewhere, or by the kernel
+/** Waits for the child to end, at most for `timeout_ms` (-1: without limit, 0: only look), and
+ * gives its status, in the form of `waitpid(2)`, to `wstatus` unless that is NULL. May be called
+ * again: the answer stays. Somebody else must answer the child's notifications meanwhile.
+ * Errors: `UNOTIFY_ERR_TIMEOUT` when it still runs, which changes nothing; `UNOTIFY_ERR_SYSTEM` with `ECHILD` when it was waited for elsewhere, or by the kernel
  * because `SIGCHLD` is ignored. */
-unotify_status unotify_child_wait(unotify_child *child, int *wstatus);
+unotify_status unotify_child_wait(unotify_child *child, int timeout_ms, int *wstatus);
 
 /** Sends the child a signal; 0 only asks whether it is there. Never signals another process that
  * got the same id.

@@ -50,10 +50,23 @@ impl Life {
         self.child.pidfd()
     }
 
-    /// Waits for the end, without the lock, so that others can kill meanwhile.
-    pub(crate) fn await_end(&self) {
-        // Failure is told by the next look.
-        let _ = self.child.await_end();
+    /// Waits for the end, at most until `deadline` (`None`: without limit), without the lock, so
+    /// that others can kill meanwhile. It may return before: the caller looks again.
+    pub(crate) fn await_end(&self, deadline: Option<Instant>) {
+        let Some(end) = deadline else {
+            // Failure is told by the next look.
+            let _ = self.child.await_end();
+            return;
+        };
+        let slice = match self.pidfd().map(|pidfd| fd::poll(pidfd, deadline)) {
+            Some(Ok(None)) => return,
+            // The report may come a moment before there is something to reap; on Linux 5.2, which
+            // has descriptors for processes that cannot be polled, long before.
+            Some(Ok(Some(_))) if !matches!(self.child.has_ended(), Ok(false)) => return,
+            Some(Ok(Some(_))) => Duration::from_millis(1),
+            _ => SLICE,
+        };
+        std::thread::sleep(slice.min(end.saturating_duration_since(Instant::now())));
     }
 
     /// Reaps the child if it has ended, and tells what is known of it.

@@ -152,7 +152,7 @@ static void run_again_and_again(int64_t until)
         usleep((unsigned)rand_r(&seed) % 30000);
         stopped = milliseconds();
         OK(unotify_supervisor_stop(supervisor));
-        status = unotify_supervisor_join(supervisor);
+        status = unotify_supervisor_join(supervisor, -1);
         CHECK_INT(status, UNOTIFY_ERR_STOPPED);
         CHECK(milliseconds() - stopped < slowed(10000));
         atomic_fetch_add(&stops, 1);
@@ -185,7 +185,7 @@ static void one_round(int64_t duration)
         OK(unotify_supervisor_stats(supervisor, &stats));
     } while (stats.listeners > 0 || stats.deferred_outstanding > 0);
     OK(unotify_supervisor_stop(supervisor));
-    CHECK_STATUS(unotify_supervisor_join(supervisor), UNOTIFY_ERR_STOPPED);
+    CHECK_STATUS(unotify_supervisor_join(supervisor, -1), UNOTIFY_ERR_STOPPED);
     OK(unotify_supervisor_stats(supervisor, &stats));
     CHECK_INT(stats.workers, 0);
     CHECK(stats.workers_max <= WORKERS + 1);

@@ -190,7 +190,7 @@ static void a_thread_of_the_librarys_own_cannot_be_cancelled(void)
         CHECK(!pthread_equal(of_handler, pthread_self()));
     }
     target_end(&t);
-    OK(unotify_supervisor_join(s));
+    OK(unotify_supervisor_join(s, -1));
     unotify_supervisor_free(s);
 }
 

@@ -123,7 +123,7 @@ static void in_a_copy_of_a_running_supervisor(int what)
         case REFUSED:
             CHECK_STATUS(unotify_supervisor_run(inherited), UNOTIFY_ERR_INVALID_ARGUMENT);
             CHECK_STATUS(unotify_supervisor_start(inherited), UNOTIFY_ERR_INVALID_ARGUMENT);
-            CHECK_STATUS(unotify_supervisor_join(inherited), UNOTIFY_ERR_INVALID_ARGUMENT);
+            CHECK_STATUS(unotify_supervisor_join(inherited, -1), UNOTIFY_ERR_INVALID_ARGUMENT);
             CHECK_STATUS(unotify_supervisor_dispatch(inherited), UNOTIFY_ERR_INVALID_ARGUMENT);
             CHECK_STATUS(unotify_supervisor_add_listener(inherited, third, NULL),
                          UNOTIFY_ERR_INVALID_ARGUMENT);
@@ -148,7 +148,7 @@ static void in_a_copy_of_a_running_supervisor(int what)
 
     target_end(&t);
     target_end(&idle);
-    OK(unotify_supervisor_join(inherited));
+    OK(unotify_supervisor_join(inherited, -1));
     unotify_supervisor_free(inherited);
     unotify_listener_free(third);
     target_end(&late);

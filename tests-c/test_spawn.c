@@ -61,7 +61,7 @@ static void a_call_of_the_program_is_answered(void)
     unotify_notification_free(n);
     CHECK(read(out[0], text, sizeof text - 1) == 5);
     CHECK(strcmp(text, "1234\n") == 0);
-    OK(unotify_child_wait(child, &status));
+    OK(unotify_child_wait(child, -1, &status));
     CHECK_INT(status, 0);
     close(out[0]);
     unotify_listener_free(listener);
@@ -88,7 +88,7 @@ static void every_call_is_notified_and_the_first_is_execve(void)
     CHECK_INT(received, UNOTIFY_ERR_CLOSED);
     CHECK(calls > 10);
     unotify_notification_free(n);
-    OK(unotify_child_wait(child, &status));
+    OK(unotify_child_wait(child, -1, &status));
     CHECK_INT(WEXITSTATUS(status), 7);
     unotify_listener_free(listener);
     unotify_child_free(child);
@@ -105,7 +105,7 @@ static void a_child_is_killed_in_the_middle_of_its_call(void)
     OK(unotify_listener_receive(listener, slowed(10000), &n));
     OK(unotify_child_kill(child, SIGKILL));
     CHECK_INT(poll(&ended, 1, slowed(10000)), 1);
-    OK(unotify_child_wait(child, &status));
+    OK(unotify_child_wait(child, -1, &status));
     CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
     CHECK_STATUS(unotify_notification_reply_value(n, 0), UNOTIFY_ERR_GONE);
     unotify_notification_free(n);
@@ -128,7 +128,7 @@ static void a_listener_ends_before_its_child_is_waited_for(void)
     CHECK_STATUS(unotify_listener_receive(listener, 10000, &n), UNOTIFY_ERR_CLOSED);
     unotify_notification_free(n);
     for (int i = 0; i < 2; i++) {
-        OK(unotify_child_wait(child, &status));
+        OK(unotify_child_wait(child, -1, &status));
         CHECK_INT(WEXITSTATUS(status), 7);
     }
     CHECK_STATUS(unotify_child_kill(child, SIGKILL), UNOTIFY_ERR_SYSTEM);
@@ -173,7 +173,7 @@ static void a_supervisor_ends_before_its_children_are_waited_for(void)
     }
     OK(unotify_supervisor_run(supervisor));
     for (int i = 0; i < 3; i++) {
-        OK(unotify_child_wait(children[i], &status));
+        OK(unotify_child_wait(children[i], -1, &status));
         CHECK_INT(WEXITSTATUS(status), 7);
         unotify_child_free(children[i]);
     }
@@ -221,7 +221,7 @@ static int wait_status(unotify_child *child)
 {
     int status = -1;
 
-    OK(unotify_child_wait(child, &status));
+    OK(unotify_child_wait(child, -1, &status));
     return status;
 }
 
@@ -287,7 +287,23 @@ static void the_wait_status_is_that_of_waitpid(void)
     OK(start(UNOTIFY_ACTION_ALLOW, ARGV("sh", "-c", "exit 7"), NULL, NULL, &child));
     CHECK_INT(wait_status(child), 7 << 8);
     CHECK_INT(wait_status(child), 7 << 8); /* the second time */
-    OK(unotify_child_wait(child, NULL));
+    OK(unotify_child_wait(child, -1, NULL));
+    unotify_child_free(child);
+}
+
+static void a_wait_with_a_time_limit_leaves_the_child_as_it_was(void)
+{
+    unotify_child *child;
+    int status = 4711;
+
+    OK(start(UNOTIFY_ACTION_ALLOW, ARGV("sleep", "1000"), NULL, NULL, &child));
+    CHECK_STATUS(unotify_child_wait(child, 0, &status), UNOTIFY_ERR_TIMEOUT);
+    CHECK_STATUS(unotify_child_wait(child, 10, &status), UNOTIFY_ERR_TIMEOUT);
+    CHECK_STATUS(unotify_child_wait(child, -2, &status), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_INT(status, 4711);
+    OK(unotify_child_kill(child, SIGKILL));
+    OK(unotify_child_wait(child, slowed(10000), &status));
+    CHECK_INT(status, SIGKILL);
     unotify_child_free(child);
 }
 
@@ -417,7 +433,7 @@ static void null_is_refused_where_it_has_no_meaning(void)
     CHECK_STATUS(unotify_spawn(f, "true", empty, NULL, NULL, &child), UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_STATUS(unotify_spawn(f, "true", argv, NULL, NULL, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_STATUS(unotify_child_take_listener(NULL, &listener), UNOTIFY_ERR_INVALID_ARGUMENT);
-    CHECK_STATUS(unotify_child_wait(NULL, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_child_wait(NULL, -1, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_STATUS(unotify_child_kill(NULL, 0), UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_INT(unotify_child_pid(NULL), -1);
     CHECK_INT(unotify_child_pidfd(NULL), -1);
@@ -438,6 +454,7 @@ int main(void)
         CASE(a_program_runs_with_arguments_and_a_standard_output),
         CASE(the_environment_is_exactly_what_was_given), CASE(the_environment_is_the_callers),
         CASE(the_working_directory_is_what_was_given), CASE(the_wait_status_is_that_of_waitpid),
+        CASE(a_wait_with_a_time_limit_leaves_the_child_as_it_was),
         CASE(a_child_is_killed_and_its_pidfd_tells),
         CASE(one_thread_can_take_the_listener_while_another_waits),
         CASE(the_listener_can_be_taken_once), CASE(a_refused_execve_is_told_by_its_error),

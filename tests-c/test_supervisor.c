@@ -57,7 +57,7 @@ static int64_t under(unotify_handler handler, unotify_stats *stats)
     target_call(&t, 1, 0);
     CHECK_INT(target_result(&t), result);
     target_end(&t);
-    OK(unotify_supervisor_join(s));
+    OK(unotify_supervisor_join(s, -1));
     *stats = stats_of(s);
     CHECK_INT(stats->received, 2);
     unotify_supervisor_free(s);
@@ -111,7 +111,7 @@ static void the_default_handler_gets_what_no_handler_wants(void)
     OK(unotify_supervisor_start(s));
     CHECK_INT(target_result(&t), 7);
     target_end(&t);
-    OK(unotify_supervisor_join(s));
+    OK(unotify_supervisor_join(s, -1));
     unotify_supervisor_free(s);
 }
 
@@ -249,7 +249,7 @@ static void deferred_ones_are_answered_by_other_threads(void)
     for (int i = 0; i < CALLS; i++)
         CHECK_INT(pthread_join(threads[i], NULL), 0);
     target_end(&t);
-    OK(unotify_supervisor_join(s));
+    OK(unotify_supervisor_join(s, -1));
     /* What was freed before its handler returned is not counted as deferred. */
     /* A deferred one is counted again when it is answered. */
     CHECK_INT(stats_of(s).values, CALLS);
@@ -297,7 +297,7 @@ static void a_deferred_one_freed_unanswered_gets_the_fallback_error(void)
     unotify_notification_free(deferred(&to));
     CHECK_INT(target_result(&t), -ENOSYS);
     target_end(&t);
-    OK(unotify_supervisor_join(s));
+    OK(unotify_supervisor_join(s, -1));
     unotify_supervisor_free(s);
     close(to.pipe[0]);
     close(to.pipe[1]);
@@ -329,7 +329,7 @@ static void each_listener_has_data_of_its_own(void)
         CHECK_INT(target_result(&t[i]), values[i]);
         target_end(&t[i]);
     }
-    OK(unotify_supervisor_join(s));
+    OK(unotify_supervisor_join(s, -1));
     unotify_supervisor_free(s);
 }
 
@@ -385,9 +385,25 @@ static void a_signal_handler_stops_a_run(void)
     signal(SIGUSR1, SIG_DFL);
     OK(unotify_supervisor_start(stopped_by_signal));
     OK(unotify_supervisor_stop(stopped_by_signal));
-    CHECK_STATUS(unotify_supervisor_join(stopped_by_signal), UNOTIFY_ERR_STOPPED);
+    CHECK_STATUS(unotify_supervisor_join(stopped_by_signal, -1), UNOTIFY_ERR_STOPPED);
     target_end(&t);
     unotify_supervisor_free(stopped_by_signal);
+}
+
+static void a_join_with_a_time_limit_leaves_the_run_as_it_was(void)
+{
+    unotify_supervisor *s = supervisor_with(1, 0, echo, NULL);
+    target t = supervised_target(s);
+
+    OK(unotify_supervisor_start(s));
+    CHECK_STATUS(unotify_supervisor_join(s, 0), UNOTIFY_ERR_TIMEOUT);
+    CHECK_STATUS(unotify_supervisor_join(s, 10), UNOTIFY_ERR_TIMEOUT);
+    CHECK_STATUS(unotify_supervisor_join(s, -2), UNOTIFY_ERR_INVALID_ARGUMENT);
+    target_call(&t, 3, 0);
+    CHECK_INT(target_result(&t), 3);
+    target_end(&t);
+    OK(unotify_supervisor_join(s, slowed(10000)));
+    unotify_supervisor_free(s);
 }
 
 static void after_a_stop_what_is_pending_waits_for_the_next_run(void)
@@ -404,7 +420,7 @@ static void after_a_stop_what_is_pending_waits_for_the_next_run(void)
     OK(unotify_supervisor_start(s));
     CHECK_INT(target_result(&t), 3);
     target_end(&t);
-    OK(unotify_supervisor_join(s));
+    OK(unotify_supervisor_join(s, -1));
     unotify_supervisor_free(s);
 }
 
@@ -526,8 +542,8 @@ static void garbage_is_refused(void)
     CHECK_STATUS(unotify_supervisor_run(NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_STATUS(unotify_supervisor_start(NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_STATUS(unotify_supervisor_stop(NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
-    CHECK_STATUS(unotify_supervisor_join(NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
-    CHECK_STATUS(unotify_supervisor_join(s), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_supervisor_join(NULL, -1), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_supervisor_join(s, -1), UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_STATUS(unotify_supervisor_dispatch(NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_INT(unotify_supervisor_fd(NULL), -1);
     unotify_supervisor_free(NULL);
@@ -547,6 +563,7 @@ int main(void)
         CASE(a_deferred_one_outlives_the_supervisor),
         CASE(a_deferred_one_freed_unanswered_gets_the_fallback_error),
         CASE(each_listener_has_data_of_its_own), CASE(a_signal_handler_stops_a_run),
+        CASE(a_join_with_a_time_limit_leaves_the_run_as_it_was),
         CASE(after_a_stop_what_is_pending_waits_for_the_next_run),
         CASE(a_stop_that_drains_gives_what_is_pending_the_fallback_error),
         CASE(an_event_loop_drives_it), CASE(options_out_of_range_are_refused),

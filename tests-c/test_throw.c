@@ -33,7 +33,7 @@ static int64_t under(unotify_handler handler, uint32_t max_workers)
         result = target_result(&t);
     }
     target_end(&t);
-    OK(unotify_supervisor_join(s));
+    OK(unotify_supervisor_join(s, -1));
     OK(unotify_supervisor_stats(s, &stats));
     CHECK_INT(stats.received, TIMES);
     CHECK_INT(stats.panics, TIMES);

@@ -47,7 +47,7 @@ static void *run_and_stop(void *arg)
     CHECK_INT(unotify_supervisor_start_(s), UNOTIFY_OK);
     usleep(50 * 1000);
     CHECK_INT(unotify_supervisor_stop_(s), UNOTIFY_OK);
-    CHECK_INT(unotify_supervisor_join_(s), UNOTIFY_ERR_STOPPED);
+    CHECK_INT(unotify_supervisor_join_(s, -1), UNOTIFY_ERR_STOPPED);
     unotify_supervisor_free_(s);
     return NULL;
 }

@@ -68,7 +68,7 @@ def supervise(c: dict[str, int], argv: list[str]) -> tuple[int, int]:
         calls += 1
     assert status == c["UNOTIFY_ERR_CLOSED"], lib.unotify_status_name(status)
     wait_status = ctypes.c_int()
-    check(lib.unotify_child_wait(child, ctypes.byref(wait_status)))
+    check(lib.unotify_child_wait(child, -1, ctypes.byref(wait_status)))
     lib.unotify_notification_free(call)
     lib.unotify_listener_free(listener)
     lib.unotify_child_free(child)

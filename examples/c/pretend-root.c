@@ -68,7 +68,7 @@ int main(int argc, char **argv)
         fail("run");
     unotify_supervisor_free(supervisor);
 
-    if (unotify_child_wait(child, &wstatus))
+    if (unotify_child_wait(child, -1, &wstatus))
         return fail("wait");
     unotify_child_free(child);
     return WIFSIGNALED(wstatus) ? 128 + WTERMSIG(wstatus) : WEXITSTATUS(wstatus);

@@ -213,7 +213,7 @@ int main(int argc, char **argv)
         complain("receive");
     unotify_listener_free(listener);
 
-    if (unotify_child_wait(child, &wstatus)) {
+    if (unotify_child_wait(child, -1, &wstatus)) {
         complain("wait");
         return 1;
     }

@@ -4,7 +4,7 @@ use super::boundary::{
     c_str, call, infallible, invalid, options, reclaim, shared, slice, unotify_status, Options, Out,
 };
 use super::filter::unotify_filter;
-use super::listener::{lent_fd, unotify_listener};
+use super::listener::{lent_fd, time_limit, unotify_listener};
 use crate::error::Result;
 use crate::listener::Listener;
 use crate::load::LoadFlags;
@@ -256,11 +256,11 @@ pub unsafe extern "C" fn unotify_child_take_listener(
     })
 }
 
-/// Waits for the child to end and gives its status, in the form of `waitpid(2)`, to `wstatus`
-/// unless that is NULL. May be called again: the answer stays. Somebody else must answer the
-/// child's notifications meanwhile.
+/// Waits for the child to end, at most for `timeout_ms` (-1: without limit, 0: only look), and
+/// gives its status, in the form of `waitpid(2)`, to `wstatus` unless that is NULL. May be called
+/// again: the answer stays. Somebody else must answer the child's notifications meanwhile.
 ///
-/// Errors: `UNOTIFY_ERR_SYSTEM` with `ECHILD` when it was waited for elsewhere, or by the kernel
+/// Errors: `UNOTIFY_ERR_TIMEOUT` when it still runs, which changes nothing; `UNOTIFY_ERR_SYSTEM` with `ECHILD` when it was waited for elsewhere, or by the kernel
 /// because `SIGCHLD` is ignored.
 ///
 /// # Safety
@@ -268,11 +268,16 @@ pub unsafe extern "C" fn unotify_child_take_listener(
 #[no_mangle]
 pub unsafe extern "C" fn unotify_child_wait(
     child: *mut unotify_child,
+    timeout_ms: c_int,
     wstatus: *mut c_int,
 ) -> unotify_status {
     call(|| {
         // SAFETY: `child` is NULL or a live handle, as promised.
-        let status = unsafe { shared(child, "child") }?.child.wait()?;
+        let child = &unsafe { shared(child, "child") }?.child;
+        let status = match time_limit(timeout_ms)? {
+            Some(limit) => child.wait_timeout(limit)?,
+            None => child.wait()?,
+        };
         if !wstatus.is_null() {
             // SAFETY: not null, so valid for writing, as promised.
             unsafe { wstatus.write(status.into_raw()) };

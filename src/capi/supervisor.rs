@@ -4,7 +4,7 @@ use super::boundary::{
     call, infallible, invalid, options, reclaim, report, shared, unotify_status, utf8, Options,
     Out, Report,
 };
-use super::listener::unotify_listener;
+use super::listener::{time_limit, unotify_listener};
 use super::notification::unotify_notification;
 use super::throw;
 use crate::error::Result;
@@ -398,18 +398,27 @@ pub unsafe extern "C" fn unotify_supervisor_stop(
     unotify_status::Ok
 }
 
-/// Waits for the end of what unotify_supervisor_start() began, and returns how it ended.
+/// Waits for the end of what unotify_supervisor_start() began, at most for `timeout_ms` (-1: without
+/// limit, 0: only look), and returns how it ended. Of several threads that wait, one is told.
 ///
-/// Errors: as unotify_supervisor_run(); `UNOTIFY_ERR_INVALID_ARGUMENT` when it was not started.
+/// Errors: as unotify_supervisor_run(); `UNOTIFY_ERR_TIMEOUT` when it still runs, which changes
+/// nothing; `UNOTIFY_ERR_INVALID_ARGUMENT` when it was not started, or another thread was told.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle.
 #[no_mangle]
 pub unsafe extern "C" fn unotify_supervisor_join(
     supervisor: *mut unotify_supervisor,
+    timeout_ms: c_int,
 ) -> unotify_status {
-    // SAFETY: the caller's promise.
-    call(|| unsafe { shared(supervisor, "supervisor") }?.0.join())
+    call(|| {
+        // SAFETY: `supervisor` is NULL or a live handle, as promised.
+        let supervisor = &unsafe { shared(supervisor, "supervisor") }?.0;
+        match time_limit(timeout_ms)? {
+            Some(limit) => supervisor.join_timeout(limit),
+            None => supervisor.join(),
+        }
+    })
 }
 
 /// A descriptor for an event loop, which remains the supervisor's; -1 for NULL. It polls readable

@@ -9,6 +9,7 @@ use std::os::fd::BorrowedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// A program that [`Spawn`](crate::Spawn) has started, and its listener.
 ///
@@ -79,11 +80,30 @@ impl Child {
     /// [`Status::System`] with `ECHILD` when it was waited for elsewhere, as by `waitpid(2)`, or
     /// automatically because this process ignores `SIGCHLD`.
     pub fn wait(&self) -> Result<ExitStatus> {
+        self.wait_until(None)
+    }
+
+    /// [`Child::wait`] with a time limit; zero only looks.
+    ///
+    /// # Errors
+    /// As there; [`Status::Timeout`], and nothing has changed: wait again, or
+    /// [`kill`](Child::kill) it.
+    pub fn wait_timeout(&self, limit: Duration) -> Result<ExitStatus> {
+        // A limit that no clock reaches is none.
+        self.wait_until(Instant::now().checked_add(limit))
+    }
+
+    fn wait_until(&self, deadline: Option<Instant>) -> Result<ExitStatus> {
         loop {
+            // Asked first: what ends while the time does is told.
+            let late = deadline.is_some_and(|d| Instant::now() >= d);
             if let Some(status) = self.try_wait()? {
                 return Ok(status);
             }
-            self.life.await_end();
+            if late {
+                return Err(Error::plain(Status::Timeout));
+            }
+            self.life.await_end(deadline);
         }
     }
 

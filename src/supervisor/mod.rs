@@ -1,5 +1,6 @@
 //! Loops over listeners: handlers by system call, workers, stopping, statistics.
 
+mod background;
 mod backlog;
 mod core;
 mod listeners;
@@ -10,6 +11,7 @@ mod table;
 mod watch;
 mod worker;
 
+use self::background::Background;
 use self::core::Core;
 use crate::error::{Error, Result, Status};
 use crate::kernel::fork::Process;
@@ -19,7 +21,7 @@ use crate::notification::{check_errnum, Notification};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 use table::Table;
 
 pub use mode::WakeUp;
@@ -93,7 +95,7 @@ impl Default for SupervisorOptions {
 #[derive(Debug)]
 pub struct Supervisor {
     core: Arc<Core>,
-    background: Mutex<Option<JoinHandle<Result<()>>>>,
+    background: Mutex<Option<Background>>,
     made_in: Process,
 }
 
@@ -245,9 +247,9 @@ impl Supervisor {
             interrupt::block_all_signals();
             core.run_in_background()
         };
-        match thread::Builder::new().name("unotify".into()).spawn(body) {
-            Ok(thread) => {
-                *background = Some(thread);
+        match Background::start(body) {
+            Ok(started) => {
+                *background = Some(started);
                 Ok(())
             }
             Err(error) => {
@@ -258,21 +260,38 @@ impl Supervisor {
         }
     }
 
-    /// Waits for the end of what [`start`](Supervisor::start) began, and says how it ended.
+    /// Waits for the end of what [`start`](Supervisor::start) began, and says how it ended. Of
+    /// several threads that wait, one is told.
     ///
     /// # Errors
-    /// As [`run`](Supervisor::run); [`Status::InvalidArgument`] when it was not started.
+    /// As [`run`](Supervisor::run); [`Status::InvalidArgument`] when it was not started, or another
+    /// thread was told.
     pub fn join(&self) -> Result<()> {
+        self.join_until(None)
+    }
+
+    /// [`Supervisor::join`] with a time limit; zero only looks.
+    ///
+    /// # Errors
+    /// As there; [`Status::Timeout`], and the run goes on: to be joined later all the same.
+    pub fn join_timeout(&self, limit: Duration) -> Result<()> {
+        // A limit that no clock reaches is none.
+        self.join_until(Instant::now().checked_add(limit))
+    }
+
+    fn join_until(&self, deadline: Option<Instant>) -> Result<()> {
         self.check_process()?;
-        let background = lock(&self.background).take();
-        let thread = background
-            .ok_or_else(|| Error::new(Status::InvalidArgument, "the supervisor was not started"))?;
-        thread.join().unwrap_or_else(|_| {
-            Err(Error::new(
-                Status::Panic,
-                "the supervisor's thread panicked",
-            ))
-        })
+        let not_started = || Error::new(Status::InvalidArgument, "the supervisor was not started");
+        let end = lock(&self.background)
+            .as_ref()
+            .map(Background::end)
+            .ok_or_else(not_started)?;
+        if !end.wait(deadline) {
+            return Err(Error::plain(Status::Timeout));
+        }
+        // Another thread may have joined it meanwhile, and even have started the next one.
+        let ended = lock(&self.background).take_if(|b| b.has(&end));
+        ended.ok_or_else(not_started)?.join()
     }
 
     /// Ends the run at hand, or else the next one at once. Handlers that are at work finish; what

@@ -67,7 +67,7 @@ func main() {
 	}
 
 	var ended C.int
-	status, errno = C.unotify_child_wait(child, &ended)
+	status, errno = C.unotify_child_wait(child, -1, &ended)
 	check("wait", status, errno)
 	if wait := syscall.WaitStatus(ended); wait.ExitStatus() != 0 || calls == 0 {
 		log.Fatalf("%d calls, exit status %d", calls, wait.ExitStatus())

@@ -4,7 +4,7 @@ use crate::support::*;
 use std::os::unix::process::ExitStatusExt;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use unotify::*;
 
 fn sleeper() -> Child {
@@ -44,6 +44,37 @@ fn trying_to_wait_does_not_wait() {
         assert_eq!(child.try_wait().unwrap(), None);
         child.kill(libc::SIGTERM).unwrap();
         assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGTERM));
+    });
+}
+
+#[test]
+fn a_wait_with_a_time_limit_leaves_the_child_as_it_was() {
+    watched(|| {
+        let child = sleeper();
+        let limit = Duration::from_millis(30);
+        let begun = Instant::now();
+        for limit in [limit, Duration::ZERO] {
+            let error = child.wait_timeout(limit).unwrap_err();
+            assert_eq!(error.status(), Status::Timeout);
+        }
+        assert!(begun.elapsed() >= limit);
+        child.kill(libc::SIGKILL).unwrap();
+        let ended = child.wait_timeout(slowed(Duration::from_secs(10))).unwrap();
+        assert_eq!(ended.signal(), Some(libc::SIGKILL));
+        assert_eq!(child.wait_timeout(Duration::ZERO).unwrap(), ended);
+    });
+}
+
+#[test]
+fn a_wait_with_a_time_limit_ends_with_the_child() {
+    watched(|| {
+        let child = Arc::new(sleeper());
+        let waiting = Arc::clone(&child);
+        // Longer than anybody waits: no clock goes that far.
+        let waiter = thread::spawn(move || waiting.wait_timeout(Duration::MAX).unwrap().signal());
+        thread::sleep(Duration::from_millis(20));
+        child.kill(libc::SIGKILL).unwrap();
+        assert_eq!(waiter.join().unwrap(), Some(libc::SIGKILL));
     });
 }
 

@@ -342,3 +342,51 @@ fn a_hundred_runs_leave_no_thread_and_no_descriptor() {
         soon(|| (entries("task"), entries("fd")) == before);
     });
 }
+
+#[test]
+fn a_join_with_a_time_limit_leaves_the_run_as_it_was() {
+    watched(|| {
+        let supervisor = supervisor(SupervisorOptions::default(), echo);
+        let (target, listener) = Target::serves();
+        supervisor.add_listener(listener, 0).unwrap();
+        supervisor.start().unwrap();
+        let limit = Duration::from_millis(30);
+        let begun = Instant::now();
+        for limit in [limit, Duration::ZERO] {
+            assert_eq!(status(supervisor.join_timeout(limit)), Status::Timeout);
+        }
+        assert!(begun.elapsed() >= limit);
+        target.make_call(7);
+        assert_eq!(target.result(), 7);
+        assert_eq!(status(supervisor.start()), Status::InvalidArgument);
+        supervisor.stop();
+        let ended = supervisor.join_timeout(slowed(Duration::from_secs(10)));
+        assert_eq!(status(ended), Status::Stopped);
+        let nothing = supervisor.join_timeout(Duration::ZERO);
+        assert_eq!(status(nothing), Status::InvalidArgument);
+    });
+}
+
+#[test]
+fn of_several_that_join_one_is_told() {
+    watched(|| {
+        let options = SupervisorOptions {
+            keep_running: true,
+            ..SupervisorOptions::default()
+        };
+        let supervisor = Supervisor::new(options).unwrap();
+        supervisor.start().unwrap();
+        let mut told = thread::scope(|scope| {
+            let joining = || scope.spawn(|| status(supervisor.join_timeout(Duration::MAX)));
+            let joining: Vec<_> = (0..4).map(|_| joining()).collect();
+            thread::sleep(Duration::from_millis(20));
+            supervisor.stop();
+            joining
+                .into_iter()
+                .map(|j| j.join().unwrap())
+                .collect::<Vec<_>>()
+        });
+        told.retain(|status| *status != Status::InvalidArgument);
+        assert_eq!(told, [Status::Stopped]);
+    });
+}
