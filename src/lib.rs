@@ -118,6 +118,7 @@ pub mod error;
 #[cfg(feature = "capi")]
 mod capi;
 mod ending;
+mod exits;
 mod features;
 mod kernel;
 mod listener;

@@ -1,6 +1,7 @@
 //! The notification: one system call of a target, which must be answered.
 
 use crate::error::{Error, Result, Status};
+use crate::exits::Exits;
 use crate::kernel::fork::Process;
 use crate::kernel::seccomp::{self, RequestBuffer, Response};
 use crate::kernel::{self, interrupt, Errno};
@@ -81,6 +82,8 @@ impl Tenure {
 /// others.
 #[derive(Debug, Default)]
 pub(crate) struct Deferrals {
+    /// The target processes whose ends handlers want to know.
+    pub(crate) exits: Exits,
     outstanding: AtomicU64,
     answered: [AtomicU64; Reply::ALL.len()],
     gone: AtomicU64,
@@ -186,6 +189,11 @@ impl Notification {
         if let Some(account) = &other.account {
             self.account_to(account);
         }
+    }
+
+    /// The processes that its supervisor watches.
+    pub(crate) fn exits(&self) -> Option<&Exits> {
+        self.account.as_ref().map(|account| &account.exits)
     }
 
     /// Counts a deferral of a notification with the same account, or takes that back.

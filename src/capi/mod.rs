@@ -18,6 +18,7 @@ mod notification;
 mod spawn;
 mod status;
 mod supervisor;
+mod supervisor_exits;
 mod target_descriptors;
 mod target_identity;
 mod target_memory;

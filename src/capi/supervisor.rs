@@ -68,6 +68,12 @@ pub type unotify_handler = Option<
 #[derive(Debug)]
 pub struct unotify_supervisor(Supervisor);
 
+impl unotify_supervisor {
+    pub(super) fn core(&self) -> &Supervisor {
+        &self.0
+    }
+}
+
 /// How a supervisor is to work.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]

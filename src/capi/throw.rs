@@ -30,12 +30,41 @@ pub(super) unsafe fn call(
     (!threw).then_some(verdict)
 }
 
+/// Calls a function that is told of the end of a process; whether it returned, rather than threw.
+///
+/// # Safety
+/// As the function's documentation asks.
+pub(super) unsafe fn call_exit(
+    function: unsafe extern "C" fn(libc::pid_t, *mut c_void),
+    process: libc::pid_t,
+    data: *mut c_void,
+) -> bool {
+    if !frame::CATCHES {
+        // SAFETY: the function may be called with these, as promised.
+        unsafe { function(process, data) };
+        return true;
+    }
+    // SAFETY: the frame is not Rust's but a few instructions: they put two words where the function
+    // looks for an integer and a pointer, and what it leaves for a result is not looked at.
+    unsafe {
+        let function = std::mem::transmute::<unsafe extern "C" fn(_, _), Function>(function);
+        call(
+            function,
+            std::ptr::without_provenance_mut(process as usize),
+            data,
+        )
+        .is_some()
+    }
+}
+
 #[cfg(not(all(
     any(target_arch = "x86_64", target_arch = "aarch64"),
     target_pointer_width = "64"
 )))]
 mod frame {
     use super::{c_int, c_void, unotify_notification, Function};
+
+    pub(super) const CATCHES: bool = false;
 
     pub(super) unsafe fn call(
         handler: Function,
@@ -55,6 +84,8 @@ mod frame {
 mod frame {
     use super::{c_int, c_void, unotify_notification, Function};
     use std::io::Write;
+
+    pub(super) const CATCHES: bool = true;
 
     #[allow(improper_ctypes)] // a handle, which is opaque on the other side
     extern "C-unwind" {

@@ -13,6 +13,9 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::SeqCst};
 use std::sync::Mutex;
 use std::time::Duration;
 
+/// In the length: somebody is to tell of processes that have ended.
+const EXITS: usize = 1 << (usize::BITS - 1);
+
 /// So many wait at the most; what comes after them waits in the kernel.
 pub(super) const ROOM: usize = 1024;
 
@@ -22,6 +25,7 @@ pub(super) struct Backlog {
     /// Stuck workers that are back and wait for a permit.
     returning: AtomicU32,
     waiting: Mutex<VecDeque<Box<Notification>>>,
+    /// How many wait, and [`EXITS`].
     length: AtomicUsize,
     /// To be received into again. Boxed, as a handler in C knows them by their place.
     #[allow(clippy::vec_box)]
@@ -89,7 +93,18 @@ impl Backlog {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.length.load(SeqCst) >= ROOM
+        self.length.load(SeqCst) & !EXITS >= ROOM
+    }
+
+    /// Processes have ended: who has a permit is to tell of that, as of a notification.
+    pub(super) fn leave_exits(&self) {
+        self.length.fetch_or(EXITS, SeqCst);
+    }
+
+    /// Whether it is the caller's now to tell of processes that have ended.
+    pub(super) fn take_exits(&self) -> bool {
+        // Looked at first, as it is seldom so.
+        self.length.load(SeqCst) & EXITS != 0 && self.length.fetch_and(!EXITS, SeqCst) & EXITS != 0
     }
 
     /// Takes what was received, and leaves one to be received into. On failure, which an old
@@ -101,7 +116,7 @@ impl Backlog {
         };
         let mut waiting = lock(&self.waiting);
         waiting.push_back(std::mem::replace(received, empty));
-        self.length.store(waiting.len(), SeqCst);
+        self.length.fetch_add(1, SeqCst);
         true
     }
 
@@ -114,7 +129,7 @@ impl Backlog {
         let Some(oldest) = waiting.pop_front() else {
             return false;
         };
-        self.length.store(waiting.len(), SeqCst);
+        self.length.fetch_sub(1, SeqCst);
         drop(waiting);
         let mut done = std::mem::replace(into, oldest);
         done.vacate();

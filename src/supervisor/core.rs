@@ -4,7 +4,8 @@ use super::backlog::Backlog;
 use super::listeners::Listeners;
 use super::mode::{self, Choice, Mode, Seen};
 use super::pool::Pool;
-use super::table::Table;
+use super::stats::Counters;
+use super::table::{ExitFunction, Table};
 use super::watch::Watch;
 use super::worker::{Place, Slot, Worker};
 use super::{lock, Stats, SupervisorOptions, WakeUp};
@@ -12,6 +13,7 @@ use crate::error::{Error, Result, Status};
 use crate::kernel::{futex, interrupt, Errno};
 use crate::notification::{Deferrals, Notification};
 use crate::stall;
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread::{self, JoinHandle};
@@ -19,6 +21,10 @@ use std::time::{Duration, Instant};
 
 /// So many workers of a supervisor may be stuck and replaced.
 pub(super) const MOST_STUCK: usize = 64;
+
+/// So long the end of a run waits for processes that are about to end: their listener tells a moment
+/// before they do.
+const LAST_EXITS: Duration = Duration::from_millis(100);
 
 /// What the workers share.
 #[derive(Debug)]
@@ -456,6 +462,7 @@ impl Core {
         self.join_threads();
         self.settle_backlog();
         let end = self.end();
+        self.tell_last_exits();
         if matches!(end, Some(End::Stopped | End::Failed)) && self.options.drain_on_stop {
             self.drain();
         }
@@ -535,6 +542,36 @@ impl Core {
         self.backlog.clear();
     }
 
+    /// Tells of the processes that have ended. The caller holds a permit.
+    pub(super) fn tell_exits(&self, table: &Table, counters: &Counters) {
+        if let Some(function) = table.exit_function() {
+            let tell = |process| tell_exit(function, process, counters);
+            self.deferrals.exits.tell(tell);
+        }
+    }
+
+    /// At the end of a run or of a dispatch: tells of the processes that have ended, and of those that
+    /// are about to, as there is no listener left.
+    fn tell_last_exits(&self) {
+        let exits = &self.deferrals.exits;
+        let table = self.table();
+        let Some(function) = table.exit_function().filter(|_| !exits.is_empty()) else {
+            return;
+        };
+        // A worker that was stuck and is back in its handler has it. There is another run, or none.
+        if !self.backlog.take_permit() {
+            return self.backlog.leave_exits();
+        }
+        self.backlog.take_exits();
+        let tell = |process| tell_exit(function, process, &self.nobody().counters);
+        if self.listeners.len() == 0 && !self.options.keep_running {
+            exits.tell_to_the_end(Instant::now() + LAST_EXITS, tell);
+        } else {
+            exits.tell(tell);
+        }
+        self.backlog.give_permit();
+    }
+
     /// For what is done by no worker.
     fn nobody(&self) -> &Slot {
         &self.slots[self.slots.len() - 1]
@@ -590,6 +627,7 @@ impl Core {
             lock(&self.free_slots).push(slot);
         }
         self.backlog.give_permit();
+        self.tell_last_exits();
         handled
     }
 
@@ -606,5 +644,14 @@ impl Core {
             slot.counters.add_to(&mut stats);
         }
         stats
+    }
+}
+
+/// Tells of the end of one process. One who panics has been told.
+fn tell_exit(function: &ExitFunction, process: libc::pid_t, counters: &Counters) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| function.call(process))) {
+        counters.panicked();
+        // As with a handler.
+        std::mem::forget(payload);
     }
 }

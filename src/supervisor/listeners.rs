@@ -21,6 +21,9 @@ pub(super) const WAKE: u64 = 0;
 /// In the key that the end of a listener's child is reported with, beside the listener's own key.
 const CHILD: u64 = 1 << 63;
 
+/// The key that ends of watched processes are reported with, all of them.
+pub(super) const EXITS: u64 = 1 << 62;
+
 /// A listener and the key it is reported with.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
@@ -99,6 +102,13 @@ impl Listeners {
             self.unwatch_child(&gone);
         }
         self.changed(&set);
+    }
+
+    /// Watches what tells of the ends of processes, which is told once until somebody has looked.
+    pub(super) fn watch_exits(&self, exits: BorrowedFd<'_>) -> Result<()> {
+        self.epoll
+            .add_edge(exits, EXITS)
+            .map_err(|e| Error::system(e, "watch for the ends of processes"))
     }
 
     /// Where a listener does not tell of its child's end, the child does, with another key.

@@ -202,6 +202,41 @@ impl Supervisor {
         })
     }
 
+    /// Sets the function that is told of the end of a target's process, with its id: for handlers that
+    /// keep something by process. **It is told of the processes that a handler has asked for**, with
+    /// [`Notification::watch_exit`], and of each once. The last function set counts.
+    ///
+    /// It runs as a handler does: on any thread of the run, never while a handler runs if
+    /// `max_workers` is 1, and never two at a time, so it must not wait for
+    /// a handler. It was called before a handler gets to see a call
+    /// of another process that was given the same id. Calls of a process that was killed may still be
+    /// handled after it; [`Notification::watch_exit`] then says [`Status::Gone`], so that nothing is
+    /// kept anew for a process that is told of no more. Before the run ends it is told of all that
+    /// have ended, and of those that are about to when the last listener has closed. What has not ended
+    /// when the supervisor is dropped it is not told of.
+    ///
+    /// Who sets one pays for it: an `epoll_wait` for each notification, and one more while there is a
+    /// process to be told of.
+    ///
+    /// # Errors
+    /// [`Status::InvalidArgument`] while the supervisor runs; [`Status::System`] when the process is
+    /// out of descriptors.
+    pub fn on_exit<F>(&self, function: F) -> Result<()>
+    where
+        F: Fn(libc::pid_t) + Send + Sync + 'static,
+    {
+        self.change_table(|table| {
+            let prepared = self.core.deferrals.exits.prepare();
+            let (exits, is_new) =
+                prepared.map_err(|e| Error::system(e, "watch for the ends of processes"))?;
+            if is_new {
+                self.core.listeners.watch_exits(exits)?;
+            }
+            table.on_exit(Box::new(function));
+            Ok(())
+        })
+    }
+
     fn change_table(&self, change: impl FnOnce(&mut Table) -> Result<()>) -> Result<()> {
         self.check_process()?;
         let mut table = lock(&self.core.table);

@@ -1,7 +1,7 @@
 //! The loop: receive, find the handler, call it, settle.
 
 use super::core::{Core, End};
-use super::listeners::{is_child, Entry, WAKE};
+use super::listeners::{is_child, Entry, EXITS, WAKE};
 use super::mode::Round;
 use super::pool::{Claim, Sleeper, Woken};
 use super::stats::Counters;
@@ -83,6 +83,8 @@ pub(super) struct Worker<'a> {
     news: u64,
     /// Reports of `epoll_wait` not looked at yet.
     events: Vec<Event>,
+    /// Among those looked at was one of processes that have ended.
+    exits: bool,
     round: Round,
     /// For a thread that blocks.
     receiver: Option<interrupt::Receiver>,
@@ -94,6 +96,8 @@ const NEVER: u64 = u64::MAX;
 /// Why a leader stops waiting.
 enum Received {
     Notification,
+    /// Processes have ended.
+    Exits,
     /// There is nothing more to lead.
     Nothing(End),
     /// There are to be fewer leaders.
@@ -123,6 +127,7 @@ impl<'a> Worker<'a> {
             share: None,
             news: NEVER,
             events: Vec::new(),
+            exits: false,
             round: Round::new(),
             receiver: None,
         })
@@ -231,13 +236,17 @@ impl<'a> Worker<'a> {
     /// Handles what waits, with its permit.
     fn clear_backlog(&mut self) {
         let core = self.core;
-        while !self.is_over()
-            && (self.at_home || !core.backlog.is_permit_wanted())
-            && core.backlog.pop_into(&mut self.notification)
-        {
-            self.look_up();
-            self.nudge_watcher();
-            self.handle();
+        while !self.is_over() && (self.at_home || !core.backlog.is_permit_wanted()) {
+            if core.backlog.take_exits() {
+                self.nudge_watcher();
+                self.tell_exits();
+            } else if core.backlog.pop_into(&mut self.notification) {
+                self.look_up();
+                self.nudge_watcher();
+                self.handle();
+            } else {
+                break;
+            }
         }
     }
 
@@ -257,6 +266,9 @@ impl<'a> Worker<'a> {
         }
         let deadline = Instant::now() + HANDLED_AFTER_STOP;
         while self.take_permit() {
+            if core.backlog.take_exits() {
+                self.tell_exits();
+            }
             while core.backlog.pop_into(&mut self.notification) {
                 if Instant::now() < deadline {
                     self.look_up();
@@ -291,6 +303,12 @@ impl<'a> Worker<'a> {
         loop {
             match self.receive(&claim) {
                 Received::Notification => {}
+                Received::Exits => {
+                    if self.lead_on_after_exits(&mut claim) {
+                        continue;
+                    }
+                    return None;
+                }
                 Received::Nothing(end) => {
                     core.pool.vacate(&claim);
                     return Some(end);
@@ -341,6 +359,34 @@ impl<'a> Worker<'a> {
                 self.give_permit();
             }
         }
+    }
+
+    /// Tells of processes that have ended, or leaves that to who has the permit. Whether it still
+    /// leads.
+    #[cold]
+    fn lead_on_after_exits(&mut self, claim: &mut Claim) -> bool {
+        let core = self.core;
+        if !self.take_permit() {
+            self.leave_waiting(claim);
+            return true;
+        }
+        core.pool.begin(claim);
+        core.watch.nudge();
+        if core.backlog.take_exits() {
+            self.tell_exits();
+        }
+        if !core.pool.end(claim) {
+            return false;
+        }
+        if !core.backlog.is_empty() {
+            self.step_aside(claim);
+            self.clear_backlog();
+            return false;
+        }
+        if core.backlog.is_permit_wanted() {
+            self.give_permit();
+        }
+        true
     }
 
     /// Leaves the lead to another worker.
@@ -395,6 +441,9 @@ impl<'a> Worker<'a> {
             if received {
                 return Received::Notification;
             }
+            if std::mem::take(&mut self.exits) {
+                return Received::Exits;
+            }
         }
     }
 
@@ -409,8 +458,11 @@ impl<'a> Worker<'a> {
             .receiver
             .as_ref()
             .is_some_and(|r| r.can_be_interrupted());
-        let can_block =
-            interruptible && !self.until_signal && version::recv_ends_with_last_target();
+        // Nothing but the epoll instance tells of processes that end.
+        let can_block = interruptible
+            && !self.until_signal
+            && self.table.exit_function().is_none()
+            && version::recv_ends_with_last_target();
         self.entry = can_block.then(|| core.listeners.only()).flatten();
         self.only = self.entry.is_some();
         if !self.only {
@@ -450,8 +502,13 @@ impl<'a> Worker<'a> {
                 }
             }
         }
+        if self.table.exit_function().is_some() && self.events.iter().any(|e| e.key == EXITS) {
+            // Not told again, so it is remembered where no worker forgets it.
+            core.backlog.leave_exits();
+            self.exits = true;
+        }
         while let Some(event) = self.events.pop() {
-            if event.key == WAKE {
+            if event.key == WAKE || event.key == EXITS {
                 continue;
             }
             if is_child(event.key) {
@@ -538,6 +595,14 @@ impl<'a> Worker<'a> {
         self.entry = None;
     }
 
+    /// Tells of the processes that have ended. The caller holds a permit.
+    #[cold]
+    pub(super) fn tell_exits(&self) {
+        self.slot.handling.store(true, Relaxed);
+        self.core.tell_exits(&self.table, &self.slot.counters);
+        self.slot.handling.store(false, Relaxed);
+    }
+
     /// Finds the handler for what was received.
     pub(super) fn look_up(&mut self) {
         let request = self.notification.request();
@@ -550,6 +615,10 @@ impl<'a> Worker<'a> {
 
     /// Calls the handler and sees to it that the target was answered.
     pub(super) fn handle(&mut self) {
+        if self.table.exit_function().is_some() && !self.core.deferrals.exits.is_empty() {
+            // The caller may have the id of a process that has ended. That comes first.
+            self.tell_exits();
+        }
         let notification = &mut self.notification;
         let counters = &self.slot.counters;
         let mut failed = false;

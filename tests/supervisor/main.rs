@@ -6,6 +6,7 @@ mod support;
 mod backlog;
 mod chaos;
 mod event_loop;
+mod exits;
 mod handlers;
 mod listeners;
 mod modes;
