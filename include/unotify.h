@@ -854,6 +854,40 @@ unotify_status unotify_supervisor_stats(const unotify_supervisor *supervisor,
  * handler. Deferred notifications remain usable. */
 void unotify_supervisor_free(unotify_supervisor *supervisor);
 
+/** Is told that a process has ended. `data` is what it was registered with. It must return: neither
+ * jump out of the call nor end its thread. An exception is treated as a handler's is. */
+typedef void (*unotify_exit_function)(pid_t process, void *data);
+
+/** Sets the function that is told of the end of a target's process: for handlers that keep something
+ * by process. **It is told of the processes that a handler has asked for** by
+ * unotify_notification_watch_exit(), of each once. The last function set counts. It and `data` must
+ * be usable until the supervisor is freed.
+ *
+ * It runs as a handler does: on any thread of the run, never while a handler runs if `max_workers` is
+ * 1, and never two at a time, so it must not wait for a handler. It was called before a handler gets
+ * to see a call of another process that was given the same id. Calls of a process that was killed may
+ * still be handled after it; unotify_notification_watch_exit() then returns `UNOTIFY_ERR_GONE`, so
+ * that nothing is kept anew for a process that is told of no more. Before a run ends, it is told of
+ * all that have ended, and of those that are about to when the last listener has closed. What has not
+ * ended when the supervisor is freed it is not told of.
+ *
+ * Who sets one pays for it: an `epoll_wait` for each notification, and one more while there is a
+ * process to be told of.
+ * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` also while it runs; `UNOTIFY_ERR_SYSTEM` when the process
+ * has no descriptor left. */
+unotify_status unotify_supervisor_on_exit(unotify_supervisor *supervisor,
+                                          unotify_exit_function function, void *data);
+
+/** Asks for notice of the end of the target's process, which the function set with
+ * unotify_supervisor_on_exit() gets, and gives the process's id to `process` unless that is NULL: the
+ * thread group, also when another thread than its leader made the call. Asking again for a process
+ * changes nothing. On success the notice comes for certain, even if the process is killed at this
+ * moment. A process that is watched takes a descriptor.
+ * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when the notification is not a supervisor's, or no function
+ * was set; `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.3; `UNOTIFY_ERR_SYSTEM` also when this process has
+ * no descriptor left. */
+unotify_status unotify_notification_watch_exit(unotify_notification *notification, pid_t *process);
+
 /* ---- Spawn ----------------------------------------------------------------------------------- */
 
 /** The child is killed (`SIGKILL`) when the calling process ends, however it ends. A sleeping
