@@ -10,8 +10,9 @@
  * negative. It then also sets `errno` to the kernel's error number, or the nearest to it, and keeps
  * a sentence for unotify_last_error(), per thread. Results go out through pointers, which are left
  * untouched on failure. A pointer may be NULL where it says so. NULL elsewhere, a flag that is not
- * defined and a number out of range give UNOTIFY_ERR_INVALID_ARGUMENT, never a crash. Only what
- * more there is to know about errors is said of each function.
+ * defined and a number out of range give UNOTIFY_ERR_INVALID_ARGUMENT, never a crash; other
+ * pointers must be valid: live handles, strings with their NUL, buffers as long as is said.
+ * Functions list only what more there is to know about their errors.
  *
  * Ownership. Handles are opaque. One that is given out is the caller's, to be freed with the
  * `_free` function of its type, which does nothing for NULL and never waits for a target. A string
@@ -33,8 +34,8 @@
  * the first receive or run installs a handler for it, unless the program has one, and unblocks it
  * on its thread, which must leave it so. It is sent only to a thread that is receiving, and
  * interrupts nothing else. A program that resets its signals need not spare it: it is checked
- * before each use, and the handler put back. If the program has a handler of its own for it, the
- * library does without, a little slower. Its own threads block all other signals.
+ * before each use, and put back. With a handler of the program's own for it, the library does
+ * without, a little slower. The library's threads block all other signals.
  *
  * Targets that stall. unotify_notification_read(), _write(), _open(), _reopen() and those whose
  * names begin so last as long as a target likes that provides its memory or files itself
@@ -45,8 +46,8 @@
  * it; once the supervisor is freed it never returns to its handler, whose thread sleeps until the
  * program ends. Serve targets that do not trust each other with a supervisor each.
  *
- * Fork. A copy of the process that fork() made inherits copies of the handles and no threads.
- * There, freeing only frees: no target is answered, no run stopped, nothing waited for.
+ * Fork. A copy of the process that fork() made has copies of the handles and no threads. There,
+ * freeing only frees: no target is answered, no run stopped, nothing waited for.
  * unotify_supervisor_stop() does nothing, even from an inherited signal handler; what runs a
  * supervisor or adds to it fails with UNOTIFY_ERR_INVALID_ARGUMENT. What a copy asks for by name is
  * done: a `_reply_` answers the target, and the parent's fails with UNOTIFY_ERR_GONE;
@@ -57,7 +58,7 @@
  * until one of the latter. A handler that forks must not return in the copy.
  *
  * Cancellation. No function here is a cancellation point: pthread_cancel() takes effect once the
- * call has returned as if nothing had been asked for, so nothing is lost or left behind. For
+ * call has returned as if nothing had been asked for, so nothing is lost; for
  * unotify_supervisor_run() that is when the run ends. The library's threads cannot be cancelled.
  * Not for threads with asynchronous cancellation.
  *
@@ -97,8 +98,8 @@ typedef struct unotify_notification unotify_notification;
 /** Serves listeners. May be shared between threads, but for unotify_supervisor_free(). */
 typedef struct unotify_supervisor unotify_supervisor;
 
-/** A program that was started. May be shared between threads, but for unotify_child_free(): one
- * can kill while another waits. */
+/** A program that was started. May be shared between threads, but for unotify_child_free(): one can
+ * kill while another waits. */
 typedef struct unotify_child unotify_child;
 
 /** A structure with `size` set and zero for what is not named, which lives as long as its block.
@@ -147,8 +148,8 @@ const char *unotify_status_message(int status);
 
 /** Copies a sentence about the calling thread's last error into `buf`, cut to `len` bytes with its
  * NUL, and returns the length of the whole sentence without NUL: `len` or more means that it was
- * cut. Empty if nothing has failed on this thread; success does not clear it. `buf` may be NULL
- * if `len` is 0. */
+ * cut. Empty if nothing has failed on this thread; success does not clear it. `buf` may be NULL if
+ * `len` is 0. */
 size_t unotify_last_error(char *buf, size_t len);
 
 /* ---- Versions and features ------------------------------------------------------------------- */
@@ -163,25 +164,21 @@ size_t unotify_last_error(char *buf, size_t len);
     (UNOTIFY_VERSION_MAJOR > (major) || \
      (UNOTIFY_VERSION_MAJOR == (major) && UNOTIFY_VERSION_MINOR >= (minor)))
 
-/** The kernel has user notification (Linux 5.0). */
-#define UNOTIFY_FEATURE_NOTIFY (1ULL << 0)
-/** `UNOTIFY_LOAD_TSYNC` works for a filter with a listener (Linux 5.7). */
-#define UNOTIFY_FEATURE_TSYNC_WITH_LISTENER (1ULL << 1)
-/** Only fatal signals interrupt a received call (Linux 5.19). */
-#define UNOTIFY_FEATURE_WAIT_KILLABLE (1ULL << 2)
+#define UNOTIFY_FEATURE_NOTIFY (1ULL << 0)              /**< User notification (Linux 5.0). */
+#define UNOTIFY_FEATURE_TSYNC_WITH_LISTENER (1ULL << 1) /**< `UNOTIFY_LOAD_TSYNC` works (5.7). */
+#define UNOTIFY_FEATURE_WAIT_KILLABLE (1ULL << 2)       /**< Only fatal signals interrupt (5.19). */
 
 /** The version of the library that the program runs with, such as "0.1.0". */
 const char *unotify_version(void);
 
-/** What the running kernel offers, as `UNOTIFY_FEATURE_*` bits. Asks the kernel on every call.
- * Never fails: what cannot be asked is not offered. */
+/** What the running kernel offers, as `UNOTIFY_FEATURE_*` bits. Asks it on every call, and never
+ * fails: what cannot be asked is not offered. */
 uint64_t unotify_features(void);
 
 /* ---- Architectures and system calls ------------------------------------------------------------
  *
  * `arch` is the kernel's `AUDIT_ARCH_*` value, but for x32, which the kernel tells from x86_64 by
- * the number of the call; 0 is the native architecture. Names are libseccomp's.
- */
+ * the number of the call; 0 is the native architecture. Names are libseccomp's. */
 
 /** The architecture that the library was compiled for. */
 uint32_t unotify_arch_native(void);
@@ -209,8 +206,7 @@ unotify_status unotify_syscall_name(uint32_t arch, int nr, char *buf, size_t len
 /* ---- Filter ----------------------------------------------------------------------------------
  *
  * The actions are the kernel's `SECCOMP_RET_*`; `UNOTIFY_ACTION_NOTIFY` is
- * `SECCOMP_RET_USER_NOTIF`.
- */
+ * `SECCOMP_RET_USER_NOTIF`. */
 
 #define UNOTIFY_ACTION_KILL_PROCESS 0x80000000U /**< Kill the whole process. */
 #define UNOTIFY_ACTION_KILL_THREAD 0x00000000U  /**< Kill the calling thread. */
@@ -250,9 +246,9 @@ unotify_status unotify_filter_new(uint32_t default_action, unotify_filter **out)
 
 /** Makes the filter decide about calls of `arch` too; the native one is there already. Add all
  * architectures before the first rule, so that every rule is for all of them.
- * Errors: `UNOTIFY_ERR_UNKNOWN_ARCH`; `UNOTIFY_ERR_UNSUPPORTED` when the installed libseccomp
- * does not know it; `UNOTIFY_ERR_INVALID_ARGUMENT` when there are rules already, or when its byte
- * order is not the native one's. */
+ * Errors: `UNOTIFY_ERR_UNKNOWN_ARCH`; `UNOTIFY_ERR_UNSUPPORTED` when the installed libseccomp does
+ * not know it; `UNOTIFY_ERR_INVALID_ARGUMENT` when there are rules already, or when its byte order
+ * is not the native one's. */
 unotify_status unotify_filter_add_arch(unotify_filter *filter, uint32_t arch);
 
 /** Does `action` for the calls of this name whose arguments meet all `n` conditions at `cmp` (NULL
@@ -261,8 +257,8 @@ unotify_status unotify_filter_add_arch(unotify_filter *filter, uint32_t arch);
  * the first counts; neither is an error.
  * Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL` when no architecture of the filter has the call;
  * `UNOTIFY_ERR_INVALID_ARGUMENT` when the action or a condition is not valid, an argument comes
- * twice, the action is the filter's default action, or an earlier rule has the same conditions
- * and another action. */
+ * twice, the action is the filter's default action, or an earlier rule has the same conditions and
+ * another action. */
 unotify_status unotify_filter_add_rule(unotify_filter *filter, uint32_t action, const char *syscall,
                                        const unotify_arg_compare *cmp, size_t n);
 
@@ -270,11 +266,23 @@ unotify_status unotify_filter_add_rule(unotify_filter *filter, uint32_t action, 
  * `UNOTIFY_ACTION_NOTIFY` and no condition, and with its errors. */
 unotify_status unotify_filter_notify(unotify_filter *filter, const char *syscall);
 
+/** Notifies the supervisor of all system calls that do the same job, on every architecture of the
+ * filter, and refuses those that would do it past the filter: `openat` alone lets `open`,
+ * `openat2`, `creat` and io_uring by. `family` is "open", "exec", "connect", "mount" or another of
+ * those that docs/families.md lists with what each holds; see unotify_family_name(). A rule
+ * without conditions that a call has already counts, as in unotify_filter_add_rule().
+ * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when there is no such family; `UNOTIFY_ERR_UNSUPPORTED`
+ * when the installed libseccomp does not know one of the calls. Nothing is added then. */
+unotify_status unotify_filter_notify_family(unotify_filter *filter, const char *family);
+
+/** The name of the family number `index`, from 0; NULL beyond the last. */
+const char *unotify_family_name(size_t index);
+
 /** Copies the filter into `buf` as the program that the kernel takes, a `struct sock_filter[]`.
  * `*len` is the size of `buf` in bytes, and becomes the length of the program. If `buf` is NULL
  * only the length is given.
- * Errors: `UNOTIFY_ERR_TOO_LONG` with `ERANGE` when `buf` is too small. `*len` is then the size
- * it takes: the one exception to results being left untouched on failure. */
+ * Errors: `UNOTIFY_ERR_TOO_LONG` with `ERANGE` when `buf` is too small. `*len` is then the size it
+ * takes: the one exception to results being left untouched on failure. */
 unotify_status unotify_filter_export_bpf(const unotify_filter *filter, void *buf, size_t *len);
 
 /** Writes the filter to `fd` as text for people, in libseccomp's Pseudo Filter Code.
@@ -303,34 +311,33 @@ typedef struct unotify_load_opts {
 } unotify_load_opts;
 
 /** Puts the filter on the calling thread, for good, and gives its listener. The thread is a target
- * from then on: another thread or process must answer it. The filter may be loaded by other
- * threads too; each load gives a listener of its own.
+ * from then on: another thread or process must answer it. Other threads may load the filter too;
+ * each load gives a listener of its own.
  *
- * A filter that notifies nothing is loaded without a listener, and `*out` becomes NULL. So it can
- * be put on top of one that has a listener, of which the kernel allows one in all filters of a
- * thread. If `out` is NULL any filter is loaded without one; the calls that it notifies fail with
+ * A filter that notifies nothing is loaded without a listener, and `*out` becomes NULL: so it can
+ * go on top of one that has a listener, of which the kernel allows one in all filters of a thread.
+ * If `out` is NULL any filter is loaded without one; the calls that it notifies fail with
  * `ENOSYS`.
  *
  * Once the filter is installed this function makes no system call, so it returns whatever the
  * filter notifies. But until the supervisor has the listener, the thread may only make calls that
- * the filter does not notify: unotify_listener_to_socket() is a `sendmsg(2)`, any free() may be a
+ * are not notified: unotify_listener_to_socket() is a `sendmsg(2)`, any free() may be a
  * `munmap(2)`, and the thread's end is a call too. A supervisor in another process can take the
  * listener itself (unotify_listener_from_pid(), by a number agreed on through memory that both
  * see); unotify_spawn() works with every filter.
  * Errors: `UNOTIFY_ERR_BUSY` when the thread's filters have a listener already;
  * `UNOTIFY_ERR_PERMISSION` with `UNOTIFY_LOAD_KEEP_PRIVS` and neither no_new_privs nor
- * `CAP_SYS_ADMIN`; `UNOTIFY_ERR_INVALID_ARGUMENT` when the program is longer than the 4096
- * instructions that the kernel takes; `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.0, or before 5.7
- * with `UNOTIFY_LOAD_TSYNC`; `UNOTIFY_ERR_SYSTEM` with `ESRCH` when another thread has filters of
- * its own. */
+ * `CAP_SYS_ADMIN`; `UNOTIFY_ERR_INVALID_ARGUMENT` for a program of more than the 4096 instructions
+ * that the kernel takes; `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.0, or 5.7 with
+ * `UNOTIFY_LOAD_TSYNC`; `UNOTIFY_ERR_SYSTEM` with `ESRCH` when another thread has filters of its
+ * own. */
 unotify_status unotify_filter_load(const unotify_filter *filter, const unotify_load_opts *opts,
                                    unotify_listener **out);
 
 /* ---- Listener -------------------------------------------------------------------------------- */
 
-/** Makes a listener of a descriptor that came from elsewhere, and takes ownership of it; on
- * failure `fd` remains the caller's, open. Switches synchronous wake-up on where the kernel has
- * it.
+/** Makes a listener of a descriptor that came from elsewhere, and takes ownership of it; on failure
+ * `fd` remains the caller's, open. Switches synchronous wake-up on where the kernel has it.
  * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `fd` is not open or not a seccomp listener. */
 unotify_status unotify_listener_from_fd(int fd, unotify_listener **out);
 
@@ -352,17 +359,17 @@ unotify_status unotify_listener_from_socket(int unix_socket, unotify_listener **
 /** Sends a duplicate of the listener over a Unix socket (`SCM_RIGHTS`), for
  * unotify_listener_from_socket(). The handle remains the caller's.
  *
- * This is a `sendmsg(2)`: a thread with a filter that notifies that call, or all calls, waits
- * here for ever, as nobody has the listener yet. Start such a target with unotify_spawn(), or let
- * its supervisor take the listener with unotify_listener_from_pid().
+ * This is a `sendmsg(2)`: a thread with a filter that notifies that call, or all calls, waits here
+ * for ever, as nobody has the listener yet. Start such a target with unotify_spawn(), or let its
+ * supervisor take the listener with unotify_listener_from_pid().
  * Errors: `UNOTIFY_ERR_CLOSED` when the other side is closed; `UNOTIFY_ERR_INVALID_ARGUMENT` when
  * `unix_socket` is not an open Unix socket. */
 unotify_status unotify_listener_to_socket(const unotify_listener *listener, int unix_socket);
 
 /** The listener's descriptor, which remains the listener's; -1 for NULL. It polls readable when a
  * notification is pending, and hung up when the last target has exited; before Linux 6.11, when
- * that was waited for: poll the child's descriptor beside it there. `POLLERR` alone means
- * nothing: a signal came while the kernel looked. Receive from it through the library only. */
+ * that was waited for: poll the child's descriptor beside it there. `POLLERR` alone means nothing:
+ * a signal came while the kernel looked. Receive from it through the library only. */
 int unotify_listener_fd(const unotify_listener *listener);
 
 /** Frees the handle and gives its descriptor back, for the caller to close; -1 for NULL, or with
@@ -387,10 +394,9 @@ unotify_status unotify_listener_receive(unotify_listener *listener, int timeout_
  * `UNOTIFY_ERR_INTERRUPTED`, even if its handler was installed with `SA_RESTART`. */
 #define UNOTIFY_RECEIVE_RETURN_ON_SIGNAL (1U << 0)
 
-/** unotify_listener_receive() with `UNOTIFY_RECEIVE_*` flags. `UNOTIFY_RECEIVE_RETURN_ON_SIGNAL`
- * is for languages whose own signal handlers run when the call has returned. It costs a `ppoll`
- * for each notification, and a signal that is handled just before the wait begins does not end
- * it. */
+/** unotify_listener_receive() with `UNOTIFY_RECEIVE_*` flags. `UNOTIFY_RECEIVE_RETURN_ON_SIGNAL` is
+ * for languages whose own signal handlers run when the call has returned. It costs a `ppoll` for
+ * each notification, and a signal that is handled just before the wait begins does not end it. */
 unotify_status unotify_listener_receive_with(unotify_listener *listener, int timeout_ms,
                                              uint32_t flags, unotify_notification **notification);
 
@@ -408,9 +414,9 @@ unotify_status unotify_listener_receive_with(unotify_listener *listener, int tim
  * goes on to receive when the target does not wait any more: after `UNOTIFY_OK`,
  * `UNOTIFY_ERR_GONE` and `UNOTIFY_ERR_ANSWERED`. Any other error of the answer is returned,
  * nothing was received, and the target goes on waiting for a better answer.
- * Errors: those of unotify_listener_receive(), with the notification answered; those of the
- * answer as said above; `UNOTIFY_ERR_INVALID_ARGUMENT` when `reply` is not valid or the handle
- * holds nothing to be answered. `errno` and unotify_last_error() are those of what is returned. */
+ * Errors: those of unotify_listener_receive(), with the notification answered; those of the answer
+ * as said above; `UNOTIFY_ERR_INVALID_ARGUMENT` when `reply` is not valid or the handle holds
+ * nothing to be answered. `errno` and unotify_last_error() are those of what is returned. */
 unotify_status unotify_listener_reply_receive(unotify_listener *listener,
                                               unotify_notification *notification, uint32_t reply,
                                               int64_t value, int timeout_ms,
@@ -423,19 +429,19 @@ unotify_status unotify_listener_reply_receive(unotify_listener *listener,
 unotify_status unotify_listener_set_interrupted(unotify_listener *listener, int on);
 
 /** Tells which process this listener is of, so that it ends with that process on every kernel: a
- * child of the caller's that loaded the filter. Duplicates `pidfd` (`pidfd_open(2)`). A later
- * call replaces an earlier one. Not needed for programs that unotify_spawn() started.
+ * child of the caller's that loaded the filter. Duplicates `pidfd` (`pidfd_open(2)`). A later call
+ * replaces an earlier one. Not needed for programs that unotify_spawn() started.
  *
- * A listener ends when its last target is gone. Since Linux 6.11 a process is gone when it has
- * exited, and this function only checks `pidfd`. Before, it is gone when it was *reaped*, so who
- * receives until the end and only then waits for the child waits for ever. On such a kernel
- * receiving therefore also ends, with `UNOTIFY_ERR_CLOSED`, when the child is a zombie and no
- * notification is pending; a supervisor lets go of the listener then. The child is not reaped:
- * its status is the caller's to wait for. Whether *other* targets are left, such as children that
- * outlive it, cannot be known before that: who has such targets waits for the child and receives
- * again. The listener's descriptor is polled together with the child's there.
- * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `pidfd` is not one; `UNOTIFY_ERR_UNSUPPORTED`
- * before Linux 5.4; `UNOTIFY_ERR_SYSTEM` when there is no descriptor left. */
+ * A listener ends when its last target is gone: since Linux 6.11 when that has exited, and this
+ * function only checks `pidfd`; before, when it was *reaped*, so who receives until the end and
+ * then waits for the child waits for ever. On such a kernel receiving therefore also ends, with
+ * `UNOTIFY_ERR_CLOSED`, and a supervisor lets go of the listener, when the child is a zombie and
+ * no notification is pending. It is not reaped: its status is the caller's to wait for. Whether
+ * *other* targets are left, such as children that outlive it, cannot be known before: who has such
+ * targets waits for the child and receives again. Poll the child's descriptor beside the
+ * listener's there.
+ * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `pidfd` is not one; `UNOTIFY_ERR_UNSUPPORTED` before
+ * Linux 5.4; `UNOTIFY_ERR_SYSTEM` when there is no descriptor left. */
 unotify_status unotify_listener_watch_child(unotify_listener *listener, int pidfd);
 
 /** Switches synchronous wake-up on (`on` is not 0) or off: with it the kernel runs the woken side
@@ -455,8 +461,7 @@ void unotify_listener_free(unotify_listener *listener);
  *
  * These, and those of the target below, fail with `UNOTIFY_ERR_GONE` when the target does not wait
  * any more, because it died or a signal interrupted its call, and with `UNOTIFY_ERR_ANSWERED` when
- * the notification was answered before.
- */
+ * the notification was answered before. */
 
 /** One system call of a target, as it was when the target made it. The layout is that of the
  * kernel's `struct seccomp_notif`, in which `pid` is unsigned. */
@@ -475,8 +480,8 @@ typedef struct unotify_request {
 unotify_status unotify_notification_new(unotify_notification **out);
 
 /** The system call; NULL for NULL. For one handle this is always the same pointer, valid until the
- * handle is freed; what it points to changes with each receive into the handle, and is all zero
- * in one that was never received into. */
+ * handle is freed; what it points to changes with each receive into the handle, and is all zero in
+ * one that was never received into. */
 const unotify_request *unotify_notification_request(const unotify_notification *notification);
 
 /** The `data` that its listener was given to the supervisor with; NULL if it was not. */
@@ -506,12 +511,12 @@ void unotify_notification_free(unotify_notification *notification);
 
 /* ---- Target: memory ----------------------------------------------------------------------------
  *
- * What these and the following give out is the target's and no other's: it is given out only if the
- * target still waits. They also fail with `UNOTIFY_ERR_NOT_VISIBLE` when the target is outside the
- * supervisor's pid namespace, with `UNOTIFY_ERR_PERMISSION` when the supervisor may not look into
- * it (unotify_last_error() says what is missing), and with `UNOTIFY_ERR_SYSTEM` where `/proc` does
- * not show it. Those of memory and opening can block: see "Targets that stall".
- */
+ * What these and the following give out is the target's and no other's: if the target does not
+ * wait any more it is not given out, and what was opened is closed again. They also fail with
+ * `UNOTIFY_ERR_NOT_VISIBLE` when the target is outside the supervisor's pid namespace, with
+ * `UNOTIFY_ERR_PERMISSION` when the supervisor may not look into it (unotify_last_error() says
+ * what is missing), and with `UNOTIFY_ERR_SYSTEM` where `/proc` does not show it. Those of
+ * memory and opening can block: see "Targets that stall". */
 
 /** Fills `buf` with `len` bytes from the target's memory at `addr`, all or nothing.
  * Errors: `UNOTIFY_ERR_FAULT` when any of the bytes is not readable; `UNOTIFY_ERR_NO_MEMORY`. */
@@ -536,9 +541,9 @@ unotify_status unotify_notification_write(unotify_notification *notification, ui
 unotify_status unotify_notification_read_string(unotify_notification *notification, uint64_t addr,
                                                 char *buf, size_t cap, size_t *len);
 
-/** Copies the pointers of a null-terminated array at `addr` in the target's memory (`argv`,
- * `envp`) into `out`, without the terminator, and their number into `*count`. Pointers of a
- * 32-bit target are widened.
+/** Copies the pointers of a null-terminated array at `addr` in the target's memory (`argv`, `envp`)
+ * into `out`, without the terminator, and their number into `*count`. Pointers of a 32-bit target
+ * are widened.
  * Errors: as unotify_notification_read(); `UNOTIFY_ERR_TOO_LONG` when there are more than `cap`,
  * and `out` is untouched. */
 unotify_status unotify_notification_read_pointers(unotify_notification *notification, uint64_t addr,
@@ -569,20 +574,20 @@ unotify_status unotify_notification_add_fd(unotify_notification *notification, i
  * target that a signal interrupts between them keeps a descriptor that its call never returned,
  * and this fails with `UNOTIFY_ERR_GONE`.
  *
- **Signals are held back while the kernel does it**, for the few microseconds that the target
- * takes to wake up: one that is handled meanwhile would make the target's call return 0, its
- * standard input. What cannot be blocked still does, if it comes in that very moment: `SIGKILL`
- * or `SIGSTOP` to the supervisor, its being frozen or traced. Where even that must not be, use
- * unotify_notification_add_fd() and then unotify_notification_reply_value() with the number:
- * right whatever comes between, but it costs one more wake-up of the target.
+ * **Signals are held back while the kernel does it**, for the few microseconds that the target
+ * takes to wake up: one that is handled meanwhile would make its call return 0, the standard
+ * input. So still does what cannot be blocked, in that very moment: `SIGKILL` or `SIGSTOP` to the
+ * supervisor, its being frozen or traced. Where even that must not be,
+ * unotify_notification_add_fd() and then unotify_notification_reply_value() are always right, at
+ * the cost of one more wake-up of the target.
  * Errors: as unotify_notification_add_fd(), and the target goes on waiting unless it is gone or
  * answered; `UNOTIFY_ERR_BUSY` while another holder of the listener gives the target a
  * descriptor. */
 unotify_status unotify_notification_reply_fd(unotify_notification *notification, int fd,
                                              int flags);
 
-/** Opens a pidfd for the target's process: the thread group, even if another thread than its
- * leader made the call.
+/** Opens a pidfd for the target's process: the thread group, even if another thread than its leader
+ * made the call.
  * Errors: `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.3. */
 unotify_status unotify_notification_open_pidfd(unotify_notification *notification, int *fd);
 
@@ -609,13 +614,13 @@ typedef struct unotify_open_how {
  * the target could exchange.
  *
  * Nothing leads out of the target's root: not `..`, not an absolute link, not a magic link
- * (`ELOOP`), not a working directory or a `dirfd` that is outside (`EXDEV`). What differs from
- * the target's own call:
+ * (`ELOOP`), not a working directory or a `dirfd` that is outside (`EXDEV`). What differs from the
+ * target's own call:
  *
  *  - **The supervisor's rights count.** A file that is created belongs to the supervisor; its
  *    permissions honour the target's umask, and the supervisor's as well.
- *  - `O_CREAT` and `O_TRUNC` take effect at once. Where that matters open with `O_PATH`,
- *    decide, and use unotify_notification_reopen().
+ *  - `O_CREAT` and `O_TRUNC` take effect at once. Where that matters open with `O_PATH`, decide,
+ *    and use unotify_notification_reopen().
  *  - A FIFO does not block: opening it for writing fails with `ENXIO` while nobody reads. A
  *    terminal does not become a controlling terminal, and `/dev/tty` is the target's.
  *  - `/proc/self` and `/proc/thread-self` are the target, also by links to there: `/dev/fd`,
@@ -623,12 +628,12 @@ typedef struct unotify_open_how {
  *    anew. None of this with `how.resolve`.
  *  - **What belongs to the supervisor's own process in a `/proc` is refused** with `ELOOP`, by
  *    whatever name, thread, link, mount or descriptor, and so is any part of a `/proc` that is
- *    mounted by itself. Other processes' files are not: `/proc/PID/mem` is for the supervisor
- *    to refuse. **`/proc/sys` is of the namespaces of who opens it.**
+ *    mounted by itself. Other processes' files are not: `/proc/PID/mem` is for the supervisor to
+ *    refuse. **`/proc/sys` is of the namespaces of who opens it.**
  *  - **It can block** for as long as the target likes, on a file system that it serves itself
  *    (FUSE).
- * Errors: `UNOTIFY_ERR_SYSTEM` with the `errno` that the path leads to, which is the one to
- * answer the target with; `UNOTIFY_ERR_FAULT` and `UNOTIFY_ERR_TOO_LONG` for the path itself;
+ * Errors: `UNOTIFY_ERR_SYSTEM` with the `errno` that the path leads to, which is the one to answer
+ * the target with; `UNOTIFY_ERR_FAULT` and `UNOTIFY_ERR_TOO_LONG` for the path itself;
  * `UNOTIFY_ERR_INVALID_ARGUMENT` for `how`, or with `EBADF` when the target has no descriptor
  * `dirfd`; `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.6. */
 unotify_status unotify_notification_open(unotify_notification *notification, int dirfd,
@@ -639,8 +644,8 @@ unotify_status unotify_notification_open(unotify_notification *notification, int
  * it. Give `*out` away with unotify_notification_reply_fd().
  *
  * `flags` are those that the target gave to `open(2)`; `O_CREAT`, `O_EXCL` and `O_NOFOLLOW` mean
- * nothing any more, and unknown ones are ignored. `mode` counts with `O_TMPFILE` only, and
- * honours the target's umask.
+ * nothing any more, and unknown ones are ignored. `mode` counts with `O_TMPFILE` only, and honours
+ * the target's umask.
  *
  * Never blocks on a FIFO: opening for reading succeeds at once, for writing it fails with `ENXIO`
  * while nobody reads. A terminal does not become a controlling terminal, and for `/dev/tty` the
@@ -656,8 +661,8 @@ unotify_status unotify_notification_reopen(unotify_notification *notification, i
                                            uint64_t flags, uint64_t mode, int *out);
 
 /** Opens the directory that holds the last component of the path at `path_addr`, resolved as
- * unotify_notification_open() does, with `O_PATH`, and copies that component into `name`, with
- * its NUL: for calls that make, remove or rename what a path names (`mkdirat(2)`, `mknodat(2)`,
+ * unotify_notification_open() does, with `O_PATH`, and copies that component into `name`, with its
+ * NUL: for calls that make, remove or rename what a path names (`mkdirat(2)`, `mknodat(2)`,
  * `unlinkat(2)`, `renameat(2)`), and for creating a file after deciding on the directory. 256
  * bytes are enough for any name.
  *
@@ -674,9 +679,8 @@ unotify_status unotify_notification_open_parent(unotify_notification *notificati
 
 /** Copies the absolute path of what is at `path_addr` in the target's memory into `buf`, with its
  * NUL, as the target sees it: if it is relative, behind the target's working directory or its
- * descriptor `dirfd`. For logs, not for deciding: links and `..` stay in it, and by the time it
- * is read it may lead elsewhere. A directory outside the target's root has "(unreachable)" in
- * front.
+ * descriptor `dirfd`. For logs, not for deciding: links and `..` stay in it, and by the time it is
+ * read it may lead elsewhere. A directory outside the target's root has "(unreachable)" in front.
  * Errors: as unotify_notification_open(), without those of opening; `UNOTIFY_ERR_TOO_LONG` also
  * when it does not fit `cap` bytes. */
 unotify_status unotify_notification_read_path(unotify_notification *notification, int dirfd,
@@ -725,20 +729,18 @@ unotify_status unotify_notification_executable(unotify_notification *notificatio
 /** When stopped, or ended by `UNOTIFY_FAILED`, what is pending on the listeners gets the fallback
  * error. */
 #define UNOTIFY_SUPERVISOR_DRAIN_ON_STOP (1U << 1)
-/** A signal that is handled on the thread that called unotify_supervisor_run(), while it waits,
- * ends the run with `UNOTIFY_ERR_INTERRUPTED`, even if its handler was installed with
- * `SA_RESTART`. */
+/** A signal that is handled while unotify_supervisor_run() waits, on its thread, ends the run with
+ * `UNOTIFY_ERR_INTERRUPTED`, even if its handler was installed with `SA_RESTART`. */
 #define UNOTIFY_SUPERVISOR_RETURN_ON_SIGNAL (1U << 2)
 
-/** Synchronous wake-up is switched on and off by what is measured to be faster at the moment: on
- * for one target, and with unotify_supervisor_dispatch(). */
+/** Switched by what is measured to be faster: synchronous for one target, and in
+ * unotify_supervisor_dispatch(). */
 #define UNOTIFY_WAKE_UP_AUTO 0
-/** Waking the other side up hands over the processor: best for one target (Linux 6.6). */
-#define UNOTIFY_WAKE_UP_SYNC 1
+#define UNOTIFY_WAKE_UP_SYNC 1  /**< Waking hands over the processor: for one target (Linux 6.6). */
 #define UNOTIFY_WAKE_UP_ASYNC 2 /**< It does not: can be better for several busy targets. */
 
-/** Handles a notification and returns `UNOTIFY_HANDLED`, `UNOTIFY_DEFERRED`,
- * `UNOTIFY_NOT_HANDLED` or `UNOTIFY_FAILED`; any other number counts as `UNOTIFY_HANDLED`. `data` is what it was
+/** Handles a notification and returns `UNOTIFY_HANDLED`, `UNOTIFY_DEFERRED`, `UNOTIFY_NOT_HANDLED`
+ * or `UNOTIFY_FAILED`; any other number counts as `UNOTIFY_HANDLED`. `data` is what it was
  * registered with.
  *
  * The notification is lent for the call: freeing it before `UNOTIFY_DEFERRED` was returned only
@@ -757,7 +759,7 @@ typedef struct unotify_supervisor_opts {
      * more, several threads also receive at the same time, when several targets of a single
      * listener call at once and that is measured to be faster. */
     uint32_t max_workers;
-    int fallback_errno; /**< Positive, for notifications that nobody answers. 0 is `ENOSYS`. */
+    int fallback_error; /**< Positive, for notifications that nobody answers. 0 is `ENOSYS`. */
     uint32_t flags;     /**< `UNOTIFY_SUPERVISOR_*`. */
     uint32_t wake_up;   /**< `UNOTIFY_WAKE_UP_*`. */
 } unotify_supervisor_opts;
@@ -795,15 +797,15 @@ unotify_status unotify_supervisor_new(const unotify_supervisor_opts *opts,
 
 /** Serves one more listener, also while running, and takes ownership of it. `data` is what
  * unotify_notification_listener_data() gives for its notifications.
- * Errors: `UNOTIFY_ERR_SYSTEM` when the kernel has no room to watch it. The listener is freed
- * then too; only after `UNOTIFY_ERR_INVALID_ARGUMENT` it remains the caller's. */
+ * Errors: `UNOTIFY_ERR_SYSTEM` when the kernel has no room to watch it. The listener is freed then
+ * too; only after `UNOTIFY_ERR_INVALID_ARGUMENT` it remains the caller's. */
 unotify_status unotify_supervisor_add_listener(unotify_supervisor *supervisor,
                                                unotify_listener *listener, void *data);
 
 /** Sets the handler for a system call, on every architecture that has it. The last one set counts.
  * `flags` is 0 or `UNOTIFY_HANDLER_BLOCKING`. The handler runs on any thread of the run, with
- * `max_workers` above 1 on several at a time. It and `data` must be usable until the supervisor
- * is freed.
+ * `max_workers` above 1 on several at a time. It and `data` must be usable until the supervisor is
+ * freed.
  * Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL`; `UNOTIFY_ERR_INVALID_ARGUMENT`, also while it runs. */
 unotify_status unotify_supervisor_on(unotify_supervisor *supervisor, const char *syscall,
                                      uint32_t flags, unotify_handler handler, void *data);
@@ -825,11 +827,13 @@ unotify_status unotify_supervisor_run(unotify_supervisor *supervisor);
 unotify_status unotify_supervisor_start(unotify_supervisor *supervisor);
 
 /** Ends the current run, or else the next one at once. Handlers that are at work finish; what was
- * received is answered. May be called from any thread, from a handler and from a signal handler. */
+ * received is answered. May be called from any thread, from a handler and from a signal
+ * handler. */
 unotify_status unotify_supervisor_stop(unotify_supervisor *supervisor);
 
-/** Waits for the end of what unotify_supervisor_start() began, at most for `timeout_ms` (-1: without
- * limit, 0: only look), and returns how it ended. Of several threads that wait, one is told.
+/** Waits for the end of what unotify_supervisor_start() began, at most for `timeout_ms` (-1:
+ * without limit, 0: only look), and returns how it ended. Of several threads that wait, one is
+ * told.
  * Errors: as unotify_supervisor_run(); `UNOTIFY_ERR_TIMEOUT` when it still runs, which changes
  * nothing; `UNOTIFY_ERR_INVALID_ARGUMENT` when it was not started, or another thread was told. */
 unotify_status unotify_supervisor_join(unotify_supervisor *supervisor, int timeout_ms);
@@ -838,38 +842,39 @@ unotify_status unotify_supervisor_join(unotify_supervisor *supervisor, int timeo
  * when unotify_supervisor_dispatch() has something to do, and now and then when not. */
 int unotify_supervisor_fd(const unotify_supervisor *supervisor);
 
-/** Handles what is pending, at most some dozens of notifications, without blocking. Handlers run
- * on this thread. Nobody else may receive from its listeners: if a notification is taken away
- * between the look and the `RECV`, this waits for the next one.
+/** Handles what is pending, at most some dozens of notifications, without blocking. Handlers run on
+ * this thread. Nobody else may receive from its listeners: if a notification is taken away between
+ * the look and the `RECV`, this waits for the next one.
  * Errors: `UNOTIFY_ERR_STOPPED` once after unotify_supervisor_stop(); `UNOTIFY_ERR_HANDLER` after
- * a handler's `UNOTIFY_FAILED`; `UNOTIFY_ERR_CLOSED` when the last listener has closed; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already. */
+ * a handler's `UNOTIFY_FAILED`; `UNOTIFY_ERR_CLOSED` when the last listener has closed;
+ * `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already. */
 unotify_status unotify_supervisor_dispatch(unotify_supervisor *supervisor);
 
 /** Fills in what it has done so far. */
 unotify_status unotify_supervisor_stats(const unotify_supervisor *supervisor,
                                         unotify_stats *stats);
 
-/** Frees a supervisor and its listeners. A run in the background is stopped first, and the
- * handlers at work are waited for; a run on another thread must have returned. Not from a
- * handler. Deferred notifications remain usable. */
+/** Frees a supervisor and its listeners. A run in the background is stopped first, and the handlers
+ * at work are waited for; a run on another thread must have returned. Not from a handler. Deferred
+ * notifications remain usable. */
 void unotify_supervisor_free(unotify_supervisor *supervisor);
 
 /** Is told that a process has ended. `data` is what it was registered with. It must return: neither
  * jump out of the call nor end its thread. An exception is treated as a handler's is. */
 typedef void (*unotify_exit_function)(pid_t process, void *data);
 
-/** Sets the function that is told of the end of a target's process: for handlers that keep something
- * by process. **It is told of the processes that a handler has asked for** by
- * unotify_notification_watch_exit(), of each once. The last function set counts. It and `data` must
- * be usable until the supervisor is freed.
+/** Sets the function that is told of the end of a target's process: for handlers that keep
+ * something by process. **It is told of the processes that a handler has asked for** by
+ * unotify_notification_watch_exit(), of each once. The last function set counts. It and `data`
+ * must be usable until the supervisor is freed.
  *
- * It runs as a handler does: on any thread of the run, never while a handler runs if `max_workers` is
- * 1, and never two at a time, so it must not wait for a handler. It was called before a handler gets
- * to see a call of another process that was given the same id. Calls of a process that was killed may
- * still be handled after it; unotify_notification_watch_exit() then returns `UNOTIFY_ERR_GONE`, so
- * that nothing is kept anew for a process that is told of no more. Before a run ends, it is told of
- * all that have ended, and of those that are about to when the last listener has closed. What has not
- * ended when the supervisor is freed it is not told of.
+ * It runs as a handler does: on any thread of the run, never while a handler runs if `max_workers`
+ * is 1, and never two at a time, so it must not wait for a handler. It was called before a handler
+ * gets to see a call of another process that was given the same id. Calls of a process that was
+ * killed may still be handled after it; unotify_notification_watch_exit() then returns
+ * `UNOTIFY_ERR_GONE`, so that nothing is kept anew for a process that is told of no more. Before a
+ * run ends, it is told of all that have ended, and of those that are about to when the last
+ * listener has closed. What has not ended when the supervisor is freed it is not told of.
  *
  * Who sets one pays for it: an `epoll_wait` for each notification, and one more while there is a
  * process to be told of.
@@ -879,13 +884,13 @@ unotify_status unotify_supervisor_on_exit(unotify_supervisor *supervisor,
                                           unotify_exit_function function, void *data);
 
 /** Asks for notice of the end of the target's process, which the function set with
- * unotify_supervisor_on_exit() gets, and gives the process's id to `process` unless that is NULL: the
- * thread group, also when another thread than its leader made the call. Asking again for a process
- * changes nothing. On success the notice comes for certain, even if the process is killed at this
- * moment. A process that is watched takes a descriptor.
- * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when the notification is not a supervisor's, or no function
- * was set; `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.3; `UNOTIFY_ERR_SYSTEM` also when this process has
- * no descriptor left. */
+ * unotify_supervisor_on_exit() gets, and gives the process's id to `process` unless that is NULL:
+ * the thread group, also when another thread than its leader made the call. Asking again for a
+ * process changes nothing. On success the notice comes for certain, even if the process is killed
+ * at this moment. A process that is watched takes a descriptor.
+ * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when the notification is not a supervisor's, or no
+ * function was set; `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.3; `UNOTIFY_ERR_SYSTEM` also when
+ * this process has no descriptor left. */
 unotify_status unotify_notification_watch_exit(unotify_notification *notification, pid_t *process);
 
 /* ---- Spawn ----------------------------------------------------------------------------------- */
@@ -915,33 +920,32 @@ typedef struct unotify_spawn_opts {
 } unotify_spawn_opts;
 
 /** Starts the program `file` under a filter. A name without a slash is looked up in the caller's
- * `PATH`. `argv` and `envp` are arrays of strings that end with NULL, as `execve(2)` takes them:
- * `argv[0]` is the name that the program is told, and if `envp` is NULL it is the caller's
+ * `PATH`. `argv` and `envp` are arrays of strings that end with NULL, as for `execve(2)`:
+ * `argv[0]` is the name that the program is told, and an `envp` of NULL is the caller's
  * environment, which no other thread may change meanwhile. `opts` may be NULL. May be called in a
  * process with many threads.
  *
  * The filter acts from the program's own `execve` on, which is its first notification if the
  * filter notifies it, and may notify every system call. The child gets the calling thread's
  * credentials, namespaces and blocked signals; ignored signals stay ignored, but for `SIGPIPE`,
- * and caught ones get their default. Returns when the program runs, or when its `execve` waits
- * for the supervisor; for a failure after that see unotify_child_exec_error(). When the calling
+ * and caught ones get their default. Returns when the program runs, or when its `execve` waits for
+ * the supervisor; for a failure after that see unotify_child_exec_error(). When the calling
  * process is killed before this returns, so is the child: it never stays behind with an `execve`
  * that nobody answers.
  *
  * The child must be waited for, by unotify_child_wait() or `waitpid(2)`. Before Linux 6.11 its
- * listener ends only once that was done, so there the library does it when the child has ended
- * and the listener is received from, or served by a supervisor. The status is kept for
- * unotify_child_wait(); `waitpid(2)` does not find it then.
+ * listener ends only once that was done, so there the library does it when the child has ended and
+ * the listener is received from, or served by a supervisor; unotify_child_wait() still has the
+ * status, but `waitpid(2)` does not find it.
  * Errors, after which neither child nor descriptor is left over: with the `errno` of `execve`,
  * `UNOTIFY_ERR_SYSTEM` when the program is not found or of an unknown format and
  * `UNOTIFY_ERR_PERMISSION` when it may not be executed; with that of `chdir` for the working
  * directory; `UNOTIFY_ERR_BUSY` when the calling thread has a filter with a listener, which its
  * children inherit; `UNOTIFY_ERR_PERMISSION` with `UNOTIFY_LOAD_KEEP_PRIVS` and neither
- * no_new_privs nor `CAP_SYS_ADMIN`; `UNOTIFY_ERR_INVALID_ARGUMENT` for a flag that is not valid,
- * or `UNOTIFY_LOAD_TSYNC`, a descriptor that is not open or out of range, an `argv` without
- * `argv[0]`, or a filter that is too long; `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.0;
- * `UNOTIFY_ERR_SYSTEM` or `UNOTIFY_ERR_NO_MEMORY` when there is no room for a process, a thread
- * or a descriptor. */
+ * no_new_privs nor `CAP_SYS_ADMIN`; `UNOTIFY_ERR_INVALID_ARGUMENT` for `UNOTIFY_LOAD_TSYNC`, a
+ * descriptor that is not open, an `argv` without `argv[0]`, or a filter that is too long;
+ * `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.0; `UNOTIFY_ERR_SYSTEM` or `UNOTIFY_ERR_NO_MEMORY`
+ * without room for a process, thread or descriptor. */
 unotify_status unotify_spawn(const unotify_filter *filter, const char *file, char *const *argv,
                              char *const *envp, const unotify_spawn_opts *opts,
                              unotify_child **out);
@@ -949,8 +953,8 @@ unotify_status unotify_spawn(const unotify_filter *filter, const char *file, cha
 /** The child's process id, which may name another process once it was waited for; -1 for NULL. */
 pid_t unotify_child_pid(const unotify_child *child);
 
-/** A descriptor for the process (a pidfd), which remains the child's and polls readable when it
- * has ended; -1 for NULL, or with `errno` when there is none: `ENOSYS` before Linux 5.2. */
+/** A descriptor for the process (a pidfd), which remains the child's and polls readable when it has
+ * ended; -1 for NULL, or with `errno` when there is none: `ENOSYS` before Linux 5.2. */
 int unotify_child_pidfd(const unotify_child *child);
 
 /** Hands out the child's listener. If nobody takes it, it is freed with the child.
@@ -960,15 +964,15 @@ unotify_status unotify_child_take_listener(unotify_child *child, unotify_listene
 /** Waits for the child to end, at most for `timeout_ms` (-1: without limit, 0: only look), and
  * gives its status, in the form of `waitpid(2)`, to `wstatus` unless that is NULL. May be called
  * again: the answer stays. Somebody else must answer the child's notifications meanwhile.
- * Errors: `UNOTIFY_ERR_TIMEOUT` when it still runs, which changes nothing; `UNOTIFY_ERR_SYSTEM` with `ECHILD` when it was waited for elsewhere, or by the kernel
- * because `SIGCHLD` is ignored. */
+ * Errors: `UNOTIFY_ERR_TIMEOUT` when it still runs, which changes nothing; `UNOTIFY_ERR_SYSTEM`
+ * with `ECHILD` when it was waited for elsewhere, or by the kernel because `SIGCHLD` is
+ * ignored. */
 unotify_status unotify_child_wait(unotify_child *child, int timeout_ms, int *wstatus);
 
 /** Sends the child a signal; 0 only asks whether it is there. Never signals another process that
  * got the same id.
- * Errors: `UNOTIFY_ERR_SYSTEM` with `ESRCH` when it was waited for;
- * `UNOTIFY_ERR_INVALID_ARGUMENT` when `sig` is not a signal; `UNOTIFY_ERR_PERMISSION` when it has
- * become somebody else. */
+ * Errors: `UNOTIFY_ERR_SYSTEM` with `ESRCH` when it was waited for; `UNOTIFY_ERR_INVALID_ARGUMENT`
+ * when `sig` is not a signal; `UNOTIFY_ERR_PERMISSION` when it has become somebody else. */
 unotify_status unotify_child_kill(unotify_child *child, int sig);
 
 /** The error number of the child's `execve`, if it failed after unotify_spawn() had returned:

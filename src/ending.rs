@@ -7,13 +7,12 @@
 
 use crate::kernel::process::{self, Handle};
 use crate::kernel::{self, fd, Errno};
-use crate::listener::Shared;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How often to look for an end that no descriptor tells of.
-const SLICE: Duration = Duration::from_millis(10);
+pub(crate) const SLICE: Duration = Duration::from_millis(10);
 
 /// A child that this library has started, as its handle and its listener know it: whoever reaps it
 /// leaves its status to the other.
@@ -142,51 +141,6 @@ impl Watch {
                 // It was reaped, or never was this process's to reap.
                 Err(_) => Ending::Reaped,
             },
-        }
-    }
-
-    /// Waits for the listener and for the child beside it, by `wait`, which is given what to wait
-    /// for besides the listener, and until when. A child that is a zombie hangs the listener up.
-    /// `None` when the time is up.
-    pub(crate) fn poll(
-        &self,
-        listener: &Shared,
-        deadline: Option<Instant>,
-        wait: impl Fn(Option<BorrowedFd<'_>>, Option<Instant>) -> kernel::Result<fd::Beside>,
-    ) -> kernel::Result<Option<fd::Ready>> {
-        let mut pidfd = self.pidfd();
-        loop {
-            // Without a descriptor for the child, and for one whose end is not ours to see yet, in
-            // slices.
-            let slice = Instant::now() + SLICE;
-            let until = match (pidfd, deadline) {
-                (Some(_), deadline) => deadline,
-                (None, deadline) => Some(deadline.map_or(slice, |d| d.min(slice))),
-            };
-            let ready = wait(pidfd, until)?;
-            if ready.first.is_some() {
-                return Ok(ready.first);
-            }
-            if !ready.second && pidfd.is_some() {
-                return Ok(None);
-            }
-            match self.look() {
-                Ending::Reaped => {
-                    listener.unwatch();
-                    return wait(None, deadline).map(|ready| ready.first);
-                }
-                Ending::Zombie => {
-                    let pending = listener.readable();
-                    return Ok(Some(fd::Ready {
-                        readable: pending,
-                        hung_up: !pending,
-                    }));
-                }
-                Ending::NotYet => pidfd = None,
-            }
-            if deadline.is_some_and(|d| d <= Instant::now()) {
-                return Ok(None);
-            }
         }
     }
 }

@@ -11,6 +11,7 @@
 //! | to | there is |
 //! | --- | --- |
 //! | say which calls are notified | [`ScmpFilterContext`], with [`ScmpAction::Notify`] |
+//! | notify all calls that do the same job (`open`, `connect`, ...) | [`ScmpFilterContext::notify_family`] |
 //! | start a program under the filter | [`Spawn`], which gives a [`Child`] and its [`Listener`] |
 //! | put the filter on the calling thread | [`ScmpFilterContext::load_listener`] |
 //! | get a listener from elsewhere | [`Listener::from_socket`], [`Listener::from_pid`], `TryFrom<OwnedFd>` |
@@ -124,8 +125,8 @@ mod kernel;
 mod listener;
 mod load;
 mod notification;
-mod notify;
 pub mod scmp;
+mod shared;
 mod spawn;
 mod stall;
 mod supervisor;

@@ -6,16 +6,13 @@ use crate::kernel::fork::Process;
 use crate::kernel::room::Room;
 use crate::kernel::{self, fd, interrupt, pidfd, process, seccomp, socket, version, Errno};
 use crate::notification::Notification;
-use crate::turn::{Denied, Turn};
+use crate::shared::Shared;
+use crate::turn::Denied;
 use bitflags::bitflags;
 use std::iter::FusedIterator;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// The errno that an unanswered notification gets unless another one is chosen.
-pub(crate) const DEFAULT_FALLBACK: i32 = libc::ENOSYS;
 
 bitflags! {
     /// How to receive.
@@ -45,24 +42,6 @@ pub struct Listener {
     shared: Arc<Shared>,
 }
 
-/// What a listener and its notifications have in common.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    fd: OwnedFd,
-    turn: Turn,
-    /// The number of the process that `turn` is kept in, and whether that is just taking it over.
-    turn_of: AtomicU64,
-    /// Who has the turn.
-    mark: interrupt::Mark,
-    fallback: AtomicI32,
-    tag: AtomicUsize,
-    sync_wake_up: AtomicBool,
-    /// Synchronous wake-up is to be switched on by whoever receives first.
-    sync_wake_up_due: AtomicBool,
-    /// Whose end to look for, on a kernel where the listener does not tell.
-    watch: Mutex<Option<Arc<Watch>>>,
-}
-
 /// Room for a listener that is made where no system call may be: under its own filter.
 #[derive(Debug)]
 pub(crate) struct ListenerRoom {
@@ -83,166 +62,8 @@ impl ListenerRoom {
     /// Makes the listener of a descriptor known to be one. Makes no system call and does not touch
     /// the heap; synchronous wake-up is switched on by the first receive.
     pub(crate) fn fill(self, fd: OwnedFd) -> Listener {
-        let shared = Shared {
-            sync_wake_up_due: AtomicBool::new(self.sync_wake_up),
-            ..Shared::new(fd)
-        };
         Listener {
-            shared: self.room.fill(shared),
-        }
-    }
-}
-
-impl Shared {
-    fn new(fd: OwnedFd) -> Self {
-        Shared {
-            fd,
-            turn: Turn::default(),
-            turn_of: AtomicU64::new(Process::current().number()),
-            mark: interrupt::Mark::default(),
-            fallback: AtomicI32::new(DEFAULT_FALLBACK),
-            tag: AtomicUsize::new(0),
-            sync_wake_up: AtomicBool::new(false),
-            sync_wake_up_due: AtomicBool::new(false),
-            watch: Mutex::default(),
-        }
-    }
-
-    /// Switches synchronous wake-up on if that was left to the first who receives.
-    #[inline]
-    fn switch_what_is_due(&self) {
-        // Looked at first, as it is seldom so.
-        if self.sync_wake_up_due.load(Ordering::Relaxed)
-            && self.sync_wake_up_due.swap(false, Ordering::Relaxed)
-        {
-            self.switch_sync_wake_up(true);
-        }
-    }
-
-    /// Whose end is to be looked for beside the listener. On a kernel since 6.11, nobody's.
-    pub(crate) fn watch(&self) -> Option<Arc<Watch>> {
-        if version::recv_ends_with_last_target() {
-            return None;
-        }
-        let watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
-        watch.clone()
-    }
-
-    /// Nobody's end matters any more.
-    pub(crate) fn unwatch(&self) {
-        *self.watch.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
-    /// Waits for a notification or the end, as [`interrupt::Receiver::poll`] does. `None` when the
-    /// time is up.
-    fn poll(
-        &self,
-        receiver: &interrupt::Receiver,
-        deadline: Option<Instant>,
-    ) -> kernel::Result<Option<fd::Ready>> {
-        let wait = |second: Option<BorrowedFd<'_>>, until: Option<Instant>| {
-            let barred = || self.turn.is_barred();
-            receiver.poll(&self.mark, self.fd(), second, until, barred)
-        };
-        match self.watch() {
-            None => wait(None, deadline).map(|ready| ready.first),
-            Some(watch) => watch.poll(self, deadline, wait),
-        }
-    }
-
-    /// Switches synchronous wake-up if it is not so already.
-    #[inline]
-    pub(crate) fn switch_sync_wake_up(&self, on: bool) {
-        // Looked at first: it seldom changes, and a look is cheaper.
-        if self.sync_wake_up.load(Ordering::Relaxed) != on
-            && self.sync_wake_up.swap(on, Ordering::Relaxed) != on
-        {
-            // Older than 6.6: only speed is lost.
-            let _ = seccomp::set_sync_wake_up(self.fd(), on);
-        }
-    }
-
-    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
-    }
-
-    /// Closes the listener, though the number stays taken: what is done with it from here on fails.
-    pub(crate) fn sever(&self) {
-        // Where there is no descriptor to be had for that, it stays open until its holder lets go.
-        let _ = fd::replace(self.fd());
-    }
-
-    /// The error number, positive, for a notification that nobody answers.
-    pub(crate) fn fallback(&self) -> i32 {
-        self.fallback.load(Ordering::Relaxed)
-    }
-
-    /// What the supervisor's owner attached to the listener.
-    pub(crate) fn tag(&self) -> usize {
-        self.tag.load(Ordering::Relaxed)
-    }
-
-    /// Whose turn it is to receive. A copy of the process inherits it as it was, perhaps taken by a
-    /// thread that is not there, and so begins anew.
-    #[inline]
-    fn turn(&self) -> &Turn {
-        let process = Process::current().number();
-        if self.turn_of.load(Ordering::Acquire) != process {
-            self.take_turn_over(process);
-        }
-        &self.turn
-    }
-
-    #[cold]
-    fn take_turn_over(&self, process: u64) {
-        const AT_IT: u64 = 1 << 62;
-        loop {
-            let of = self.turn_of.load(Ordering::Acquire);
-            if of == process {
-                return;
-            }
-            if of == process | AT_IT {
-                // Another thread is, for a moment.
-                std::thread::yield_now();
-                continue;
-            }
-            let (from, to) = (of, process | AT_IT);
-            let (acquire, relaxed) = (Ordering::Acquire, Ordering::Relaxed);
-            if self
-                .turn_of
-                .compare_exchange(from, to, acquire, relaxed)
-                .is_ok()
-            {
-                self.turn.renew();
-                self.turn_of.store(process, Ordering::Release);
-            }
-        }
-    }
-
-    /// Whether a notification is pending.
-    pub(crate) fn readable(&self) -> bool {
-        matches!(
-            fd::poll(self.fd(), Some(Instant::now())),
-            Ok(Some(ready)) if ready.readable
-        )
-    }
-
-    /// Whether every target is gone, which a kernel since 5.9 tells.
-    pub(crate) fn hung_up(&self) -> bool {
-        matches!(
-            fd::poll(self.fd(), Some(Instant::now())),
-            Ok(Some(ready)) if ready.hung_up && !ready.readable
-        )
-    }
-
-    /// What a failed `RECV` means; `None` when it means nothing and is tried again.
-    pub(crate) fn explain_recv(&self, errno: Errno) -> Option<Error> {
-        match errno.0 {
-            libc::EINTR => None,
-            // The target died between waking us and our looking, or they all have.
-            libc::ENOENT if !self.hung_up() => None,
-            libc::ENOENT => Some(Error::plain(Status::Closed)),
-            _ => Some(Error::system(errno, "receive from the listener")),
+            shared: self.room.fill(Shared::new(fd, self.sync_wake_up)),
         }
     }
 }
@@ -252,7 +73,7 @@ impl Listener {
     /// to and the kernel has it.
     pub(crate) fn new(fd: OwnedFd, sync_wake_up: bool) -> Self {
         let listener = Listener {
-            shared: Arc::new(Shared::new(fd)),
+            shared: Arc::new(Shared::new(fd, false)),
         };
         listener.shared.switch_sync_wake_up(sync_wake_up);
         listener
@@ -262,18 +83,9 @@ impl Listener {
     pub(crate) fn of_child(fd: OwnedFd, sync_wake_up: bool, life: &Arc<Life>) -> Self {
         let listener = Self::new(fd, sync_wake_up);
         if !version::recv_ends_with_last_target() {
-            listener.set_watch(Watch::Started(Arc::clone(life)));
+            listener.shared.set_watch(Watch::Started(Arc::clone(life)));
         }
         listener
-    }
-
-    fn set_watch(&self, watch: Watch) {
-        let mut place = self
-            .shared
-            .watch
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *place = Some(Arc::new(watch));
     }
 
     /// Tells whose listener this is, so that it ends with that process on every kernel: with a
@@ -293,7 +105,7 @@ impl Listener {
     /// [`Spawn`](crate::Spawn) starts end by themselves, and for them this changes nothing.
     ///
     /// # Errors
-    /// [`Status::InvalidArgument`] when `pidfd` is none; [`Status::Unsupported`] on a kernel before
+    /// [`Status::InvalidArgument`] when `pidfd` is not one; [`Status::Unsupported`] on a kernel before
     /// 5.4 (`waitid(2)` with `P_PIDFD`); [`Status::System`] when there is no descriptor left.
     pub fn watch_child(&self, pidfd: BorrowedFd<'_>) -> Result<()> {
         match process::is_zombie(pidfd) {
@@ -325,7 +137,7 @@ impl Listener {
         }
         let pidfd = kernel::fd_table::duplicate_from(pidfd.as_raw_fd(), 0)
             .map_err(|e| Error::system(e, "duplicate the descriptor of the child"))?;
-        self.set_watch(Watch::Own(pidfd));
+        self.shared.set_watch(Watch::Own(pidfd));
         Ok(())
     }
 
@@ -383,8 +195,8 @@ impl Listener {
     /// [`Status::System`] when the process is out of descriptors.
     pub fn into_fd(self) -> Result<OwnedFd> {
         match Arc::try_unwrap(self.shared) {
-            Ok(shared) => Ok(shared.fd),
-            Err(shared) => shared.fd.try_clone().map_err(|e| {
+            Ok(shared) => Ok(shared.into_fd()),
+            Err(shared) => shared.duplicate_fd().map_err(|e| {
                 Error::system(
                     Errno(e.raw_os_error().unwrap_or(libc::EIO)),
                     "duplicate the listener",
@@ -487,7 +299,7 @@ impl Listener {
             || until_signal
             || !version::recv_ends_with_last_target()
             || !receiver.can_be_interrupted();
-        let barred = || shared.turn.is_barred();
+        let interrupted = || shared.is_interrupted();
         loop {
             let polled = if poll_first {
                 shared.poll(&receiver, deadline)
@@ -498,7 +310,7 @@ impl Listener {
                 Ok(None) => return Err(Error::plain(Status::Timeout)),
                 Ok(Some(ready)) if !ready.readable => return Err(Error::plain(Status::Closed)),
                 Ok(Some(_)) => {
-                    match notification.fill_interruptibly(&receiver, &shared.mark, barred) {
+                    match notification.fill_interruptibly(&receiver, shared.mark(), interrupted) {
                         Ok(()) => return Ok(()),
                         Err(errno) => errno,
                     }
@@ -509,7 +321,7 @@ impl Listener {
             if let Some(error) = shared.explain_recv(errno) {
                 return Err(error);
             }
-            if shared.turn.is_barred() {
+            if shared.is_interrupted() {
                 return Err(Error::plain(Status::Stopped));
             }
             if until_signal && errno == Errno(libc::EINTR) {
@@ -530,10 +342,7 @@ impl Listener {
     /// A blocked thread is reached by `SIGSTKFLT`. Where the program handles that signal itself,
     /// receives look up every 20 ms instead. Do not block it on a thread that receives.
     pub fn set_interrupted(&self, on: bool) {
-        self.shared.turn.bar(on);
-        if on {
-            self.shared.mark.interrupt();
-        }
+        self.shared.set_interrupted(on);
     }
 
     /// Switches synchronous wake-up on or off (`SECCOMP_IOCTL_NOTIF_SET_FLAGS`): on, the kernel
@@ -542,9 +351,8 @@ impl Listener {
     /// # Errors
     /// [`Status::Unsupported`] on a kernel before 6.6.
     pub fn set_sync_wake_up(&self, on: bool) -> Result<()> {
-        self.shared.sync_wake_up_due.store(false, Ordering::Relaxed);
-        self.shared.sync_wake_up.store(on, Ordering::Relaxed);
-        seccomp::set_sync_wake_up(self.as_fd(), on).map_err(|errno| match errno.0 {
+        let set = self.shared.set_sync_wake_up(on);
+        set.map_err(|errno| match errno.0 {
             libc::EINVAL | libc::ENOTTY => Error::with_errno(
                 Status::Unsupported,
                 Errno(libc::ENOSYS),
@@ -561,14 +369,14 @@ impl Listener {
     /// [`Status::InvalidArgument`] for a number outside 1 to 4095.
     pub fn set_fallback_error(&self, errnum: i32) -> Result<()> {
         crate::notification::check_errnum(errnum)?;
-        self.shared.fallback.store(errnum, Ordering::Relaxed);
+        self.shared.set_fallback(errnum);
         Ok(())
     }
 
     /// Attaches a number to the listener that its notifications show as
     /// [`Notification::tag`]; 0 at first.
     pub fn set_tag(&self, tag: usize) {
-        self.shared.tag.store(tag, Ordering::Relaxed);
+        self.shared.set_tag(tag);
     }
 
     /// Sends a duplicate of the listener over a Unix socket (`SCM_RIGHTS`, with one byte).
@@ -596,7 +404,7 @@ impl Listener {
     ///
     /// # Errors
     /// [`Status::Closed`] when the other side is closed; [`Status::InvalidArgument`] when the
-    /// message carries no listener (the descriptor that came is closed) or `unix_socket` is none;
+    /// message carries no listener (the descriptor that came is closed) or `unix_socket` is not one;
     /// [`Status::System`] with `EMFILE` when this process has no descriptor free: the message
     /// stays in the socket, to be received when there is one, unless another thread took the last
     /// one at that moment.
@@ -648,7 +456,7 @@ impl AsFd for Listener {
 
 impl AsRawFd for Listener {
     fn as_raw_fd(&self) -> RawFd {
-        self.shared.fd.as_raw_fd()
+        self.shared.fd().as_raw_fd()
     }
 }
 

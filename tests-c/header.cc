@@ -26,7 +26,8 @@ unotify_status load(const unotify_filter *filter, unotify_listener **listener)
 
 unotify_status load_and_refuse(unotify_filter *filter, unotify_listener **listener)
 {
-    unotify_status status = unotify_filter_add_rule(filter, UNOTIFY_ACTION_ERRNO(1), "mount", nullptr, 0);
+    unotify_status status =
+        unotify_filter_add_rule(filter, UNOTIFY_ACTION_ERRNO(1), "mount", nullptr, 0);
 
     return status == UNOTIFY_OK ? load(filter, listener) : status;
 }

@@ -167,7 +167,7 @@ static void one_round(int64_t duration)
 
     atomic_store(&over, 0);
     opts.max_workers = WORKERS;
-    opts.fallback_errno = EPERM;
+    opts.fallback_error = EPERM;
     opts.flags = UNOTIFY_SUPERVISOR_KEEP_RUNNING;
     OK(unotify_supervisor_new(&opts, &supervisor));
     OK(unotify_supervisor_on(supervisor, "getppid", 0, handle, NULL));

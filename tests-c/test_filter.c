@@ -492,6 +492,52 @@ static void a_name_that_is_no_text_is_refused(void)
     unotify_filter_free(f);
 }
 
+/* Whether the program that the filter makes is longer than that of another. */
+static int is_longer(const unotify_filter *f, const unotify_filter *than)
+{
+    size_t length, other;
+
+    OK(unotify_filter_export_bpf(f, NULL, &length));
+    OK(unotify_filter_export_bpf(than, NULL, &other));
+    return length > other;
+}
+
+static void every_family_is_taken(void)
+{
+    unotify_filter *empty = new_filter();
+    const char *name;
+    size_t n = 0;
+
+    while ((name = unotify_family_name(n)) != NULL) {
+        unotify_filter *f = new_filter();
+
+        OK(unotify_filter_notify_family(f, name));
+        CHECK(is_longer(f, empty));
+        CHECK_STATUS(unotify_filter_add_arch(f, 0x40000028 /* arm */),
+                     UNOTIFY_ERR_INVALID_ARGUMENT);
+        unotify_filter_free(f);
+        n++;
+    }
+    CHECK(n > 20);
+    CHECK(strcmp(unotify_family_name(0), "open") == 0);
+    CHECK(unotify_family_name(SIZE_MAX) == NULL);
+    unotify_filter_free(empty);
+}
+
+static void an_unknown_family_is_refused_and_adds_nothing(void)
+{
+    unotify_filter *f = new_filter(), *empty = new_filter();
+
+    CHECK_STATUS(unotify_filter_notify_family(f, "opne"), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_SAID_OF("unknown family of system calls `opne`");
+    CHECK_STATUS(unotify_filter_notify_family(f, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_filter_notify_family(NULL, "open"), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK(!is_longer(f, empty));
+    OK(unotify_filter_add_arch(f, unotify_arch_native()));
+    unotify_filter_free(f);
+    unotify_filter_free(empty);
+}
+
 int main(void)
 {
     RUN(CASE(a_rule_for_an_unknown_system_call_is_refused),
@@ -511,5 +557,6 @@ int main(void)
         CASE(a_filter_that_notifies_everything_is_loaded),
         CASE(loading_does_not_count_against_the_limit_of_file_sizes),
         CASE(options_of_a_load_are_checked), CASE(null_is_told_by_name),
-        CASE(a_name_that_is_no_text_is_refused));
+        CASE(a_name_that_is_no_text_is_refused), CASE(every_family_is_taken),
+        CASE(an_unknown_family_is_refused_and_adds_nothing));
 }

@@ -43,14 +43,15 @@ static void a_later_version_is_not_at_hand(void)
 static void options_are_written_where_they_are_used(void)
 {
     const unotify_supervisor_opts *opts =
-        &UNOTIFY_OPTS(unotify_supervisor_opts, .max_workers = 2, .fallback_errno = EACCES);
+        &UNOTIFY_OPTS(unotify_supervisor_opts, .max_workers = 2, .fallback_error = EACCES);
     unotify_supervisor *supervisor = NULL;
 
     CHECK_INT((int64_t)opts->size, sizeof *opts);
     CHECK_INT(opts->max_workers, 2);
-    CHECK_INT(opts->fallback_errno, EACCES);
+    CHECK_INT(opts->fallback_error, EACCES);
     CHECK_INT(opts->flags | opts->wake_up, 0);
-    OK(unotify_supervisor_new(&UNOTIFY_OPTS(unotify_supervisor_opts, .max_workers = 2), &supervisor));
+    OK(unotify_supervisor_new(&UNOTIFY_OPTS(unotify_supervisor_opts, .max_workers = 2),
+                              &supervisor));
     unotify_supervisor_free(supervisor);
     CHECK_STATUS(unotify_supervisor_new(&UNOTIFY_OPTS(unotify_supervisor_opts, .max_workers = 2000),
                                         &supervisor),
@@ -141,11 +142,8 @@ static void an_identity_fills_a_structure_of_any_age(void)
 
 int main(void)
 {
-    RUN(CASE(structures_can_be_declared_ahead),
-        CASE(the_version_is_the_librarys),
-        CASE(a_later_version_is_not_at_hand),
-        CASE(options_are_written_where_they_are_used),
-        CASE(the_macro_for_an_error_is_the_function),
-        CASE(statistics_fill_a_structure_of_any_age),
+    RUN(CASE(structures_can_be_declared_ahead), CASE(the_version_is_the_librarys),
+        CASE(a_later_version_is_not_at_hand), CASE(options_are_written_where_they_are_used),
+        CASE(the_macro_for_an_error_is_the_function), CASE(statistics_fill_a_structure_of_any_age),
         CASE(an_identity_fills_a_structure_of_any_age));
 }

@@ -432,7 +432,7 @@ static void a_stop_that_drains_gives_what_is_pending_the_fallback_error(void)
     target t;
 
     opts.flags = UNOTIFY_SUPERVISOR_DRAIN_ON_STOP;
-    opts.fallback_errno = EROFS;
+    opts.fallback_error = EROFS;
     OK(unotify_supervisor_new(&opts, &s));
     t = supervised_target(s);
     target_call(&t, 1, 0);
@@ -477,8 +477,8 @@ static void options_out_of_range_are_refused(void)
         { .size = 0 },
         { .size = 1 },
         { .size = sizeof bad[0], .max_workers = 1025 },
-        { .size = sizeof bad[0], .fallback_errno = -1 },
-        { .size = sizeof bad[0], .fallback_errno = 4096 },
+        { .size = sizeof bad[0], .fallback_error = -1 },
+        { .size = sizeof bad[0], .fallback_error = 4096 },
         { .size = sizeof bad[0], .flags = 1U << 31 },
         { .size = sizeof bad[0], .wake_up = 3 },
     };
@@ -531,7 +531,8 @@ static void garbage_is_refused(void)
     unotify_supervisor *s = supervisor_with(1, 0, echo, NULL);
 
     CHECK_STATUS(unotify_supervisor_new(NULL, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
-    CHECK_STATUS(unotify_supervisor_on(NULL, "getppid", 0, echo, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_supervisor_on(NULL, "getppid", 0, echo, NULL),
+                 UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_STATUS(unotify_supervisor_on(s, NULL, 0, echo, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_STATUS(unotify_supervisor_on(s, "getppid", 0, NULL, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_STATUS(unotify_supervisor_on(s, "getppid", 2, echo, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);

@@ -11,7 +11,7 @@ use unotify::Status;
 /// The core's types that C sees.
 const CORE: [&str; 2] = ["src/error.rs", "src/kernel/seccomp.rs"];
 
-/// Where the lines of the header end, as far as they can be broken.
+/// Where the header's lines end, as far as they can be broken.
 const WIDTH: usize = 100;
 
 fn read(path: &str) -> String {
@@ -25,32 +25,11 @@ fn generate() -> String {
         .replace("@MINOR@", env!("CARGO_PKG_VERSION_MINOR"))
         .replace("@PATCH@", env!("CARGO_PKG_VERSION_PATCH"));
     let files: Vec<_> = template.lines().filter_map(placeholder).collect();
-    let declarations: Vec<_> = files.iter().map(|file| declarations(file)).collect();
     let mut items = items(&files);
     let mut handles = String::new();
     let mut chapters = BTreeMap::new();
-    for (file, declared) in files.iter().zip(&declarations) {
-        let mut chapter = String::new();
-        let mut constants = Vec::new();
-        for declaration in declared {
-            let item = items.remove(&declaration.name);
-            let item = item.unwrap_or_else(|| panic!("cbindgen leaves {} out", declaration.name));
-            if !declaration.follows && !constants.is_empty() {
-                chapter += &format!("\n{}", table(&constants, ""));
-                constants.clear();
-            }
-            if let Some(value) = &declaration.value {
-                let code = format!("#define {} {value}", declaration.name);
-                constants.push(Item { code, ..item });
-            } else if item.is_handle() {
-                // Other chapters may name it before its own.
-                handles += &format!("\n{}", item.text());
-            } else {
-                chapter += &format!("\n{}", item.text());
-            }
-        }
-        assert!(constants.is_empty(), "{file} ends with a constant");
-        chapters.insert(*file, chapter);
+    for file in &files {
+        chapters.insert(*file, chapter(file, &mut items, &mut handles));
     }
     assert!(items.is_empty(), "in no chapter: {:?}", items.keys());
     let mut header = String::new();
@@ -62,6 +41,30 @@ fn generate() -> String {
         }
     }
     header
+}
+
+/// What a file declares, in its order, but for handles: other chapters may name these before.
+fn chapter(file: &str, items: &mut BTreeMap<String, Item>, handles: &mut String) -> String {
+    let mut chapter = String::new();
+    let mut constants = Vec::new();
+    for declaration in declarations(file) {
+        let item = items.remove(&declaration.name);
+        let item = item.unwrap_or_else(|| panic!("cbindgen leaves {} out", declaration.name));
+        if !declaration.follows && !constants.is_empty() {
+            chapter += &format!("\n{}", table(&constants, ""));
+            constants.clear();
+        }
+        if let Some(value) = &declaration.value {
+            let code = format!("#define {} {value}", declaration.name);
+            constants.push(Item { code, ..item });
+        } else if item.is_handle() {
+            *handles += &format!("\n{}", item.text());
+        } else {
+            chapter += &format!("\n{}", item.text());
+        }
+    }
+    assert!(constants.is_empty(), "{file} ends with a constant");
+    chapter
 }
 
 /// The file of `src/capi` that a line of the template stands for.
@@ -121,7 +124,7 @@ fn number(declared: &str, value: &str) -> String {
     }
 }
 
-/// An item of C: its comment, without what encloses it, and the rest.
+/// An item of C: the lines of its comment, without what encloses them, and the rest.
 struct Item {
     comment: Vec<String>,
     code: String,
@@ -161,10 +164,7 @@ fn items(files: &[&str]) -> BTreeMap<String, Item> {
         // What callers promise ends the comment: the template says it once for all functions.
         let comment = comment.split("\n *\n * # Safety").next()?;
         let comment = comment.replace("\n *\n * Errors", "\n * Errors");
-        let comment = comment
-            .lines()
-            .map(|l| l.trim_start_matches(" *").to_owned());
-        let (comment, code) = (comment.collect(), code.trim().to_owned());
+        let (comment, code) = (fill(&comment, ""), code.trim().to_owned());
         Some((name(&code)?.to_owned(), Item { comment, code }))
     });
     items.collect()
@@ -202,6 +202,43 @@ impl Item {
     }
 }
 
+/// The lines of a comment, less their stars, filled anew: they stand elsewhere than in the source.
+fn fill(comment: &str, indent: &str) -> Vec<String> {
+    let width = WIDTH - indent.len() - "/**".len();
+    let mut filled: Vec<String> = Vec::new();
+    for line in comment.lines().map(|line| &line.trim_start()[1..]) {
+        let words = line.trim_start();
+        let item = words.starts_with("- ");
+        let lead = &line[..line.len() - words.len()];
+        let hanging = if item {
+            format!("{lead}  ")
+        } else {
+            lead.to_owned()
+        };
+        let after_blank = filled.last().is_none_or(|last| last.is_empty());
+        if after_blank || line.is_empty() || item || words.starts_with("Errors") {
+            filled.push(String::new());
+        }
+        for word in words.split(' ').filter(|word| !word.is_empty()) {
+            match filled.last_mut() {
+                Some(last) if last.is_empty() => *last = format!("{lead}{word}"),
+                Some(last) if last.len() + 1 + word.len() <= width => *last += &format!(" {word}"),
+                _ => filled.push(format!("{hanging}{word}")),
+            }
+        }
+    }
+    // The end has to go there, too.
+    if let Some(last) = filled.pop() {
+        match last.rsplit_once(' ') {
+            Some((line, word)) if last.len() + " */".len() > width => {
+                filled.extend([line.to_owned(), format!(" {word}")]);
+            }
+            _ => filled.push(last),
+        }
+    }
+    filled
+}
+
 fn comment(lines: &[String], indent: &str) -> String {
     format!("{indent}/**{} */\n", lines.join(&format!("\n{indent} *")))
 }
@@ -221,35 +258,21 @@ fn table(rows: &[Item], indent: &str) -> String {
 
 /// A structure or an enumeration.
 fn fields(code: &str) -> String {
-    // C23 has enumerations of a size, too; that it is the same in every C is worth more.
-    let code = code
-        .replace(
-            "#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L\n  :",
-            "#ifdef __cplusplus\n    :",
-        )
-        .replace(
-            "#if __STDC_VERSION__ >= 202311L\ntypedef enum unotify_status unotify_status;\n#else\n",
-            "",
-        )
-        .replace("#endif // __STDC_VERSION__ >= 202311L\n", "")
-        .replace(
-            "#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L\n {",
-            "#endif\n{",
-        )
-        .replace("#endif // __cplusplus", "#endif")
-        .replace("const struct unotify_", "const unotify_");
+    let code = code.replace("const struct unotify_", "const unotify_");
     let mut parts = code.split("    /**\n");
-    let begin = parts.next().unwrap_or_default();
-    let (mut rows, mut end) = (Vec::new(), "");
+    let (mut begin, mut end) = (parts.next().unwrap_or_default(), "");
+    let mut rows = Vec::new();
     for part in parts {
         let (comment, code) = part.split_once("     */\n").expect("a comment ends");
         let (code, rest) = code.split_once('\n').expect("a field, and what follows");
-        let comment = comment
-            .lines()
-            .map(|l| l.trim_start_matches("     *").to_owned());
-        let (comment, code) = (comment.collect(), code.trim().to_owned());
+        let (comment, code) = (fill(comment, "    "), code.trim().to_owned());
         rows.push(Item { comment, code });
         end = rest;
+    }
+    if code.starts_with("enum unotify_status") {
+        // C23 has enumerations of a size, as C++ has; that it is the same in every C is worth more.
+        begin = "enum unotify_status\n#ifdef __cplusplus\n    : int32_t\n#endif\n{\n";
+        end = "};\n#ifndef __cplusplus\ntypedef int32_t unotify_status;\n#endif";
     }
     format!("{begin}{}{end}", table(&rows, "    "))
 }
@@ -286,4 +309,19 @@ fn the_committed_header_is_current() {
         header == read("include/unotify.h"),
         "include/unotify.h is not what src/capi says: run UNOTIFY_BLESS=1 cargo test --test header",
     );
+}
+
+#[test]
+fn every_file_of_the_c_layer_is_in_a_chapter() {
+    let template = read("include/unotify.h.in");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/capi");
+    for entry in std::fs::read_dir(folder).expect("src/capi") {
+        let name = entry.expect("an entry").file_name();
+        let file = name.to_str().expect("a name in UTF-8");
+        assert!(
+            template.lines().any(|line| placeholder(line) == Some(file))
+                || declarations(file).is_empty(),
+            "include/unotify.h.in has no line @{file}@",
+        );
+    }
 }

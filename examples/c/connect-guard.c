@@ -117,30 +117,6 @@ static int on_connect(unotify_notification *n, void *data)
     return UNOTIFY_HANDLED;
 }
 
-/* MSG_FASTOPEN connects without connect(2), io_uring without any call of that name. */
-static unotify_status refuse_ways_around(unotify_filter *filter)
-{
-    static const struct {
-        const char *call;
-        uint32_t flags; /* which argument */
-    } SENDS[] = {{"sendto", 3}, {"sendmsg", 2}, {"sendmmsg", 3}};
-    unotify_arg_compare fast_open;
-    unotify_status status;
-    size_t i;
-
-    memset(&fast_open, 0, sizeof fast_open);
-    fast_open.op = UNOTIFY_COMPARE_MASKED_EQUAL;
-    fast_open.value = fast_open.mask = MSG_FASTOPEN;
-    for (i = 0; i < sizeof SENDS / sizeof *SENDS; i++) {
-        fast_open.arg = SENDS[i].flags;
-        status = unotify_filter_add_rule(filter, unotify_action_errno(EOPNOTSUPP), SENDS[i].call,
-                                         &fast_open, 1);
-        if (status)
-            return status;
-    }
-    return unotify_filter_add_rule(filter, unotify_action_errno(ENOSYS), "io_uring_setup", NULL, 0);
-}
-
 int main(int argc, char **argv)
 {
     unotify_filter *filter;
@@ -157,8 +133,8 @@ int main(int argc, char **argv)
     }
 
     /* A connection may take its time, and others should not wait for it. */
-    if (unotify_filter_new(UNOTIFY_ACTION_ALLOW, &filter) || refuse_ways_around(filter) ||
-        unotify_filter_notify(filter, "connect") ||
+    if (unotify_filter_new(UNOTIFY_ACTION_ALLOW, &filter) ||
+        unotify_filter_notify_family(filter, "connect") ||
         unotify_supervisor_new(&UNOTIFY_OPTS(unotify_supervisor_opts, .max_workers = WORKERS),
                                &supervisor) ||
         unotify_supervisor_on(supervisor, "connect", UNOTIFY_HANDLER_BLOCKING, on_connect, NULL))

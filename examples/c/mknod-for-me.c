@@ -31,7 +31,7 @@
 #include <unotify.h>
 
 /* What containers are given as well: null, zero, full, random, urandom. */
-static const unsigned DEVICES[][2] = {{1, 3}, {1, 5}, {1, 7}, {1, 8}, {1, 9}};
+static const unsigned DEVICES[][2] = { { 1, 3 }, { 1, 5 }, { 1, 7 }, { 1, 8 }, { 1, 9 } };
 
 static int fail(const char *what)
 {
@@ -57,7 +57,7 @@ static int is_ours(uint32_t mode, uint32_t device)
 /* setfsuid(2) took CAP_MKNOD away with the other rights to files: only that one comes back. */
 static int regain_mknod(void)
 {
-    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
     struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3];
 
     if (syscall(SYS_capget, &header, caps) != 0)
@@ -127,7 +127,6 @@ int main(int argc, char **argv)
     unotify_supervisor *supervisor;
     unotify_listener *listener;
     unotify_child *child;
-    unotify_status status;
     int wstatus, first = 1;
 
     if (argc > 1 && strcmp(argv[1], "--") == 0)
@@ -140,13 +139,11 @@ int main(int argc, char **argv)
         fputs("mknod-for-me: not started by root: devices will fail\n", stderr);
 
     if (unotify_filter_new(UNOTIFY_ACTION_ALLOW, &filter) ||
-        unotify_supervisor_new(NULL, &supervisor) || unotify_filter_notify(filter, "mknodat") ||
-        unotify_supervisor_on(supervisor, "mknodat", 0, on_mknodat, NULL))
+        unotify_filter_notify_family(filter, "mknod") ||
+        unotify_supervisor_new(NULL, &supervisor) ||
+        unotify_supervisor_on(supervisor, "mknodat", 0, on_mknodat, NULL) ||
+        unotify_supervisor_on(supervisor, "mknod", 0, on_mknod, NULL))
         return fail("set up");
-    status = unotify_filter_notify(filter, "mknod"); /* New architectures do not have it. */
-    if (status != UNOTIFY_ERR_UNKNOWN_SYSCALL &&
-        (status || unotify_supervisor_on(supervisor, "mknod", 0, on_mknod, NULL)))
-        return fail("mknod");
 
     if (unotify_spawn(filter, argv[first], argv + first, NULL, NULL, &child))
         return fail(argv[first]);

@@ -239,7 +239,10 @@ static const struct {
     const char *name;
     unotify_handler handler;
 } CALLS[] = {
-    {"open", on_open}, {"creat", on_creat}, {"openat", on_openat}, {"openat2", on_openat2},
+    { "open", on_open },
+    { "creat", on_creat },
+    { "openat", on_openat },
+    { "openat2", on_openat2 },
 };
 
 int main(int argc, char **argv)
@@ -248,7 +251,6 @@ int main(int argc, char **argv)
     unotify_supervisor *supervisor;
     unotify_listener *listener;
     unotify_child *child;
-    unotify_status status;
     size_t call;
     int i, wstatus;
 
@@ -262,19 +264,12 @@ int main(int argc, char **argv)
         return 2;
     }
 
-    /* io_uring and file handles would open files past the filter. */
     if (unotify_filter_new(UNOTIFY_ACTION_ALLOW, &filter) ||
-        unotify_filter_add_rule(filter, unotify_action_errno(ENOSYS), "io_uring_setup", NULL, 0) ||
-        unotify_filter_add_rule(filter, unotify_action_errno(EPERM), "open_by_handle_at", NULL, 0) ||
-        unotify_supervisor_new(NULL, &supervisor))
+        unotify_filter_notify_family(filter, "open") || unotify_supervisor_new(NULL, &supervisor))
         return fail("set up");
-    for (call = 0; call < sizeof CALLS / sizeof *CALLS; call++) {
-        status = unotify_filter_notify(filter, CALLS[call].name);
-        if (status == UNOTIFY_ERR_UNKNOWN_SYSCALL)
-            continue; /* New architectures have no open(2). */
-        if (status || unotify_supervisor_on(supervisor, CALLS[call].name, 0, CALLS[call].handler, NULL))
+    for (call = 0; call < sizeof CALLS / sizeof *CALLS; call++)
+        if (unotify_supervisor_on(supervisor, CALLS[call].name, 0, CALLS[call].handler, NULL))
             return fail(CALLS[call].name);
-    }
 
     if (unotify_spawn(filter, argv[i], argv + i, NULL, NULL, &child))
         return fail(argv[i]);

@@ -14,7 +14,7 @@
 #include <unistd.h>
 #include <unotify.h>
 
-static const char *const IDS[] = {"getuid", "geteuid", "getgid", "getegid"};
+static const char *const IDS[] = { "getuid", "geteuid", "getgid", "getegid" };
 
 enum { N_IDS = sizeof IDS / sizeof *IDS };
 

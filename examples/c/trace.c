@@ -30,15 +30,18 @@ static const char DEFAULT[] = "execve,execveat,open,openat,openat2,connect,bind,
 static const struct {
     const char *name, *arguments;
 } FORMS[] = {
-    {"access", "so"},       {"bind", "dpd"},         {"clone", "xpppp"},   {"close", "d"},
-    {"chdir", "s"},         {"connect", "dpd"},      {"execve", "spp"},    {"execveat", "Dsppx"},
-    {"exit_group", "d"},    {"faccessat2", "Dsox"},  {"getcwd", "pd"},     {"getdents64", "dpd"},
-    {"getuid", ""},         {"ioctl", "dxp"},        {"kill", "dd"},       {"mkdir", "so"},
-    {"mkdirat", "Dso"},     {"newfstatat", "Dspx"},  {"open", "sx"},      {"openat", "Dsx"},
-    {"openat2", "Dspd"},    {"pipe2", "px"},         {"read", "dpd"},      {"readlink", "spd"},
-    {"rename", "ss"},       {"renameat", "DsDs"},    {"renameat2", "DsDsx"}, {"rmdir", "s"},
-    {"socket", "ddd"},      {"stat", "sp"},          {"statx", "Dsxxp"},   {"unlink", "s"},
-    {"unlinkat", "Dsx"},    {"vfork", ""},           {"wait4", "dpxp"},    {"write", "dpd"},
+    { "access", "so" },       { "bind", "dpd" },       { "clone", "xpppp" },
+    { "close", "d" },         { "chdir", "s" },        { "connect", "dpd" },
+    { "execve", "spp" },      { "execveat", "Dsppx" }, { "exit_group", "d" },
+    { "faccessat2", "Dsox" }, { "getcwd", "pd" },      { "getdents64", "dpd" },
+    { "getuid", "" },         { "ioctl", "dxp" },      { "kill", "dd" },
+    { "mkdir", "so" },        { "mkdirat", "Dso" },    { "newfstatat", "Dspx" },
+    { "open", "sx" },         { "openat", "Dsx" },     { "openat2", "Dspd" },
+    { "pipe2", "px" },        { "read", "dpd" },       { "readlink", "spd" },
+    { "rename", "ss" },       { "renameat", "DsDs" },  { "renameat2", "DsDsx" },
+    { "rmdir", "s" },         { "socket", "ddd" },     { "stat", "sp" },
+    { "statx", "Dsxxp" },     { "unlink", "s" },       { "unlinkat", "Dsx" },
+    { "vfork", "" },          { "wait4", "dpxp" },     { "write", "dpd" },
 };
 
 static FILE *output;
@@ -108,7 +111,8 @@ static unotify_filter *make_filter(char *names, int all_must_exist)
         complain("filter");
         return NULL;
     }
-    if (sibling && (unotify_arch_from_name(sibling, &arch) || unotify_filter_add_arch(filter, arch)))
+    if (sibling &&
+        (unotify_arch_from_name(sibling, &arch) || unotify_filter_add_arch(filter, arch)))
         complain(sibling);
     for (name = strtok(names, ","); name; name = strtok(NULL, ",")) {
         status = unotify_filter_notify(filter, name);

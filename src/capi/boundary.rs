@@ -114,7 +114,7 @@ impl<T> Out<*mut T> {
     }
 }
 
-/// Takes a handle back; null is nothing.
+/// Takes a handle back; nothing for null.
 ///
 /// # Safety
 /// `ptr` is null or came from [`Out::put_boxed`] and is not used again.
@@ -164,7 +164,7 @@ pub(super) unsafe fn slice<'a, T>(ptr: *const T, len: usize, name: &str) -> Resu
     Ok(unsafe { std::slice::from_raw_parts(ptr, len) })
 }
 
-/// Room that C lends to be written to; null is none if the length says so.
+/// Room that C lends to be written to; null is no room if the length is 0.
 ///
 /// # Safety
 /// `ptr` is valid for writing `len` values, and nobody else uses them for as long as the result is

@@ -4,11 +4,11 @@ use super::boundary::infallible;
 use crate::features::Features;
 use std::ffi::c_char;
 
-/// The kernel has user notification (Linux 5.0).
+/// User notification (Linux 5.0).
 pub const UNOTIFY_FEATURE_NOTIFY: u64 = 1 << 0;
-/// `UNOTIFY_LOAD_TSYNC` works for a filter with a listener (Linux 5.7).
+/// `UNOTIFY_LOAD_TSYNC` works (5.7).
 pub const UNOTIFY_FEATURE_TSYNC_WITH_LISTENER: u64 = 1 << 1;
-/// Only fatal signals interrupt a received call (Linux 5.19).
+/// Only fatal signals interrupt (5.19).
 pub const UNOTIFY_FEATURE_WAIT_KILLABLE: u64 = 1 << 2;
 
 const _: () = assert!(
@@ -25,8 +25,8 @@ pub extern "C" fn unotify_version() -> *const c_char {
     VERSION.as_ptr().cast()
 }
 
-/// What the running kernel offers, as `UNOTIFY_FEATURE_*` bits. Asks the kernel on every call.
-/// Never fails: what cannot be asked is not offered.
+/// What the running kernel offers, as `UNOTIFY_FEATURE_*` bits. Asks it on every call, and never
+/// fails: what cannot be asked is not offered.
 #[no_mangle]
 pub extern "C" fn unotify_features() -> u64 {
     infallible(0, || crate::features().bits())

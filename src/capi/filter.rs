@@ -7,7 +7,7 @@ use super::boundary::{
 use super::listener::lent_fd;
 use crate::error::{Error, Result, Status};
 use crate::kernel::Errno;
-use crate::scmp::{ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext};
+use crate::scmp::{Family, ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext};
 use std::ffi::{c_char, c_int, c_void};
 
 /// The argument differs from `value`.
@@ -155,6 +155,41 @@ pub unsafe extern "C" fn unotify_filter_notify(
         let name = unsafe { utf8(syscall, "syscall") }?;
         add_rule(filter, UNOTIFY_ACTION_NOTIFY, name, &[])
     })
+}
+
+/// Notifies the supervisor of all system calls that do the same job, on every architecture of the
+/// filter, and refuses those that would do it past the filter: `openat` alone lets `open`,
+/// `openat2`, `creat` and io_uring by. `family` is "open", "exec", "connect", "mount" or another of
+/// those that docs/families.md lists with what each holds; see unotify_family_name(). A rule without
+/// conditions that a call has already counts, as in unotify_filter_add_rule().
+///
+/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when there is no such family; `UNOTIFY_ERR_UNSUPPORTED`
+/// when the installed libseccomp does not know one of the calls. Nothing is added then.
+///
+/// # Safety
+/// `filter` is NULL or a live handle that no other thread uses; `family` is NULL or a string.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_filter_notify_family(
+    filter: *mut unotify_filter,
+    family: *const c_char,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: `filter` is NULL or a live handle that no other thread uses, as promised.
+        let filter = unsafe { exclusive(filter, "filter") }?;
+        // SAFETY: `family` is NULL or a string, as promised.
+        let name = unsafe { utf8(family, "family") }?;
+        filter.context.notify_family(name)?;
+        filter.has_rules = true;
+        Ok(())
+    })
+}
+
+/// The name of the family number `index`, from 0; NULL beyond the last.
+#[no_mangle]
+pub extern "C" fn unotify_family_name(index: usize) -> *const c_char {
+    Family::ALL
+        .get(index)
+        .map_or(std::ptr::null(), |family| family.name_c().as_ptr())
 }
 
 /// Copies the filter into `buf` as the program that the kernel takes, a `struct sock_filter[]`.

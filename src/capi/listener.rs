@@ -238,7 +238,7 @@ unsafe fn receive(
     Ok(())
 }
 
-/// A time limit in milliseconds, as C gives it: -1 is none.
+/// A time limit in milliseconds, as C gives it: -1 is no limit.
 pub(super) fn time_limit(timeout_ms: c_int) -> crate::Result<Option<Duration>> {
     if timeout_ms == -1 {
         return Ok(None);
@@ -349,14 +349,14 @@ pub unsafe extern "C" fn unotify_listener_set_interrupted(
 /// child of the caller's that loaded the filter. Duplicates `pidfd` (`pidfd_open(2)`). A later
 /// call replaces an earlier one. Not needed for programs that unotify_spawn() started.
 ///
-/// A listener ends when its last target is gone. Since Linux 6.11 a process is gone when it has
-/// exited, and this function only checks `pidfd`. Before, it is gone when it was *reaped*, so who
-/// receives until the end and only then waits for the child waits for ever. On such a kernel
-/// receiving therefore also ends, with `UNOTIFY_ERR_CLOSED`, when the child is a zombie and no
-/// notification is pending; a supervisor lets go of the listener then. The child is not reaped:
-/// its status is the caller's to wait for. Whether *other* targets are left, such as children that
-/// outlive it, cannot be known before that: who has such targets waits for the child and receives
-/// again. The listener's descriptor is polled together with the child's there.
+/// A listener ends when its last target is gone: since Linux 6.11 when that has exited, and this
+/// function only checks `pidfd`; before, when it was *reaped*, so who receives until the end and
+/// then waits for the child waits for ever. On such a kernel receiving therefore also ends, with
+/// `UNOTIFY_ERR_CLOSED`, and a supervisor lets go of the listener, when the child is a zombie and
+/// no notification is pending. It is not reaped: its status is the caller's to wait for. Whether
+/// *other* targets are left, such as children that outlive it, cannot be known before: who has
+/// such targets waits for the child and receives again. Poll the child's descriptor beside the
+/// listener's there.
 ///
 /// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `pidfd` is not one; `UNOTIFY_ERR_UNSUPPORTED`
 /// before Linux 5.4; `UNOTIFY_ERR_SYSTEM` when there is no descriptor left.

@@ -2,7 +2,7 @@
 
 use super::boundary::{call, call_in_place, infallible, invalid, reclaim, unotify_status, Out};
 use crate::error::Result;
-use crate::notification::{Notification, Request, Tenure};
+use crate::notification::{Notification, Ownership, Request};
 use std::ffi::{c_int, c_void};
 
 /// One system call of a target, as it stood when the target made it (the kernel's
@@ -151,16 +151,16 @@ pub unsafe extern "C" fn unotify_notification_reply_continue(
 pub unsafe extern "C" fn unotify_notification_free(notification: *mut unotify_notification) {
     infallible((), || {
         // SAFETY: live if not null. Only this field is touched until it is clear whose it is.
-        let Some(tenure) = (unsafe { notification.as_ref() }).map(|n| n.0.tenure()) else {
+        let Some(ownership) = (unsafe { notification.as_ref() }).map(|n| n.0.ownership()) else {
             return;
         };
-        if !Tenure::is_owned(tenure) {
+        if !Ownership::is_owned(ownership) {
             // A handler may not free what it was only shown; the target is let go all the same.
             // SAFETY: the handler's thread, or the one that it gave the notification to.
             if let Ok(lent) = unsafe { inner(notification) } {
-                lent.settle();
+                lent.answer_with_fallback();
             }
-            if Tenure::pass(tenure, Tenure::Returned) || !Tenure::is_owned(tenure) {
+            if Ownership::pass(ownership, Ownership::Returned) || !Ownership::is_owned(ownership) {
                 return;
             }
             // Deferred in this very moment.

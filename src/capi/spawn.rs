@@ -75,8 +75,8 @@ pub struct unotify_child {
 }
 
 /// Starts the program `file` under a filter. A name without a slash is looked up in the caller's
-/// `PATH`. `argv` and `envp` are arrays of strings that end with NULL, as `execve(2)` takes them:
-/// `argv[0]` is the name that the program is told, and if `envp` is NULL it is the caller's
+/// `PATH`. `argv` and `envp` are arrays of strings that end with NULL, as for `execve(2)`:
+/// `argv[0]` is the name that the program is told, and an `envp` of NULL is the caller's
 /// environment, which no other thread may change meanwhile. `opts` may be NULL. May be called in a
 /// process with many threads.
 ///
@@ -90,19 +90,18 @@ pub struct unotify_child {
 ///
 /// The child must be waited for, by unotify_child_wait() or `waitpid(2)`. Before Linux 6.11 its
 /// listener ends only once that was done, so there the library does it when the child has ended
-/// and the listener is received from, or served by a supervisor. The status is kept for
-/// unotify_child_wait(); `waitpid(2)` does not find it then.
+/// and the listener is received from, or served by a supervisor; unotify_child_wait() still has
+/// the status, but `waitpid(2)` does not find it.
 ///
 /// Errors, after which neither child nor descriptor is left over: with the `errno` of `execve`,
 /// `UNOTIFY_ERR_SYSTEM` when the program is not found or of an unknown format and
 /// `UNOTIFY_ERR_PERMISSION` when it may not be executed; with that of `chdir` for the working
 /// directory; `UNOTIFY_ERR_BUSY` when the calling thread has a filter with a listener, which its
 /// children inherit; `UNOTIFY_ERR_PERMISSION` with `UNOTIFY_LOAD_KEEP_PRIVS` and neither
-/// no_new_privs nor `CAP_SYS_ADMIN`; `UNOTIFY_ERR_INVALID_ARGUMENT` for a flag that is not valid,
-/// or `UNOTIFY_LOAD_TSYNC`, a descriptor that is not open or out of range, an `argv` without
-/// `argv[0]`, or a filter that is too long; `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.0;
-/// `UNOTIFY_ERR_SYSTEM` or `UNOTIFY_ERR_NO_MEMORY` when there is no room for a process, a thread
-/// or a descriptor.
+/// no_new_privs nor `CAP_SYS_ADMIN`; `UNOTIFY_ERR_INVALID_ARGUMENT` for `UNOTIFY_LOAD_TSYNC`, a
+/// descriptor that is not open, an `argv` without `argv[0]`, or a filter that is too long;
+/// `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.0; `UNOTIFY_ERR_SYSTEM` or `UNOTIFY_ERR_NO_MEMORY`
+/// without room for a process, thread or descriptor.
 ///
 /// # Safety
 /// `filter` is NULL or a live handle that no other thread uses; `file` is NULL or a string; `argv`

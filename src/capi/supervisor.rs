@@ -10,7 +10,7 @@ use super::throw;
 use crate::error::Result;
 use crate::kernel::cancel::Uncancelled;
 use crate::kernel::Errno;
-use crate::notification::{Notification, Tenure};
+use crate::notification::{Notification, Ownership};
 use crate::supervisor::{HandlerFlags, Supervisor, SupervisorOptions, Verdict, WakeUp};
 use std::ffi::{c_char, c_int, c_void};
 use std::os::fd::{AsFd, AsRawFd};
@@ -36,15 +36,14 @@ pub const UNOTIFY_SUPERVISOR_KEEP_RUNNING: u32 = 1 << 0;
 /// When stopped, or ended by `UNOTIFY_FAILED`, what is pending on the listeners gets the fallback
 /// error.
 pub const UNOTIFY_SUPERVISOR_DRAIN_ON_STOP: u32 = 1 << 1;
-/// A signal that is handled on the thread that called unotify_supervisor_run(), while it waits,
-/// ends the run with `UNOTIFY_ERR_INTERRUPTED`, even if its handler was installed with
-/// `SA_RESTART`.
+/// A signal that is handled while unotify_supervisor_run() waits, on its thread, ends the run with
+/// `UNOTIFY_ERR_INTERRUPTED`, even if its handler was installed with `SA_RESTART`.
 pub const UNOTIFY_SUPERVISOR_RETURN_ON_SIGNAL: u32 = 1 << 2;
 
-/// Synchronous wake-up is switched on and off by what is measured to be faster at the moment: on
-/// for one target, and with unotify_supervisor_dispatch().
+/// Switched by what is measured to be faster: synchronous for one target, and in
+/// unotify_supervisor_dispatch().
 pub const UNOTIFY_WAKE_UP_AUTO: u32 = 0;
-/// Waking the other side up hands over the processor: best for one target (Linux 6.6).
+/// Waking hands over the processor: for one target (Linux 6.6).
 pub const UNOTIFY_WAKE_UP_SYNC: u32 = 1;
 /// It does not: can be better for several busy targets.
 pub const UNOTIFY_WAKE_UP_ASYNC: u32 = 2;
@@ -85,7 +84,7 @@ pub struct unotify_supervisor_opts {
     /// listener call at once and that is measured to be faster.
     pub max_workers: u32,
     /// Positive, for notifications that nobody answers. 0 is `ENOSYS`.
-    pub fallback_errno: c_int,
+    pub fallback_error: c_int,
     /// `UNOTIFY_SUPERVISOR_*`.
     pub flags: u32,
     /// `UNOTIFY_WAKE_UP_*`.
@@ -100,7 +99,7 @@ unsafe impl Options for unotify_supervisor_opts {
         unotify_supervisor_opts {
             size: size_of::<Self>(),
             max_workers: 0,
-            fallback_errno: 0,
+            fallback_error: 0,
             flags: 0,
             wake_up: UNOTIFY_WAKE_UP_AUTO,
         }
@@ -134,8 +133,8 @@ impl unotify_supervisor_opts {
                 0 => default.max_workers,
                 n => n as usize,
             },
-            fallback_errno: match self.fallback_errno {
-                0 => default.fallback_errno,
+            fallback_error: match self.fallback_error {
+                0 => default.fallback_error,
                 n => n,
             },
             keep_running: self.flags & UNOTIFY_SUPERVISOR_KEEP_RUNNING != 0,
@@ -206,9 +205,9 @@ pub unsafe extern "C" fn unotify_supervisor_new(
     out: *mut *mut unotify_supervisor,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `out` is NULL or valid for writing, as promised.
         let out = unsafe { Out::new(out, "out") }?;
-        // SAFETY: the caller's promise.
+        // SAFETY: `opts` is NULL or as long as its `size`, as promised.
         let opts = unsafe { options(opts) }?.check()?;
         out.put_boxed(unotify_supervisor(Supervisor::new(opts)?));
         Ok(())
@@ -230,10 +229,11 @@ pub unsafe extern "C" fn unotify_supervisor_add_listener(
     data: *mut c_void,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `supervisor` is NULL or a live handle, as promised.
         let supervisor = &unsafe { shared(supervisor, "supervisor") }?.0;
-        supervisor.check_process()?; // while the listener is still the caller's
-                                     // SAFETY: the caller's promise.
+        // While the listener is still the caller's.
+        supervisor.check_process()?;
+        // SAFETY: `listener` is NULL or a live handle that is not used again, as promised.
         let listener = unsafe { reclaim(listener) }.ok_or_else(|| invalid("`listener` is null"))?;
         supervisor.add_listener(listener.0, data as usize)
     })
@@ -284,10 +284,10 @@ fn give_away(slot: &mut Box<Notification>) -> bool {
         return false;
     };
     // From here on only what threads may share is touched, for C may be using the rest.
-    next.share_account(slot);
+    next.count_by_same_as(slot);
     // Counted first, as it may be freed the moment it is deferred.
     next.count_deferral(true);
-    if Tenure::pass(slot.tenure(), Tenure::Owned) {
+    if Ownership::pass(slot.ownership(), Ownership::Owned) {
         let _ = Box::into_raw(std::mem::replace(slot, next));
         return true;
     }
@@ -314,9 +314,9 @@ pub unsafe extern "C" fn unotify_supervisor_on(
     data: *mut c_void,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `supervisor` is NULL or a live handle, as promised.
         let supervisor = &unsafe { shared(supervisor, "supervisor") }?.0;
-        // SAFETY: the caller's promise.
+        // SAFETY: `syscall` is NULL or a string, as promised.
         let syscall = unsafe { utf8(syscall, "syscall") }?;
         let callback = callback(handler, data)?;
         supervisor.on_boxed(syscall, handler_flags(flags)?, move |n| callback.call(n))
@@ -335,7 +335,7 @@ pub unsafe extern "C" fn unotify_supervisor_on_default(
     data: *mut c_void,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `supervisor` is NULL or a live handle, as promised.
         let supervisor = &unsafe { shared(supervisor, "supervisor") }?.0;
         let callback = callback(handler, data)?;
         supervisor.on_default_boxed(HandlerFlags::empty(), move |n| callback.call(n))
@@ -364,7 +364,7 @@ fn handler_flags(flags: u32) -> Result<HandlerFlags> {
 pub unsafe extern "C" fn unotify_supervisor_run(
     supervisor: *mut unotify_supervisor,
 ) -> unotify_status {
-    // SAFETY: the caller's promise.
+    // SAFETY: `supervisor` is NULL or a live handle, as promised.
     call(|| unsafe { shared(supervisor, "supervisor") }?.0.run())
 }
 
@@ -379,7 +379,7 @@ pub unsafe extern "C" fn unotify_supervisor_run(
 pub unsafe extern "C" fn unotify_supervisor_start(
     supervisor: *mut unotify_supervisor,
 ) -> unotify_status {
-    // SAFETY: the caller's promise.
+    // SAFETY: `supervisor` is NULL or a live handle, as promised.
     call(|| unsafe { shared(supervisor, "supervisor") }?.0.start())
 }
 
@@ -392,7 +392,7 @@ pub unsafe extern "C" fn unotify_supervisor_start(
 pub unsafe extern "C" fn unotify_supervisor_stop(
     supervisor: *mut unotify_supervisor,
 ) -> unotify_status {
-    // SAFETY: the caller's promise.
+    // SAFETY: `supervisor` is NULL or a live handle, as promised.
     let Some(supervisor) = (unsafe { supervisor.as_ref() }) else {
         return call(|| Err(invalid("`supervisor` is null")));
     };
@@ -435,7 +435,7 @@ pub unsafe extern "C" fn unotify_supervisor_join(
 #[no_mangle]
 pub unsafe extern "C" fn unotify_supervisor_fd(supervisor: *const unotify_supervisor) -> c_int {
     infallible(-1, || {
-        // SAFETY: the caller's promise.
+        // SAFETY: `supervisor` is NULL or a live handle, as promised.
         unsafe { supervisor.as_ref() }.map_or(-1, |s| s.0.as_fd().as_raw_fd())
     })
 }
@@ -454,7 +454,7 @@ pub unsafe extern "C" fn unotify_supervisor_dispatch(
     supervisor: *mut unotify_supervisor,
 ) -> unotify_status {
     call(|| {
-        // SAFETY: the caller's promise.
+        // SAFETY: `supervisor` is NULL or a live handle, as promised.
         unsafe { shared(supervisor, "supervisor") }?
             .0
             .dispatch()
@@ -473,7 +473,7 @@ pub unsafe extern "C" fn unotify_supervisor_stats(
 ) -> unotify_status {
     call(|| {
         let find = || {
-            // SAFETY: the caller's promise.
+            // SAFETY: `supervisor` is NULL or a live handle, as promised.
             let now = unsafe { shared(supervisor, "supervisor") }?.0.stats();
             Ok(unotify_stats {
                 size: size_of::<unotify_stats>(),
@@ -495,7 +495,7 @@ pub unsafe extern "C" fn unotify_supervisor_stats(
                 workers_stuck: now.workers_stuck,
             })
         };
-        // SAFETY: the caller's promise.
+        // SAFETY: `stats` is NULL or as long as its `size`, as promised.
         unsafe { report(stats, find) }
     })
 }
@@ -508,6 +508,6 @@ pub unsafe extern "C" fn unotify_supervisor_stats(
 /// `supervisor` is NULL or a live handle that is not used again.
 #[no_mangle]
 pub unsafe extern "C" fn unotify_supervisor_free(supervisor: *mut unotify_supervisor) {
-    // SAFETY: the caller's promise.
+    // SAFETY: `supervisor` is NULL or a live handle that is not used again, as promised.
     infallible((), || drop(unsafe { reclaim(supervisor) }));
 }

@@ -72,11 +72,11 @@ pub unsafe extern "C" fn unotify_notification_add_fd(
 /// and this fails with `UNOTIFY_ERR_GONE`.
 ///
 /// **Signals are held back while the kernel does it**, for the few microseconds that the target
-/// takes to wake up: one that is handled meanwhile would make the target's call return 0, its
-/// standard input. What cannot be blocked still does, if it comes in that very moment: `SIGKILL`
-/// or `SIGSTOP` to the supervisor, its being frozen or traced. Where even that must not be, use
-/// unotify_notification_add_fd() and then unotify_notification_reply_value() with the number:
-/// right whatever comes between, but it costs one more wake-up of the target.
+/// takes to wake up: one that is handled meanwhile would make its call return 0, the standard
+/// input. So still does what cannot be blocked, in that very moment: `SIGKILL` or `SIGSTOP` to the
+/// supervisor, its being frozen or traced. Where even that must not be,
+/// unotify_notification_add_fd() and then unotify_notification_reply_value() are always right, at
+/// the cost of one more wake-up of the target.
 ///
 /// Errors: as unotify_notification_add_fd(), and the target goes on waiting unless it is gone or
 /// answered; `UNOTIFY_ERR_BUSY` while another holder of the listener gives the target a

@@ -14,6 +14,7 @@
 //! it goes on. So no other system call of the thread's is ever interrupted by it.
 
 use super::fork::Process;
+use super::known::Known;
 use super::syscall::syscall;
 use super::{fd, process, signals, Errno, Result};
 use std::cell::Cell;
@@ -24,7 +25,6 @@ use std::sync::atomic::{
     compiler_fence, AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering::Relaxed,
     Ordering::SeqCst,
 };
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// What the signal handler looks at, of the thread it runs on.
@@ -86,8 +86,13 @@ const ZERO: libc::timespec = libc::timespec {
 ///
 /// This is the one change of a signal disposition that the library makes. It is never undone.
 pub(crate) fn signal() -> Option<libc::c_int> {
-    static SIGNAL: OnceLock<Option<libc::c_int>> = OnceLock::new();
-    *SIGNAL.get_or_init(|| RESERVED.filter(|&signal| reserve(signal)))
+    const NONE: u64 = u64::MAX;
+    static SIGNAL: Known = Known::nothing();
+    let signal = SIGNAL.get_or_find(|| {
+        let reserved = RESERVED.filter(|&signal| reserve(signal));
+        reserved.map_or(NONE, |signal| signal as u64)
+    });
+    (signal != NONE).then_some(signal as libc::c_int)
 }
 
 #[cfg(not(any(
@@ -108,7 +113,9 @@ const RESERVED: Option<libc::c_int> = None;
 /// Installs the handler where the program has none. An ignored signal is nobody's either: it may be
 /// inherited.
 fn reserve(signal: libc::c_int) -> bool {
-    matches!(disposition(signal), libc::SIG_DFL | libc::SIG_IGN) && install(signal)
+    let before = disposition(signal);
+    // Another thread may be at it too.
+    before == own_handler() || (matches!(before, libc::SIG_DFL | libc::SIG_IGN) && install(signal))
 }
 
 fn disposition(signal: libc::c_int) -> libc::sighandler_t {
@@ -156,8 +163,6 @@ impl Mark {
         if told.is_err() {
             return;
         }
-        // Whoever waits has asked for it before. The first to ask makes it, which is not
-        // async-signal-safe.
         let Some(signal) = signal() else {
             return;
         };

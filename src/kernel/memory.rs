@@ -1,10 +1,10 @@
 //! Another process's memory: `process_vm_readv(2)` and the memory file in `/proc`.
 
+use super::known::Known;
 use super::syscall::syscall;
 use super::{check, retry, Errno, Result};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::sync::OnceLock;
 
 /// How much a [`Scratch`] holds in place.
 const IN_PLACE: usize = 8192;
@@ -73,8 +73,8 @@ impl Scratch {
 
 /// The size of a page: what is mapped is mapped in these.
 pub(crate) fn page_size() -> u64 {
-    static SIZE: OnceLock<u64> = OnceLock::new();
-    *SIZE.get_or_init(|| {
+    static SIZE: Known = Known::nothing();
+    SIZE.get_or_find(|| {
         // SAFETY: takes an integer; the C library has the answer from when the program started.
         unsafe { libc::sysconf(libc::_SC_PAGESIZE) }
             .try_into()

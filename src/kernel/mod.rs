@@ -14,6 +14,7 @@ pub(crate) mod futex;
 pub(crate) mod guard;
 pub(crate) mod handover;
 pub(crate) mod interrupt;
+mod known;
 pub(crate) mod memory;
 pub(crate) mod pidfd;
 pub(crate) mod pipe;

@@ -1,10 +1,10 @@
 //! `seccomp(2)` and the listener's ioctls.
 
+use super::known::Known;
 use super::syscall::syscall;
 use super::{check, fd, retry, signals, Errno, Result};
 use std::ffi::c_int;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
-use std::sync::OnceLock;
 
 /// One system call of a target, as it was when the target made it. The layout is that of the
 /// kernel's `struct seccomp_notif`, in which `pid` is unsigned.
@@ -52,9 +52,14 @@ struct Sizes {
 
 /// Asks `SECCOMP_GET_NOTIF_SIZES` once. A kernel without it answers `EINVAL` or `ENOSYS`.
 fn sizes() -> Result<Sizes> {
-    static SIZES: OnceLock<Sizes> = OnceLock::new();
-    if let Some(sizes) = SIZES.get() {
-        return Ok(*sizes);
+    // The one above the other: the kernel has them as 16 bits.
+    static SIZES: Known = Known::nothing();
+    let unpack = |both: u64| Sizes {
+        notif: (both >> 32) as usize,
+        resp: both as u32 as usize,
+    };
+    if let Some(both) = SIZES.get() {
+        return Ok(unpack(both));
     }
     // SAFETY: three integers, for which zero is a value.
     let mut raw: libc::seccomp_notif_sizes = unsafe { std::mem::zeroed() };
@@ -67,10 +72,11 @@ fn sizes() -> Result<Sizes> {
             &mut raw,
         )
     })?;
-    Ok(*SIZES.get_or_init(|| Sizes {
-        notif: usize::from(raw.seccomp_notif).max(size_of::<Request>()),
-        resp: usize::from(raw.seccomp_notif_resp).max(size_of::<Response>()),
-    }))
+    let notif = usize::from(raw.seccomp_notif).max(size_of::<Request>());
+    let resp = usize::from(raw.seccomp_notif_resp).max(size_of::<Response>());
+    Ok(unpack(
+        SIZES.get_or_find(|| (notif as u64) << 32 | resp as u64),
+    ))
 }
 
 /// Room for one kernel structure: in place while the kernel's size is the one known today, on

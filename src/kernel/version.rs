@@ -1,14 +1,16 @@
 //! Which kernel this is, for the one behaviour that cannot be asked for, and for messages.
 
-use std::sync::OnceLock;
+use super::known::Known;
 
 /// Whether a blocked `RECV` returns when the last target exits.
 ///
 /// Linux does so since 6.11; nothing but the release tells. A kernel that hides its release
 /// (`personality(UNAME26)`) is taken for an old one, which costs a `poll` and nothing else.
 pub(crate) fn recv_ends_with_last_target() -> bool {
-    static SINCE_6_11: OnceLock<bool> = OnceLock::new();
-    *SINCE_6_11.get_or_init(|| release().is_some_and(|r| r >= (6, 11)))
+    const NO: u64 = 1;
+    const YES: u64 = 2;
+    static SINCE_6_11: Known = Known::nothing();
+    SINCE_6_11.get_or_find(|| if is_at_least(6, 11) { YES } else { NO }) == YES
 }
 
 /// Whether this kernel is certainly one of at least this release, so that something else refuses

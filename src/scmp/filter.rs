@@ -298,7 +298,7 @@ impl ScmpFilterContext {
     }
 
     /// The architectures the filter was told of.
-    fn archs(&self) -> Vec<ScmpArch> {
+    pub(super) fn archs(&self) -> Vec<ScmpArch> {
         // An architecture this libseccomp has not heard of is an error, so not present.
         let present = |arch: &ScmpArch| self.is_arch_present(*arch).unwrap_or(false);
         ScmpArch::ALL.iter().copied().filter(present).collect()

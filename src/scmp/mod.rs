@@ -43,7 +43,9 @@ mod arg_compare;
 mod attr;
 mod compare_op;
 mod control;
+mod family;
 mod filter;
+mod notify;
 mod program;
 mod syscall;
 mod version;
@@ -55,6 +57,7 @@ pub use arch::ScmpArch;
 pub use arg_compare::ScmpArgCompare;
 pub use attr::ScmpFilterAttr;
 pub use compare_op::ScmpCompareOp;
+pub use family::{Family, Refused};
 pub use filter::ScmpFilterContext;
 pub(crate) use program::notifies;
 #[allow(deprecated)]
@@ -68,8 +71,8 @@ pub use version::{check_version, ScmpVersion};
 pub use crate::scmp_cmp;
 
 #[allow(deprecated)]
-pub use crate::notify::NOTIF_FLAG_CONTINUE;
-pub use crate::notify::{
+pub use notify::NOTIF_FLAG_CONTINUE;
+pub use notify::{
     notify_id_valid, ScmpFd, ScmpNotifData, ScmpNotifReq, ScmpNotifResp, ScmpNotifRespFlags,
 };
 

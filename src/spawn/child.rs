@@ -129,7 +129,7 @@ impl Child {
     ///
     /// # Errors
     /// [`Status::System`] with `ESRCH` when it was waited for; [`Status::InvalidArgument`] for a
-    /// number that is no signal; [`Status::Permission`] when it has become somebody else.
+    /// number that is not a signal; [`Status::Permission`] when it has become somebody else.
     pub fn kill(&self, signal: i32) -> Result<()> {
         let sent = self.life.kill(signal);
         sent.map_err(|errno| match errno.0 {

@@ -536,7 +536,7 @@ impl Core {
         };
         let counters = &self.nobody().counters;
         while self.backlog.pop_into(&mut notification) {
-            notification.settle();
+            notification.answer_with_fallback();
             counters.settled(notification.state());
         }
         self.backlog.clear();
@@ -586,7 +586,7 @@ impl Core {
             notification.rebind(&entry.shared);
             while entry.shared.readable() && notification.fill().is_ok() {
                 self.nobody().counters.received();
-                notification.settle();
+                notification.answer_with_fallback();
                 self.nobody().counters.settled(notification.state());
             }
         }
@@ -639,7 +639,7 @@ impl Core {
             workers_stuck: self.stuck.load(SeqCst) as u64,
             ..Stats::default()
         };
-        self.deferrals.add_to(&mut stats);
+        stats.add_deferrals(&self.deferrals);
         for slot in self.used_slots().iter().chain([self.nobody()]) {
             slot.counters.add_to(&mut stats);
         }

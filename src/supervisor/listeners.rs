@@ -3,7 +3,8 @@
 use crate::ending::Ending;
 use crate::error::{Error, Result};
 use crate::kernel::epoll::{Epoll, WakeFd};
-use crate::listener::{Listener, Shared};
+use crate::listener::Listener;
+use crate::shared::Shared;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};

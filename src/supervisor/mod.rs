@@ -43,7 +43,7 @@ pub struct SupervisorOptions {
     /// targets of an only listener call at once and that is measured to be faster.
     pub max_workers: usize,
     /// The error number, positive, for notifications that nobody answers; `ENOSYS` by default.
-    pub fallback_errno: i32,
+    pub fallback_error: i32,
     /// Go on when there is no listener (any more), until stopped: for supervisors whose listeners
     /// come at run time. Off by default.
     pub keep_running: bool,
@@ -64,7 +64,7 @@ impl Default for SupervisorOptions {
     fn default() -> Self {
         SupervisorOptions {
             max_workers: 1,
-            fallback_errno: crate::listener::DEFAULT_FALLBACK,
+            fallback_error: crate::shared::DEFAULT_FALLBACK,
             keep_running: false,
             wake_up: WakeUp::Auto,
             return_on_signal: false,
@@ -110,7 +110,7 @@ impl Supervisor {
     /// [`Status::InvalidArgument`] for options out of range; [`Status::System`] when the process
     /// is out of descriptors.
     pub fn new(options: SupervisorOptions) -> Result<Self> {
-        check_errnum(options.fallback_errno)?;
+        check_errnum(options.fallback_error)?;
         if !(1..=MAX_WORKERS).contains(&options.max_workers) {
             return Err(Error::new(
                 Status::InvalidArgument,
@@ -152,7 +152,7 @@ impl Supervisor {
         listener.set_tag(tag);
         let shared = listener.shared();
         shared.switch_sync_wake_up(self.core.sync.load(SeqCst));
-        listener.set_fallback_error(self.core.options.fallback_errno)?;
+        listener.set_fallback_error(self.core.options.fallback_error)?;
         self.core.listeners.add(&listener)?;
         // Whoever blocks in RECV on what was the only listener has to wait for both.
         self.core.tell_news();

@@ -48,6 +48,11 @@ pub(super) struct Claim {
 }
 
 impl Claim {
+    /// Whether this is the lead that there always is.
+    pub(super) fn is_first(&self) -> bool {
+        self.lead == 0
+    }
+
     /// The word one step on; the steps wrap around within their half.
     fn step(&self) -> u64 {
         self.word & !u64::from(u32::MAX) | u64::from((self.word as u32).wrapping_add(1))

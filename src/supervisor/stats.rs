@@ -1,6 +1,6 @@
 //! What a supervisor has done so far.
 
-use crate::notification::{Reply, State};
+use crate::notification::{Deferrals, Reply, State};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -56,6 +56,15 @@ impl Stats {
             Reply::Fallback => &mut self.fallbacks,
         };
         *sum += times;
+    }
+
+    /// Counts what handlers have kept.
+    pub(super) fn add_deferrals(&mut self, deferrals: &Deferrals) {
+        self.deferred_outstanding += deferrals.outstanding();
+        self.gone += deferrals.gone();
+        for reply in Reply::ALL {
+            self.add(reply, deferrals.answered(reply));
+        }
     }
 }
 

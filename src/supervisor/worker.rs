@@ -274,7 +274,7 @@ impl<'a> Worker<'a> {
                     self.look_up();
                     self.handle();
                 } else {
-                    self.notification.settle();
+                    self.notification.answer_with_fallback();
                     self.slot.counters.settled(self.notification.state());
                 }
             }
@@ -422,7 +422,10 @@ impl<'a> Worker<'a> {
                     return Received::Nothing(end);
                 }
                 let recalled = self.core.pool.is_recalled() && !self.at_home;
-                if recalled || !self.core.pool.is_wanted(claim) {
+                // One alone waits for many, whatever a leader wants that has yet to catch up: of those
+                // who wait together, news wake one.
+                let wanted = self.core.pool.is_wanted(claim) && (self.only || claim.is_first());
+                if recalled || !wanted {
                     return Received::NotWanted;
                 }
                 // It may be idle for long from here on.
@@ -557,7 +560,7 @@ impl<'a> Worker<'a> {
             return false;
         };
         self.notification.rebind(&entry.shared);
-        self.notification.account_to(&core.deferrals);
+        self.notification.count_by(&core.deferrals);
         let result = match &self.receiver {
             Some(receiver) => {
                 let news = self.news;
@@ -642,7 +645,7 @@ impl<'a> Worker<'a> {
             self.was_fast = !handler.blocks();
         }
         self.slot.handling.store(false, Relaxed);
-        notification.settle();
+        notification.answer_with_fallback();
         counters.settled(notification.state());
         if failed {
             // Not before its target has its answer: others would take the run for over.

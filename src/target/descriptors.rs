@@ -87,55 +87,12 @@ impl Notification {
             ),
         };
         let listener = self.pending_on()?;
-        self.install(listener, fd, flags, number, cloexec)
+        self.install_fd(listener, fd, flags, number, cloexec)
             .map_err(|errno| self.explain_install(errno, fd))
     }
 
-    /// Gives the target a duplicate of `fd` at the lowest free number and lets its call return
-    /// that number, in one step that cannot be torn apart (`SECCOMP_ADDFD_FLAG_SEND`, Linux
-    /// 5.14). Returns the number.
-    ///
-    /// **On older kernels it takes two steps**, and a target that a signal interrupts between
-    /// them keeps a descriptor that its call never returned. [`Status::Gone`] says so then; a
-    /// target whose call is restarted will ask again.
-    ///
-    /// **Signals are held back while the kernel does it**, for the few microseconds that the target
-    /// takes to wake up: one that was delivered meanwhile would make the target's call return 0, its
-    /// standard input. What cannot be blocked still does, if it comes in that very moment: `SIGKILL`
-    /// or `SIGSTOP` to the supervisor, its being frozen (`cgroup.freeze`) or traced. Where even that
-    /// must not be, as with a supervisor that is killed at any time, [`Notification::add_fd`] and
-    /// [`Notification::reply_value`] with the number are right whatever comes between, and cost one
-    /// more turn of the target.
-    ///
-    /// # Errors
-    /// As [`Notification::add_fd`]; [`Status::Busy`] while another holder of the same listener is
-    /// giving the target a descriptor. Unless it is gone or answered, the target goes on waiting.
-    pub fn reply_fd(&mut self, fd: BorrowedFd<'_>, cloexec: bool) -> Result<RawFd> {
-        let listener = self.pending_on()?;
-        match self.install(
-            listener,
-            fd,
-            libc::SECCOMP_ADDFD_FLAG_SEND as u32,
-            0,
-            cloexec,
-        ) {
-            Ok(number) => {
-                self.mark_answered(Reply::Fd);
-                Ok(number)
-            }
-            // All that was asked for is valid, so it is the flag that this kernel does not know.
-            Err(Errno(libc::EINVAL)) => {
-                let number = self
-                    .install(listener, fd, 0, 0, cloexec)
-                    .map_err(|errno| self.explain_install(errno, fd))?;
-                self.send(Reply::Fd, number.into(), 0, 0)?;
-                Ok(number)
-            }
-            Err(errno) => Err(self.explain_install(errno, fd)),
-        }
-    }
-
-    fn install(
+    /// One `ADDFD`, and the number that it gave.
+    pub(crate) fn install_fd(
         &self,
         listener: BorrowedFd<'_>,
         fd: BorrowedFd<'_>,
@@ -155,7 +112,7 @@ impl Notification {
     }
 
     /// What a failed `ADDFD` means.
-    fn explain_install(&mut self, errno: Errno, fd: BorrowedFd<'_>) -> Error {
+    pub(crate) fn explain_install(&mut self, errno: Errno, fd: BorrowedFd<'_>) -> Error {
         let (status, message) = match errno.0 {
             // `ESRCH`: it went away while the kernel waited for it to take the descriptor.
             libc::ENOENT | libc::ESRCH => return self.gone(),

@@ -18,6 +18,7 @@
 //! about the moment of the write, when the number could be another's, and a check after it comes
 //! too late.
 
+use super::memory_file::MemoryFile;
 use super::{maps, permission, proc_path};
 use crate::error::{Error, Result, Status};
 use crate::kernel::memory::{self, Scratch};
@@ -25,16 +26,7 @@ use crate::kernel::{self, file, Errno};
 use crate::notification::Notification;
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
-
-/// The memory file of a notification's target, once it was needed.
-#[derive(Debug)]
-pub(crate) struct MemoryFile {
-    /// The notification it was opened for.
-    id: u64,
-    file: OwnedFd,
-    writable: bool,
-}
+use std::os::fd::AsFd;
 
 /// What ended a look through memory.
 enum Found {

@@ -15,6 +15,7 @@ mod exit;
 mod identity;
 mod maps;
 mod memory;
+mod memory_file;
 mod open;
 mod permission;
 mod place;
@@ -24,7 +25,7 @@ mod terminal;
 mod translate;
 
 pub use identity::Identity;
-pub(crate) use memory::MemoryFile;
+pub(crate) use memory_file::MemoryFile;
 pub use open::OpenHow;
 
 use crate::error::{Error, Result, Status};

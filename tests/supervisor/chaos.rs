@@ -284,7 +284,7 @@ fn round(seed: u64, withhold: bool) {
     let max_workers = 1 + dice.roll(4) as usize;
     let options = SupervisorOptions {
         max_workers,
-        fallback_errno: FALLBACK,
+        fallback_error: FALLBACK,
         keep_running: dice.one_in(2),
         wake_up: [WakeUp::Auto, WakeUp::Sync, WakeUp::Async][dice.roll(3) as usize],
         return_on_signal: dice.one_in(4),
@@ -392,7 +392,7 @@ fn round_cut_short(seed: u64, withhold: bool) {
     let max_workers = 1 + dice.roll(4) as usize;
     let options = SupervisorOptions {
         max_workers,
-        fallback_errno: FALLBACK,
+        fallback_error: FALLBACK,
         ..SupervisorOptions::default()
     };
     let crowd = Arc::<Crowd>::default();

@@ -140,7 +140,7 @@ fn a_call_without_a_handler_gets_enosys() {
 fn what_no_handler_wants_gets_the_error_chosen() {
     watched(|| {
         let options = SupervisorOptions {
-            fallback_errno: libc::EPERM,
+            fallback_error: libc::EPERM,
             ..SupervisorOptions::default()
         };
         let supervisor = Supervisor::new(options).unwrap();

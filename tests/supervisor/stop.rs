@@ -250,7 +250,7 @@ fn what_is_pending_gets_the_fallback_error_if_chosen() {
     watched(|| {
         let options = SupervisorOptions {
             drain_on_stop: true,
-            fallback_errno: libc::EDOM,
+            fallback_error: libc::EDOM,
             ..workers(1)
         };
         let supervisor = supervisor(options, |_| panic!("it is not to be asked"));

@@ -4,11 +4,11 @@
 //! [`Listener`](crate::Listener) and [`Notification`](crate::Notification), which own what they
 //! hold and never leave a target waiting.
 
+use super::{ensure_supported_api, ScmpArch, ScmpSyscall, ScmpVersion};
 use crate::error::{Error, SeccompError, Status};
 use crate::kernel::seccomp::{self, Request, RequestBuffer, Response};
 use crate::kernel::Errno;
 use crate::notification::Notification;
-use crate::scmp::{ensure_supported_api, ScmpArch, ScmpSyscall, ScmpVersion};
 use bitflags::bitflags;
 use std::os::fd::{BorrowedFd, RawFd};
 

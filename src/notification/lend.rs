@@ -1,0 +1,167 @@
+//! Lending a notification to a handler, which may keep it: who owns it, and who counts what becomes of
+//! it.
+
+use super::state::{Reply, State};
+use crate::exits::Exits;
+use std::sync::atomic::{AtomicU64, AtomicU8, Ordering};
+use std::sync::Arc;
+
+/// Whose a notification is that a supervisor shows to its handlers.
+#[derive(Debug)]
+pub(super) struct Lending {
+    /// What counts it if a handler keeps it.
+    counted_by: Option<Arc<Deferrals>>,
+    deferred: bool,
+    /// What became of it was counted.
+    counted: bool,
+    /// Who may free it; see [`Ownership`].
+    ownership: AtomicU8,
+}
+
+impl Default for Lending {
+    fn default() -> Self {
+        Lending {
+            counted_by: None,
+            deferred: false,
+            counted: false,
+            ownership: AtomicU8::new(Ownership::Owned as u8),
+        }
+    }
+}
+
+impl Lending {
+    pub(super) fn counted_by(&self) -> Option<&Arc<Deferrals>> {
+        self.counted_by.as_ref()
+    }
+
+    /// Lets `deferrals` count it, if nothing else does.
+    pub(super) fn count_by(&mut self, deferrals: &Arc<Deferrals>) {
+        if self.counted_by.is_none() {
+            self.counted_by = Some(Arc::clone(deferrals));
+        }
+    }
+
+    /// A handler keeps it. One that was kept before is counted already.
+    pub(super) fn keep(&mut self) {
+        if let (false, Some(deferrals)) = (self.deferred, &self.counted_by) {
+            deferrals.add();
+            self.deferred = true;
+        }
+    }
+
+    pub(super) fn lend(&mut self) {
+        self.deferred = self.counted_by.is_some();
+        *self.ownership.get_mut() = Ownership::Lent as u8;
+    }
+
+    pub(super) fn take_back(&mut self) {
+        self.deferred = false;
+        *self.ownership.get_mut() = Ownership::Owned as u8;
+    }
+
+    pub(super) fn ownership(&self) -> &AtomicU8 {
+        &self.ownership
+    }
+
+    /// It is not kept any more: counts what became of it if it was.
+    #[inline]
+    pub(super) fn end(&mut self, state: State) {
+        if let (true, Some(deferrals)) = (self.deferred, &self.counted_by) {
+            deferrals.sub();
+            if !self.counted {
+                deferrals.count(state);
+            }
+        }
+        self.deferred = false;
+        self.counted = false;
+    }
+
+    /// Counts how it was answered, or that it is gone, if a handler has kept it.
+    #[inline]
+    pub(super) fn count_outcome(&mut self, state: State) {
+        // One that was only lent so far is counted when it turns out to be kept, or by its worker.
+        if self.deferred && !self.counted && Ownership::is_owned(&self.ownership) {
+            self.counted = true;
+            if let Some(deferrals) = &self.counted_by {
+                deferrals.count(state);
+            }
+        }
+    }
+}
+
+/// Who may free a notification that a handler in C was shown. A worker and the thread that a
+/// handler gave it to may meet here, so it is apart from everything else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Ownership {
+    /// Its holder.
+    Owned,
+    /// The worker that shows it to a handler for one call.
+    Lent,
+    /// The worker too, and the handler has tried to.
+    Returned,
+}
+
+impl Ownership {
+    /// Passes a lent notification on; `false` when it is not lent (any more).
+    pub(crate) fn pass(ownership: &AtomicU8, to: Ownership) -> bool {
+        ownership
+            .compare_exchange(
+                Ownership::Lent as u8,
+                to as u8,
+                Ordering::SeqCst,
+                Ordering::SeqCst,
+            )
+            .is_ok()
+    }
+
+    /// Whether its holder may free it.
+    pub(crate) fn is_owned(ownership: &AtomicU8) -> bool {
+        ownership.load(Ordering::SeqCst) == Ownership::Owned as u8
+    }
+}
+
+/// Counts the notifications that handlers have kept: those not yet dropped, and what became of the
+/// others.
+#[derive(Debug, Default)]
+pub(crate) struct Deferrals {
+    /// The target processes whose ends handlers want to know.
+    pub(crate) exits: Exits,
+    outstanding: AtomicU64,
+    answered: [AtomicU64; Reply::ALL.len()],
+    gone: AtomicU64,
+}
+
+impl Deferrals {
+    pub(crate) fn outstanding(&self) -> u64 {
+        self.outstanding.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn add(&self) {
+        self.outstanding.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn sub(&self) {
+        self.outstanding.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Counts what became of one.
+    fn count(&self, how: State) {
+        let counter = match how {
+            State::Answered(reply) => &self.answered[reply as usize],
+            State::Gone => &self.gone,
+            State::Empty | State::Pending => return,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many were answered in this way.
+    pub(crate) fn answered(&self, how: Reply) -> u64 {
+        self.answered[how as usize].load(Ordering::Relaxed)
+    }
+
+    /// How many did not wait for an answer any more.
+    pub(crate) fn gone(&self) -> u64 {
+        self.gone.load(Ordering::Relaxed)
+    }
+}
