@@ -869,12 +869,13 @@ typedef void (*unotify_exit_function)(pid_t process, void *data);
  * must be usable until the supervisor is freed.
  *
  * It runs as a handler does: on any thread of the run, never while a handler runs if `max_workers`
- * is 1, and never two at a time, so it must not wait for a handler. It was called before a handler
- * gets to see a call of another process that was given the same id. Calls of a process that was
- * killed may still be handled after it; unotify_notification_watch_exit() then returns
- * `UNOTIFY_ERR_GONE`, so that nothing is kept anew for a process that is told of no more. Before a
- * run ends, it is told of all that have ended, and of those that are about to when the last
- * listener has closed. What has not ended when the supervisor is freed it is not told of.
+ * is 1, and never two at a time. A handler waits for it, but for a tenth of a second at most: it
+ * is to be brief. It was called before a handler gets to see a call of another process that was
+ * given the same id. Calls of a process that was killed may still be handled after it;
+ * unotify_notification_watch_exit() then returns `UNOTIFY_ERR_GONE`, so that nothing is kept anew
+ * for a process that is told of no more. Before a run ends, it is told of all that have ended, and
+ * of those that are about to when the last listener has closed. What has not ended when the
+ * supervisor is freed it is not told of.
  *
  * Who sets one pays for it: an `epoll_wait` for each notification, and one more while there is a
  * process to be told of.

@@ -4,14 +4,22 @@
 //! instance, which is watched by the supervisor's own: it tells of an end as it tells of a
 //! notification. Nothing of this exists while nobody asks.
 
-use crate::kernel::epoll::{Epoll, BATCH};
+use crate::kernel::epoll::Epoll;
 use crate::kernel::fork::Process;
-use crate::kernel::{fd, Errno, Result};
+use crate::kernel::{fd, futex, Errno, Result};
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// So long is waited for somebody who tells of an end: a function that does not return holds up no
+/// more than its own worker.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+const QUIET: u32 = 0;
+const TELLING: u32 = 1;
+const TELLING_AND_AWAITED: u32 = 2;
 
 /// The processes that are watched.
 #[derive(Debug, Default)]
@@ -20,8 +28,8 @@ pub(crate) struct Exits {
     watched: Mutex<Watched>,
     /// How many are watched, or have ended and are being told of.
     count: AtomicUsize,
-    /// Held by who tells of ends, so that nobody goes on before that was done.
-    telling: Mutex<()>,
+    /// Whether somebody tells of ends. Nobody else goes on before that was done.
+    telling: AtomicU32,
 }
 
 #[derive(Debug)]
@@ -86,13 +94,15 @@ impl Exits {
     }
 
     /// Tells of each process that has ended since it was watched, and returns when that was done,
-    /// be it by another thread.
+    /// be it by another thread; for one that takes long it does not wait for ever.
     pub(crate) fn tell(&self, mut tell: impl FnMut(libc::pid_t)) {
         if self.is_empty() {
             return;
         }
-        let _telling = lock(&self.telling);
-        let mut events = Vec::with_capacity(BATCH);
+        let Some(_telling) = self.begin_telling() else {
+            return;
+        };
+        let mut events = Vec::new();
         loop {
             let waited = self
                 .made
@@ -125,6 +135,23 @@ impl Exits {
         }
     }
 
+    fn begin_telling(&self) -> Option<Telling<'_>> {
+        let begun = self
+            .telling
+            .compare_exchange(QUIET, TELLING, SeqCst, SeqCst);
+        if begun.is_err() {
+            let deadline = Instant::now() + PATIENCE;
+            while self.telling.swap(TELLING_AND_AWAITED, SeqCst) != QUIET {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return None;
+                }
+                futex::wait(&self.telling, TELLING_AND_AWAITED, Some(left));
+            }
+        }
+        Some(Telling(&self.telling))
+    }
+
     /// A process has ended: what was known of it is dropped. Its id.
     fn forget(&self, key: u64) -> Option<libc::pid_t> {
         let mut watched = lock(&self.watched);
@@ -137,6 +164,17 @@ impl Exits {
             let _ = made.epoll.remove(pidfd.as_fd());
         }
         Some(pid)
+    }
+}
+
+/// Somebody tells of ends, until this is dropped.
+struct Telling<'a>(&'a AtomicU32);
+
+impl Drop for Telling<'_> {
+    fn drop(&mut self) {
+        if self.0.swap(QUIET, SeqCst) == TELLING_AND_AWAITED {
+            futex::wake(self.0, i32::MAX);
+        }
     }
 }
 

@@ -207,8 +207,8 @@ impl Supervisor {
     /// [`Notification::watch_exit`], and of each once. The last function set counts.
     ///
     /// It runs as a handler does: on any thread of the run, never while a handler runs if
-    /// `max_workers` is 1, and never two at a time, so it must not wait for
-    /// a handler. It was called before a handler gets to see a call
+    /// `max_workers` is 1, and never two at a time. A handler waits for it, but for a tenth of a
+    /// second at most: it is to be brief. It was called before a handler gets to see a call
     /// of another process that was given the same id. Calls of a process that was killed may still be
     /// handled after it; [`Notification::watch_exit`] then says [`Status::Gone`], so that nothing is
     /// kept anew for a process that is told of no more. Before the run ends it is told of all that

@@ -320,6 +320,36 @@ fn a_function_that_panics_is_counted_and_the_run_goes_on() {
 }
 
 #[test]
+fn a_function_that_does_not_return_holds_nobody_else_up() {
+    watched(|| {
+        let supervisor = supervisor(going_on(2), |n| {
+            n.watch_exit().unwrap();
+            echo(n)
+        });
+        let (tell, told) = channel();
+        let (go_on, until) = channel::<()>();
+        let (tell, until) = (Mutex::new(tell), Mutex::new(until));
+        supervisor
+            .on_exit(move |process| {
+                tell.lock().unwrap().send(process).unwrap();
+                let _ = until.lock().unwrap().recv();
+            })
+            .unwrap();
+        let (lives, mut dies) = (served(&supervisor), served(&supervisor));
+        supervisor.start().unwrap();
+        answers(&dies, 0);
+        dies.process.signal(libc::SIGKILL);
+        assert_eq!(next(&told), dies.process.pid);
+        (0..5).for_each(|i| answers(&lives, i));
+        drop(go_on);
+        (0..5).for_each(|i| answers(&lives, i));
+        dies.process.wait();
+        lives.end();
+        stop(&supervisor);
+    });
+}
+
+#[test]
 fn it_is_set_before_the_run() {
     watched(|| {
         let (supervisor, _ends) = watching(going_on(1));
