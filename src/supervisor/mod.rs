@@ -18,7 +18,7 @@ use crate::kernel::fork::Process;
 use crate::kernel::{interrupt, Errno};
 use crate::listener::Listener;
 use crate::notification::{check_errnum, Notification};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -375,6 +375,52 @@ impl AsFd for Supervisor {
     /// Readable when [`Supervisor::dispatch`] has something to do, and now and then when not.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.core.listeners.as_fd()
+    }
+}
+
+/// As [`AsFd`] does, for the runtimes that ask for this: tokio's `AsyncFd`, for one. That one tells of
+/// readiness once for each change, so everything there is has to be handled before it is waited for
+/// again:
+///
+/// ```
+/// use tokio::io::unix::AsyncFd;
+/// use unotify::{HandlerFlags, Spawn, Status, Supervisor, SupervisorOptions, Verdict};
+/// use unotify::scmp::{ScmpAction, ScmpFilterContext, ScmpSyscall};
+///
+/// async fn serve(supervisor: Supervisor) -> std::io::Result<unotify::Result<()>> {
+///     let supervisor = AsyncFd::new(supervisor)?;
+///     loop {
+///         let mut ready = supervisor.readable().await?;
+///         loop {
+///             match supervisor.get_ref().dispatch() {
+///                 Ok(0) => break,
+///                 Ok(_) => {}
+///                 Err(error) if error.status() == Status::Closed => return Ok(Ok(())),
+///                 Err(error) => return Ok(Err(error)),
+///             }
+///         }
+///         ready.clear_ready();
+///     }
+/// }
+///
+/// let mut filter = ScmpFilterContext::new(ScmpAction::Allow)?;
+/// filter.add_rule(ScmpAction::Notify, ScmpSyscall::from_name("getppid")?)?;
+/// let supervisor = Supervisor::new(SupervisorOptions::default())?;
+/// supervisor.on("getppid", HandlerFlags::empty(), |call| {
+///     let _ = call.reply_value(1234);
+///     Verdict::Handled
+/// })?;
+/// let mut child = Spawn::new(&filter, "sh").args(["-c", "test $PPID = 1234"]).spawn()?;
+/// supervisor.add_listener(child.take_listener().expect("nobody has taken it"), 0)?;
+///
+/// let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+/// runtime.block_on(serve(supervisor))??;
+/// assert!(child.wait()?.success());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+impl AsRawFd for Supervisor {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
     }
 }
 

@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod async_fd;
 mod backlog;
 mod chaos;
 mod event_loop;
