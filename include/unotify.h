@@ -752,6 +752,11 @@ unotify_status unotify_notification_executable(unotify_notification *notificatio
  * the program. */
 typedef int (*unotify_handler)(unotify_notification *notification, void *data);
 
+/** Is told that a listener has left its supervisor: `listener_data` is what it was added with,
+ * `data` what unotify_supervisor_on_close() got. It may call what a handler may, and is under the
+ * same rules. */
+typedef void (*unotify_close_handler)(void *listener_data, void *data);
+
 /** How a supervisor is to work. */
 typedef struct unotify_supervisor_opts {
     size_t size;        /**< `sizeof(unotify_supervisor_opts)`. */
@@ -815,6 +820,20 @@ unotify_status unotify_supervisor_on(unotify_supervisor *supervisor, const char 
 unotify_status unotify_supervisor_on_default(unotify_supervisor *supervisor,
                                              unotify_handler handler, void *data);
 
+/** Has `told` called once for each listener that was added, when it has left: because its targets
+ * have ended, it broke, or was removed or taken, and no handler is at work any more on one of its
+ * notifications, nor will be. So its data may be freed then. Not so if a handler has deferred
+ * some: those show the data until they are freed.
+ *
+ * It counts as a handler: it is called on a thread of the run, with `max_workers` 1 never beside a
+ * handler, or in unotify_supervisor_dispatch(); while there is no run, on the thread that removes
+ * the listener. A handler that is stuck in a call which its target prolongs is waited for.
+ * unotify_supervisor_free() calls it for all listeners that are left, when no handler will go on.
+ * It is not called in a copy of the process.
+ * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT`, also while it runs. */
+unotify_status unotify_supervisor_on_close(unotify_supervisor *supervisor,
+                                           unotify_close_handler told, void *data);
+
 /** Serves the listeners on this thread, until stopped or until the last listener closes.
  * Errors: `UNOTIFY_ERR_STOPPED` when stopped; `UNOTIFY_ERR_HANDLER` when a handler returned
  * `UNOTIFY_FAILED`; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already; what the kernel said of a
@@ -861,7 +880,7 @@ void unotify_supervisor_free(unotify_supervisor *supervisor);
 
 /** Is told that a process has ended. `data` is what it was registered with. It must return: neither
  * jump out of the call nor end its thread. An exception is treated as a handler's is. */
-typedef void (*unotify_exit_function)(pid_t process, void *data);
+typedef void (*unotify_exit_handler)(pid_t process, void *data);
 
 /** Sets the function that is told of the end of a target's process: for handlers that keep
  * something by process. **It is told of the processes that a handler has asked for** by
@@ -882,7 +901,7 @@ typedef void (*unotify_exit_function)(pid_t process, void *data);
  * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` also while it runs; `UNOTIFY_ERR_SYSTEM` when the process
  * has no descriptor left. */
 unotify_status unotify_supervisor_on_exit(unotify_supervisor *supervisor,
-                                          unotify_exit_function function, void *data);
+                                          unotify_exit_handler function, void *data);
 
 /** Asks for notice of the end of the target's process, which the function set with
  * unotify_supervisor_on_exit() gets, and gives the process's id to `process` unless that is NULL:

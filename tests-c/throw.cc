@@ -33,6 +33,11 @@ int throw_exception(unotify_notification *, void *)
     return UNOTIFY_HANDLED;
 }
 
+void throw_when_told(void *, void *)
+{
+    throw std::runtime_error("on purpose");
+}
+
 int throw_number(unotify_notification *, void *)
 {
     throw 42;

@@ -10,13 +10,13 @@ use std::panic::resume_unwind;
 
 /// Is told that a process has ended. `data` is what it was registered with. It must return: neither
 /// jump out of the call nor end its thread. An exception is treated as a handler's is.
-pub type unotify_exit_function =
+pub type unotify_exit_handler =
     Option<unsafe extern "C" fn(process: libc::pid_t, data: *mut c_void)>;
 
 /// A C function and its data, which the caller has promised to keep usable from any thread.
 #[derive(Clone, Copy)]
 struct Callback {
-    function: unsafe extern "C" fn(libc::pid_t, *mut c_void),
+    function: throw::ToldOfExit,
     data: *mut c_void,
 }
 
@@ -31,7 +31,7 @@ struct Threw;
 impl Callback {
     fn call(self, process: libc::pid_t) {
         // SAFETY: the function and its data are usable until the supervisor is freed, as promised.
-        if !unsafe { throw::call_exit(self.function, process, self.data) } {
+        if !unsafe { throw::tell_exit(self.function, process, self.data) } {
             // This prints nothing.
             resume_unwind(Box::new(Threw));
         }
@@ -64,7 +64,7 @@ impl Callback {
 #[no_mangle]
 pub unsafe extern "C" fn unotify_supervisor_on_exit(
     supervisor: *mut unotify_supervisor,
-    function: unotify_exit_function,
+    function: unotify_exit_handler,
     data: *mut c_void,
 ) -> unotify_status {
     call(|| {

@@ -129,6 +129,12 @@ impl Notification {
         self.listener = None;
     }
 
+    /// The listener it was received from, or is to be received into from; null if it is vacant.
+    /// Only to be compared.
+    pub(crate) fn bound_to(&self) -> *const Shared {
+        self.listener.as_ref().map_or(std::ptr::null(), Arc::as_ptr)
+    }
+
     /// Runs what the target can make last as long as it likes; see [`stall`].
     #[inline]
     pub(crate) fn watched<T>(&mut self, call: impl FnOnce(&mut Self) -> T) -> T {

@@ -153,7 +153,7 @@ impl Supervisor {
         let shared = listener.shared();
         shared.switch_sync_wake_up(self.core.sync.load(SeqCst));
         listener.set_fallback_error(self.core.options.fallback_error)?;
-        self.core.listeners.add(&listener)?;
+        self.core.listeners.add(&listener, tag)?;
         // Whoever blocks in RECV on what was the only listener has to wait for both.
         self.core.tell_news();
         Ok(())
@@ -233,6 +233,31 @@ impl Supervisor {
                 self.core.listeners.watch_exits(exits)?;
             }
             table.on_exit(Box::new(function));
+            Ok(())
+        })
+    }
+
+    /// Has `told` called with the tag of each listener that has left, once: because its targets have
+    /// ended, it broke, or was taken away, and no handler is at work any more on a notification of
+    /// its, nor will be. So what the tag stands for may be let go of then. Of what a handler has
+    /// [taken](Notification::take) to answer it later that cannot be said: it shows the tag for as
+    /// long as it lives.
+    ///
+    /// It is called like a handler, and counts as one: on a thread of the run, and with
+    /// `max_workers` 1 never beside a handler; and within [`dispatch`](Supervisor::dispatch).
+    /// While there is no run it is called on the thread that takes the listener away. A handler
+    /// that is stuck, in a call that its target makes last, is waited for. Dropping the supervisor
+    /// is the end of that, as of all listeners: what is left then is told on the dropping thread,
+    /// when no handler will go on. In a copy of the process that `fork` has made nobody is told.
+    ///
+    /// # Errors
+    /// [`Status::InvalidArgument`] while the supervisor runs.
+    pub fn on_close<F>(&self, told: F) -> Result<()>
+    where
+        F: Fn(usize) + Send + Sync + 'static,
+    {
+        self.change_table(|table| {
+            table.on_close(Arc::new(told));
             Ok(())
         })
     }
@@ -378,8 +403,8 @@ impl AsFd for Supervisor {
     }
 }
 
-/// As [`AsFd`] does, for the runtimes that ask for this: tokio's `AsyncFd`, for one. That one tells of
-/// readiness once for each change, so everything there is has to be handled before it is waited for
+/// As [`AsFd`] does, and the same descriptor until the supervisor is dropped: for runtimes that ask for
+/// this, as tokio's `AsyncFd` does (before tokio 1.54, `AsyncFd::new`). That one tells of readiness once for each change, so everything there is has to be handled before it is waited for
 /// again:
 ///
 /// ```
@@ -388,7 +413,8 @@ impl AsFd for Supervisor {
 /// use unotify::scmp::{ScmpAction, ScmpFilterContext, ScmpSyscall};
 ///
 /// async fn serve(supervisor: Supervisor) -> std::io::Result<unotify::Result<()>> {
-///     let supervisor = AsyncFd::new(supervisor)?;
+///     // SAFETY: a supervisor has the same descriptor from its beginning to its end.
+///     let supervisor = unsafe { AsyncFd::register(supervisor) }?;
 ///     loop {
 ///         let mut ready = supervisor.readable().await?;
 ///         loop {

@@ -10,7 +10,8 @@ use unotify::*;
 
 /// Serves until the last listener has closed; how many notifications there were.
 async fn serve(supervisor: Supervisor) -> io::Result<usize> {
-    let supervisor = AsyncFd::new(supervisor)?;
+    // SAFETY: a supervisor has the same descriptor until it is dropped.
+    let supervisor = unsafe { AsyncFd::register(supervisor) }?;
     let mut handled = 0;
     loop {
         let mut ready = supervisor.readable().await?;
@@ -134,7 +135,8 @@ fn the_end_of_a_process_wakes_it() {
         let pid = target.process.pid;
         target.make_call(1);
         let told = runtime().block_on(async {
-            let supervisor = AsyncFd::new(supervisor).unwrap();
+            // SAFETY: a supervisor has the same descriptor until it is dropped.
+            let supervisor = unsafe { AsyncFd::register(supervisor) }.unwrap();
             loop {
                 let mut ready = supervisor.readable().await.unwrap();
                 while supervisor.get_ref().dispatch().unwrap() > 0 {

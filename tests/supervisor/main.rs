@@ -6,6 +6,7 @@ mod support;
 mod async_fd;
 mod backlog;
 mod chaos;
+mod close;
 mod event_loop;
 mod exits;
 mod handlers;
