@@ -102,6 +102,9 @@ typedef struct unotify_supervisor unotify_supervisor;
  * kill while another waits. */
 typedef struct unotify_child unotify_child;
 
+/** What a probe has found. May be shared between threads, but for unotify_probe_free(). */
+typedef struct unotify_probe unotify_probe;
+
 /** A structure with `size` set and zero for what is not named, which lives as long as its block.
  * C: `unotify_filter_load(f, &UNOTIFY_OPTS(unotify_load_opts, .flags = UNOTIFY_LOAD_LOG), &l)`
  * C++: `unotify_load_opts opts = {}; opts.size = sizeof opts; opts.flags = UNOTIFY_LOAD_LOG;` */
@@ -1004,6 +1007,59 @@ int unotify_child_exec_error(const unotify_child *child);
 /** Frees the handle, and the listener if nobody took it: the child's pending and later notifying
  * calls fail with `ENOSYS` then. Neither kills the child nor waits for it. */
 void unotify_child_free(unotify_child *child);
+
+/** Starts the program `file` under a filter, as unotify_spawn() does, serves it on this thread
+ * until it and all that it has started have ended, and gives its status, in the form of
+ * `waitpid(2)`, to `wstatus` unless that is NULL. Other listeners of the supervisor are served
+ * too, and this returns when the last has closed, with `UNOTIFY_SUPERVISOR_KEEP_RUNNING` when
+ * stopped. unotify_notification_listener_data() is NULL for the program's notifications.
+ * Errors: those of unotify_spawn(), with the `errno` of `execve` also when a handler refused that
+ * call; those of unotify_supervisor_run(), so `UNOTIFY_ERR_STOPPED` when stopped before the
+ * program has ended. The program was killed and waited for then; what it has started remains. */
+unotify_status unotify_supervisor_run_program(unotify_supervisor *supervisor,
+                                              const unotify_filter *filter, const char *file,
+                                              char *const *argv, char *const *envp,
+                                              const unotify_spawn_opts *opts, int *wstatus);
+
+/* ---- Probe ----------------------------------------------------------------------------------- */
+
+#define UNOTIFY_PROBE_WORKS 1     /**< It works. */
+#define UNOTIFY_PROBE_FAILS 2     /**< It does not. */
+/** It was not tried, as something that it takes does not work. */
+#define UNOTIFY_PROBE_NOT_TRIED 3
+
+/** One thing that a supervisor does, and whether it can here. */
+typedef struct unotify_probe_part {
+    size_t size;        /**< `sizeof(unotify_probe_part)`, set by the caller. */
+    /** What it is called: "kernel", "libseccomp", "load", "receive", "reply", "continue",
+     * "reply_fd", "sync_wake_up", "wait_killable", "tsync", "spawn", and what is done to a target:
+     * "read", "write", "get_fd", "add_fd", "open", "pidfd", "identity". */
+    const char *name;
+    const char *detail; /**< A sentence: why it does not work, as far as can be told. Never NULL. */
+    uint32_t outcome;   /**< `UNOTIFY_PROBE_*`. */
+    int errnum;         /**< The error number of what does not work, or 0. */
+    int is_basic;       /**< 1 if there is no supervisor without it, or 0. */
+    uint32_t reserved;  /**< Always 0. */
+} unotify_probe_part;
+
+/** Tries what a supervisor does, with a thread and a child of its own, and notes for each part
+ * whether it works here, and if not why: unotify_features() says what the kernel has, which a
+ * container's seccomp profile or a security module may keep from this process. `timeout_ms` is for
+ * each wait; at most a few of them are ever needed. Leaves no child, thread or descriptor behind.
+ * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `timeout_ms` is not positive. That something does
+ * not work is not an error. */
+unotify_status unotify_probe_new(int timeout_ms, unotify_probe **out);
+
+/** 1 if programs can be supervised here, be it without this or that, else 0; also for NULL. */
+int unotify_probe_basics_work(const unotify_probe *probe);
+
+/** Fills in the part number `index`, from 0. Its strings live as long as the probe.
+ * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` beyond the last. */
+unotify_status unotify_probe_get(const unotify_probe *probe, size_t index,
+                                 unotify_probe_part *part);
+
+/** Frees what a probe has found, with its strings; NULL is a no-op. */
+void unotify_probe_free(unotify_probe *probe);
 
 #ifdef __cplusplus
 } /* extern "C" */

@@ -121,11 +121,14 @@ mod capi;
 mod ending;
 mod exits;
 mod features;
+mod install;
 mod kernel;
 mod listener;
 mod load;
 mod notification;
+mod probe;
 pub mod scmp;
+mod serve;
 mod shared;
 mod spawn;
 mod stall;
@@ -139,6 +142,7 @@ pub use features::{features, Features};
 pub use listener::{Incoming, Listener, ReceiveFlags};
 pub use load::LoadFlags;
 pub use notification::{Notification, Request};
+pub use probe::{probe, Probe, ProbeOutcome, ProbePart};
 // Documented where they are.
 #[doc(hidden)]
 #[allow(deprecated)]

@@ -121,8 +121,6 @@ int main(int argc, char **argv)
 {
     unotify_filter *filter;
     unotify_supervisor *supervisor;
-    unotify_listener *listener;
-    unotify_child *child;
     int wstatus, first = 2;
 
     if (argc > 2 && strcmp(argv[2], "--") == 0)
@@ -140,18 +138,14 @@ int main(int argc, char **argv)
         unotify_supervisor_on(supervisor, "connect", UNOTIFY_HANDLER_BLOCKING, on_connect, NULL))
         return fail("set up");
 
-    if (unotify_spawn(filter, argv[first], argv + first, NULL, NULL, &child))
-        return fail(argv[first]);
-    unotify_filter_free(filter);
-    if (unotify_child_take_listener(child, &listener) ||
-        unotify_supervisor_add_listener(supervisor, listener, NULL))
-        return fail("listener");
-    if (unotify_supervisor_run(supervisor))
-        fail("run");
-    unotify_supervisor_free(supervisor);
+    if (unotify_supervisor_run_program(supervisor, filter, argv[first], argv + first, NULL, NULL,
+                                       &wstatus)) {
+        int error = errno;
 
-    if (unotify_child_wait(child, -1, &wstatus))
-        return fail("wait");
-    unotify_child_free(child);
+        fail(argv[first]);
+        return error == ENOENT ? 127 : 126;
+    }
+    unotify_supervisor_free(supervisor);
+    unotify_filter_free(filter);
     return WIFSIGNALED(wstatus) ? 128 + WTERMSIG(wstatus) : WEXITSTATUS(wstatus);
 }

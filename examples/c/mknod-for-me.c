@@ -17,7 +17,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <limits.h>
 #include <linux/capability.h>
 #include <stdio.h>
@@ -75,6 +74,9 @@ static int make_node(unotify_notification *n, int dirfd, uint64_t path, mode_t m
 
     if (unotify_notification_identity(n, &who))
         return -1;
+    /* Its groups are not known, so none count. Only this thread's, as with the identities below. */
+    if (geteuid() == 0 && syscall(SYS_setgroups, 0, NULL) != 0)
+        return -1;
     /* As the target from here on, whose rights decide on the way and on the directory. */
     setfsgid(who.fsgid);
     setfsuid(who.fsuid);
@@ -125,8 +127,6 @@ int main(int argc, char **argv)
 {
     unotify_filter *filter;
     unotify_supervisor *supervisor;
-    unotify_listener *listener;
-    unotify_child *child;
     int wstatus, first = 1;
 
     if (argc > 1 && strcmp(argv[1], "--") == 0)
@@ -145,23 +145,14 @@ int main(int argc, char **argv)
         unotify_supervisor_on(supervisor, "mknod", 0, on_mknod, NULL))
         return fail("set up");
 
-    if (unotify_spawn(filter, argv[first], argv + first, NULL, NULL, &child))
-        return fail(argv[first]);
-    unotify_filter_free(filter);
-    /* No rights but the target's: its groups are not known, so none count. */
-    if (geteuid() == 0 && setgroups(0, NULL) != 0) {
-        perror("mknod-for-me: setgroups");
-        return 1;
-    }
-    if (unotify_child_take_listener(child, &listener) ||
-        unotify_supervisor_add_listener(supervisor, listener, NULL))
-        return fail("listener");
-    if (unotify_supervisor_run(supervisor))
-        fail("run");
-    unotify_supervisor_free(supervisor);
+    if (unotify_supervisor_run_program(supervisor, filter, argv[first], argv + first, NULL, NULL,
+                                       &wstatus)) {
+        int error = errno;
 
-    if (unotify_child_wait(child, -1, &wstatus))
-        return fail("wait");
-    unotify_child_free(child);
+        fail(argv[first]);
+        return error == ENOENT ? 127 : 126;
+    }
+    unotify_supervisor_free(supervisor);
+    unotify_filter_free(filter);
     return WIFSIGNALED(wstatus) ? 128 + WTERMSIG(wstatus) : WEXITSTATUS(wstatus);
 }

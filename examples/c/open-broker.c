@@ -249,8 +249,6 @@ int main(int argc, char **argv)
 {
     unotify_filter *filter;
     unotify_supervisor *supervisor;
-    unotify_listener *listener;
-    unotify_child *child;
     size_t call;
     int i, wstatus;
 
@@ -271,18 +269,14 @@ int main(int argc, char **argv)
         if (unotify_supervisor_on(supervisor, CALLS[call].name, 0, CALLS[call].handler, NULL))
             return fail(CALLS[call].name);
 
-    if (unotify_spawn(filter, argv[i], argv + i, NULL, NULL, &child))
-        return fail(argv[i]);
-    unotify_filter_free(filter);
-    if (unotify_child_take_listener(child, &listener) ||
-        unotify_supervisor_add_listener(supervisor, listener, NULL))
-        return fail("listener");
-    if (unotify_supervisor_run(supervisor))
-        fail("run");
-    unotify_supervisor_free(supervisor);
+    if (unotify_supervisor_run_program(supervisor, filter, argv[i], argv + i, NULL, NULL,
+                                       &wstatus)) {
+        int error = errno;
 
-    if (unotify_child_wait(child, -1, &wstatus))
-        return fail("wait");
-    unotify_child_free(child);
+        fail(argv[i]);
+        return error == ENOENT ? 127 : 126;
+    }
+    unotify_supervisor_free(supervisor);
+    unotify_filter_free(filter);
     return WIFSIGNALED(wstatus) ? 128 + WTERMSIG(wstatus) : WEXITSTATUS(wstatus);
 }

@@ -8,6 +8,7 @@
  */
 #define _POSIX_C_SOURCE 200809L
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -39,8 +40,6 @@ int main(int argc, char **argv)
 {
     unotify_filter *filter;
     unotify_supervisor *supervisor;
-    unotify_listener *listener;
-    unotify_child *child;
     int i, wstatus, first = 1;
 
     if (argc > 1 && strcmp(argv[1], "--") == 0)
@@ -58,18 +57,14 @@ int main(int argc, char **argv)
             unotify_supervisor_on(supervisor, IDS[i], 0, answer_zero, NULL))
             return fail(IDS[i]);
 
-    if (unotify_spawn(filter, argv[first], argv + first, NULL, NULL, &child))
-        return fail(argv[first]);
-    unotify_filter_free(filter);
-    if (unotify_child_take_listener(child, &listener) ||
-        unotify_supervisor_add_listener(supervisor, listener, NULL))
-        return fail("listener");
-    if (unotify_supervisor_run(supervisor))
-        fail("run");
-    unotify_supervisor_free(supervisor);
+    if (unotify_supervisor_run_program(supervisor, filter, argv[first], argv + first, NULL, NULL,
+                                       &wstatus)) {
+        int error = errno;
 
-    if (unotify_child_wait(child, -1, &wstatus))
-        return fail("wait");
-    unotify_child_free(child);
+        fail(argv[first]);
+        return error == ENOENT ? 127 : 126;
+    }
+    unotify_supervisor_free(supervisor);
+    unotify_filter_free(filter);
     return WIFSIGNALED(wstatus) ? 128 + WTERMSIG(wstatus) : WEXITSTATUS(wstatus);
 }

@@ -125,24 +125,20 @@ static unotify_filter *make_filter(char *names, int all_must_exist)
     return filter;
 }
 
-/* Until the last target has ended. */
-static unotify_status serve(unotify_listener *listener)
+static int32_t show_and_continue(unotify_notification *notification, void *data)
 {
-    unotify_notification *notification = NULL;
-    unotify_status status, answer;
+    unotify_status answer;
 
-    while ((status = unotify_listener_receive(listener, -1, &notification)) == UNOTIFY_OK) {
-        show_call(unotify_notification_request(notification));
-        answer = unotify_notification_reply_continue(notification);
-        if (answer == UNOTIFY_OK)
-            fputs(") -> continue\n", output);
-        else if (answer == UNOTIFY_ERR_GONE)
-            fputs(") -> gone\n", output);
-        else
-            fprintf(output, ") -> %s\n", unotify_status_message(answer));
-    }
-    unotify_notification_free(notification);
-    return status;
+    (void)data;
+    show_call(unotify_notification_request(notification));
+    answer = unotify_notification_reply_continue(notification);
+    if (answer == UNOTIFY_OK)
+        fputs(") -> continue\n", output);
+    else if (answer == UNOTIFY_ERR_GONE)
+        fputs(") -> gone\n", output);
+    else
+        fprintf(output, ") -> %s\n", unotify_status_message(answer));
+    return UNOTIFY_HANDLED;
 }
 
 static void ignore(int signal)
@@ -172,9 +168,7 @@ int main(int argc, char **argv)
 {
     char standard[sizeof DEFAULT], *names = NULL;
     unotify_filter *filter;
-    unotify_listener *listener;
-    unotify_child *child;
-    unotify_status status;
+    unotify_supervisor *supervisor;
     int option, fd, wstatus;
 
     output = stderr;
@@ -202,27 +196,20 @@ int main(int argc, char **argv)
     filter = make_filter(names ? names : standard, names != NULL);
     if (!filter)
         return 1;
+    if (unotify_supervisor_new(NULL, &supervisor) ||
+        unotify_supervisor_on_default(supervisor, show_and_continue, NULL)) {
+        complain("set up");
+        return 1;
+    }
     leave_signals_to_program();
-    status = unotify_spawn(filter, argv[optind], argv + optind, NULL, NULL, &child);
-    unotify_filter_free(filter);
-    if (status) {
-        complain(argv[optind]);
-        return 127;
-    }
-    if (unotify_child_take_listener(child, &listener)) {
-        complain("listener");
-        return 1;
-    }
-    if (serve(listener) != UNOTIFY_ERR_CLOSED)
-        complain("receive");
-    unotify_listener_free(listener);
+    if (unotify_supervisor_run_program(supervisor, filter, argv[optind], argv + optind, NULL, NULL,
+                                       &wstatus)) {
+        int error = errno;
 
-    if (unotify_child_wait(child, -1, &wstatus)) {
-        complain("wait");
-        return 1;
+        complain(argv[optind]);
+        return error == ENOENT ? 127 : 126;
     }
-    if (unotify_child_exec_error(child))
-        fprintf(stderr, "trace: %s: %s\n", argv[optind], strerror(unotify_child_exec_error(child)));
-    unotify_child_free(child);
+    unotify_supervisor_free(supervisor);
+    unotify_filter_free(filter);
     return WIFSIGNALED(wstatus) ? 128 + WTERMSIG(wstatus) : WEXITSTATUS(wstatus);
 }

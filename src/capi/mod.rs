@@ -15,6 +15,8 @@ mod filter;
 mod listener;
 mod load;
 mod notification;
+mod probe;
+mod serve;
 mod spawn;
 mod status;
 mod supervisor;

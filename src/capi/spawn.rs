@@ -119,30 +119,46 @@ pub unsafe extern "C" fn unotify_spawn(
     call(|| {
         // SAFETY: `out` is NULL or valid for writing, as promised.
         let out = unsafe { Out::new(out, "out") }?;
-        // SAFETY: `filter` is NULL or a live handle; `opts` is NULL or as long as its `size`, as
-        // promised.
-        let (filter, opts) = unsafe { (shared(filter, "filter")?, options(opts)?) };
-        // SAFETY: `file` is NULL or a string, as promised.
-        let file = unsafe { c_str(file, "file") }?;
-        // SAFETY: `argv` is NULL or an array of strings that ends with NULL, as promised.
-        let argv = unsafe { strings(argv, "argv") }?;
-        let Some((argv0, args)) = argv.split_first() else {
-            return Err(invalid("`argv` is empty: argv[0] is the program's name"));
-        };
-        let mut spawn = Spawn::new(&filter.context, OsStr::from_bytes(file.to_bytes()));
-        spawn.argv0(OsStr::from_bytes(argv0.to_bytes()));
-        spawn.args(args.iter().map(|arg| OsStr::from_bytes(arg.to_bytes())));
-        if !envp.is_null() {
-            // SAFETY: `envp` is NULL or an array of strings that ends with NULL, as promised.
-            spawn.exact_env(unsafe { strings(envp, "envp") }?);
-        }
-        // SAFETY: what `opts` points to is valid, as promised.
-        unsafe { apply(&mut spawn, &opts) }?;
+        // SAFETY: all of them are what it takes, as promised.
+        let mut spawn = unsafe { prepare(filter, file, argv, envp, opts) }?;
         let mut child = spawn.spawn()?;
         let listener = Mutex::new(child.take_listener());
         out.put_boxed(unotify_child { child, listener });
         Ok(())
     })
+}
+
+/// What was asked for, ready to be started.
+///
+/// # Safety
+/// As `unotify_spawn`, until the result is dropped.
+pub(super) unsafe fn prepare<'a>(
+    filter: *const unotify_filter,
+    file: *const c_char,
+    argv: *const *mut c_char,
+    envp: *const *mut c_char,
+    opts: *const unotify_spawn_opts,
+) -> Result<Spawn<'a>> {
+    // SAFETY: `filter` is NULL or a live handle; `opts` is NULL or as long as its `size`, as
+    // promised.
+    let (filter, opts) = unsafe { (shared(filter, "filter")?, options(opts)?) };
+    // SAFETY: `file` is NULL or a string, as promised.
+    let file = unsafe { c_str(file, "file") }?;
+    // SAFETY: `argv` is NULL or an array of strings that ends with NULL, as promised.
+    let argv = unsafe { strings(argv, "argv") }?;
+    let Some((argv0, args)) = argv.split_first() else {
+        return Err(invalid("`argv` is empty: argv[0] is the program's name"));
+    };
+    let mut spawn = Spawn::new(&filter.context, OsStr::from_bytes(file.to_bytes()));
+    spawn.argv0(OsStr::from_bytes(argv0.to_bytes()));
+    spawn.args(args.iter().map(|arg| OsStr::from_bytes(arg.to_bytes())));
+    if !envp.is_null() {
+        // SAFETY: `envp` is NULL or an array of strings that ends with NULL, as promised.
+        spawn.exact_env(unsafe { strings(envp, "envp") }?);
+    }
+    // SAFETY: what `opts` points to is valid, as promised.
+    unsafe { apply(&mut spawn, &opts) }?;
+    Ok(spawn)
 }
 
 /// # Safety

@@ -71,7 +71,7 @@ pub type unotify_close_handler =
 
 /// Serves listeners. May be shared between threads, but for unotify_supervisor_free().
 #[derive(Debug)]
-pub struct unotify_supervisor(Supervisor);
+pub struct unotify_supervisor(pub(super) Supervisor);
 
 impl unotify_supervisor {
     pub(super) fn core(&self) -> &Supervisor {

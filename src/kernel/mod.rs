@@ -24,6 +24,7 @@ pub(crate) mod seccomp;
 mod signals;
 pub(crate) mod socket;
 mod syscall;
+pub(crate) mod trial;
 pub(crate) mod version;
 
 /// An error number as the kernel returned it, positive.

@@ -5,7 +5,9 @@ mod reply;
 mod state;
 
 pub use crate::kernel::seccomp::Request;
-pub(crate) use lend::{Deferrals, Ownership};
+pub(crate) use lend::Deferrals;
+#[cfg(feature = "capi")]
+pub(crate) use lend::Ownership;
 pub(crate) use reply::check_errnum;
 pub(crate) use state::{Reply, State};
 

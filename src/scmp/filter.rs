@@ -1,11 +1,10 @@
 //! The filter context: architectures and rules, kept by libseccomp until they become a program.
 
 use super::error::{Result, SeccompError};
-use super::program::NotifyFd;
 use super::{check, ScmpAction, ScmpArch, ScmpArgCompare, ScmpSyscall};
 use libseccomp_sys as sys;
 use std::cell::RefCell;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 
 /// What the `seccomp_arch_*` calls return for "there already" and for "not there".
@@ -32,6 +31,18 @@ pub struct ScmpFilterContext {
     pub(super) loaded: RefCell<Vec<libc::sock_filter>>,
     /// A listener whose place another one has taken.
     pub(super) retired: RefCell<Vec<OwnedFd>>,
+}
+
+/// The listener of a context's last load.
+#[derive(Debug, Default)]
+pub(super) enum NotifyFd {
+    /// No load yet that made one.
+    #[default]
+    None,
+    /// Nobody has asked for it: the context closes it.
+    Owned(OwnedFd),
+    /// Somebody has: it is theirs to close.
+    Given(RawFd),
 }
 
 /// Owns libseccomp's context.

@@ -4,24 +4,13 @@
 //! taken from libseccomp and installed with `seccomp(2)`, so that every load has its own listener.
 
 use super::error::{Result, SeccompError};
+use super::filter::NotifyFd;
 use super::{ensure_supported_api, ScmpFilterAttr, ScmpFilterContext, ScmpVersion};
+use crate::install::{install, Install};
 use crate::kernel::pipe;
-use crate::load::{install, Install};
 use libc::sock_filter;
 use std::cell::Ref;
-use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
-
-/// The listener of a context's last load.
-#[derive(Debug, Default)]
-pub(super) enum NotifyFd {
-    /// No load yet that made one.
-    #[default]
-    None,
-    /// Nobody has asked for it: the context closes it.
-    Owned(OwnedFd),
-    /// Somebody has: it is theirs to close.
-    Given(RawFd),
-}
+use std::os::fd::{IntoRawFd, RawFd};
 
 impl ScmpFilterContext {
     /// Puts the filter on the calling thread, for good: it and the threads and processes it

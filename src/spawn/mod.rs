@@ -14,11 +14,12 @@ pub use files::Stdio;
 
 use crate::ending::Life;
 use crate::error::{Error, Result, Status};
+use crate::install::{self, Install};
 use crate::kernel::handover::{Launch, Page};
 use crate::kernel::process::{self, SignalsBlocked};
 use crate::kernel::{seccomp, socket, Errno};
 use crate::listener::Listener;
-use crate::load::{self, Install, LoadFlags};
+use crate::load::LoadFlags;
 use crate::scmp::ScmpFilterContext;
 use files::Files;
 use start::{Job, Started};
@@ -281,11 +282,11 @@ impl<'a> Spawn<'a> {
             ));
         }
         let program = self.filter.program()?;
-        load::check_length(program.len())?;
-        let how = Install::with_listener(self.load_flags);
+        install::check_length(program.len())?;
+        let how = Install::from(self.load_flags);
         let filter_flags = how.kernel_flags();
         if !seccomp::knows_filter_flags(filter_flags) {
-            return Err(load::explain(Errno(libc::EINVAL), filter_flags));
+            return Err(install::explain(Errno(libc::EINVAL), filter_flags));
         }
         let argv0 = self.argv0.as_ref().unwrap_or(&self.file);
         let directory = self.directory.as_ref();

@@ -14,10 +14,10 @@
 
 use super::files::{self, Move};
 use crate::error::{Error, Result, Status};
+use crate::install;
 use crate::kernel::handover::{self, Launch, Page, Progress, Stage};
 use crate::kernel::process::{self, Handle};
 use crate::kernel::{fd_table, guard, socket, Errno};
-use crate::load;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::mpsc::{sync_channel, Receiver, SyncSender};
 use std::sync::Arc;
@@ -358,7 +358,7 @@ fn explain(job: &Job, stage: Stage, errno: Errno) -> Error {
         }
         Stage::Program => not_executed(job, errno),
         Stage::NoNewPrivs => Error::system(errno, "set no_new_privs"),
-        Stage::Filter => load::explain(errno, job.launch.filter_flags),
+        Stage::Filter => install::explain(errno, job.launch.filter_flags),
     }
 }
 
