@@ -121,6 +121,7 @@ pub mod error;
 #[cfg(feature = "capi")]
 mod capi;
 mod ending;
+mod exits;
 mod features;
 mod install;
 mod kernel;

@@ -184,7 +184,7 @@ fn get_fd(tid: libc::pid_t, target_fd: RawFd) -> kernel::Result<OwnedFd> {
 }
 
 /// A pidfd of the thread group, and its number.
-fn process_pidfd(tid: libc::pid_t) -> kernel::Result<(OwnedFd, libc::pid_t)> {
+pub(super) fn process_pidfd(tid: libc::pid_t) -> kernel::Result<(OwnedFd, libc::pid_t)> {
     match pidfd::open(tid, 0) {
         Ok(fd) => Ok((fd, tid)),
         // It does not lead its group, which kernels say differently.

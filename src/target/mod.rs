@@ -11,6 +11,7 @@
 //! [`Status::Gone`], not what its absence looked like.
 
 mod descriptors;
+mod exit;
 mod identity;
 mod maps;
 mod memory;
