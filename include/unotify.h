@@ -758,6 +758,11 @@ unotify_status unotify_notification_executable(unotify_notification *notificatio
  * the program. */
 typedef int (*unotify_handler)(unotify_notification *notification, void *data);
 
+/** Is told that a listener has left its supervisor: `listener_data` is what it was added with,
+ * `data` what unotify_supervisor_on_close() got. It may call what a handler may, and is under the
+ * same rules. */
+typedef void (*unotify_close_handler)(void *listener_data, void *data);
+
 /** How a supervisor is to work. */
 typedef struct unotify_supervisor_opts {
     size_t size;        /**< `sizeof(unotify_supervisor_opts)`. */
@@ -821,6 +826,20 @@ unotify_status unotify_supervisor_on(unotify_supervisor *supervisor, const char 
 unotify_status unotify_supervisor_on_default(unotify_supervisor *supervisor,
                                              unotify_handler handler, void *data);
 
+/** Has `told` called once for each listener that was added, when it has left: because its targets
+ * have ended, it broke, or was removed or taken, and no handler is at work any more on one of its
+ * notifications, nor will be. So its data may be freed then. Not so if a handler has deferred
+ * some: those show the data until they are freed.
+ *
+ * It counts as a handler: it is called on a thread of the run, with `max_workers` 1 never beside a
+ * handler, or in unotify_supervisor_dispatch(); while there is no run, on the thread that removes
+ * the listener. A handler that is stuck in a call which its target prolongs is waited for.
+ * unotify_supervisor_free() calls it for all listeners that are left, when no handler will go on.
+ * It is not called in a copy of the process.
+ * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT`, also while it runs. */
+unotify_status unotify_supervisor_on_close(unotify_supervisor *supervisor,
+                                           unotify_close_handler told, void *data);
+
 /** Serves the listeners on this thread, until stopped or until the last listener closes.
  * Errors: `UNOTIFY_ERR_STOPPED` when stopped; `UNOTIFY_ERR_HANDLER` when a handler returned
  * `UNOTIFY_FAILED`; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already; what the kernel said of a
@@ -864,6 +883,41 @@ unotify_status unotify_supervisor_stats(const unotify_supervisor *supervisor,
  * at work are waited for; a run on another thread must have returned. Not from a handler. Deferred
  * notifications remain usable. */
 void unotify_supervisor_free(unotify_supervisor *supervisor);
+
+/** Is told that a process has ended. `data` is what it was registered with. It must return: neither
+ * jump out of the call nor end its thread. An exception is treated as a handler's is. */
+typedef void (*unotify_exit_handler)(pid_t process, void *data);
+
+/** Sets the function that is told of the end of a target's process: for handlers that keep
+ * something by process. **It is told of the processes that a handler has asked for** by
+ * unotify_notification_watch_exit(), of each once. The last function set counts. It and `data`
+ * must be usable until the supervisor is freed.
+ *
+ * It runs as a handler does: on any thread of the run, never while a handler runs if `max_workers`
+ * is 1, and never two at a time. A handler waits for it, but for a tenth of a second at most: it
+ * is to be brief. It was called before a handler gets to see a call of another process that was
+ * given the same id. Calls of a process that was killed may still be handled after it;
+ * unotify_notification_watch_exit() then returns `UNOTIFY_ERR_GONE`, so that nothing is kept anew
+ * for a process that is told of no more. Before a run ends, it is told of all that have ended, and
+ * of those that are about to when the last listener has closed. What has not ended when the
+ * supervisor is freed it is not told of.
+ *
+ * Who sets one pays for it: an `epoll_wait` for each notification, and one more while there is a
+ * process to be told of.
+ * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` also while it runs; `UNOTIFY_ERR_SYSTEM` when the process
+ * has no descriptor left. */
+unotify_status unotify_supervisor_on_exit(unotify_supervisor *supervisor,
+                                          unotify_exit_handler function, void *data);
+
+/** Asks for notice of the end of the target's process, which the function set with
+ * unotify_supervisor_on_exit() gets, and gives the process's id to `process` unless that is NULL:
+ * the thread group, also when another thread than its leader made the call. Asking again for a
+ * process changes nothing. On success the notice comes for certain, even if the process is killed
+ * at this moment. A process that is watched takes a descriptor.
+ * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when the notification is not a supervisor's, or no
+ * function was set; `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.3; `UNOTIFY_ERR_SYSTEM` also when
+ * this process has no descriptor left. */
+unotify_status unotify_notification_watch_exit(unotify_notification *notification, pid_t *process);
 
 /* ---- Spawn ----------------------------------------------------------------------------------- */
 

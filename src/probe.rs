@@ -4,7 +4,7 @@
 //! ends; a child, which never gets as far as executing anything, of the rest.
 
 use crate::error::{Error, Result, Status};
-use crate::kernel::process::SignalsBlocked;
+use crate::kernel::signals::SignalsBlocked;
 use crate::kernel::{file, trial, version, Errno};
 use crate::listener::Listener;
 use crate::load::LoadFlags;

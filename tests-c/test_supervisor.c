@@ -333,6 +333,36 @@ static void each_listener_has_data_of_its_own(void)
     unotify_supervisor_free(s);
 }
 
+static void count_in_listener_data(void *listener_data, void *data)
+{
+    *(int *)listener_data += *(int *)data;
+}
+
+static void it_is_told_of_each_listener_that_has_left(void)
+{
+    unotify_supervisor *s = supervisor_with(1, 0, echo, NULL);
+    int left[3] = { 0 }, one = 1;
+    target t[3];
+
+    OK(unotify_supervisor_on_close(s, count_in_listener_data, &one));
+    for (int i = 0; i < 3; i++) {
+        unotify_listener *listener;
+
+        t[i] = target_start(&listener);
+        OK(unotify_supervisor_add_listener(s, listener, &left[i]));
+    }
+    OK(unotify_supervisor_start(s));
+    target_end(&t[1]);
+    for (int i = 0; i < slowed(10000) && stats_of(s).listeners > 2; i++)
+        usleep(1000);
+    CHECK_INT(left[0] + left[2], 0);
+    unotify_supervisor_free(s);
+    for (int i = 0; i < 3; i++)
+        CHECK_INT(left[i], 1);
+    target_end(&t[0]);
+    target_end(&t[2]);
+}
+
 static unotify_supervisor *stopped_by_signal;
 
 static void stop_it(int signal)
@@ -539,6 +569,9 @@ static void garbage_is_refused(void)
     CHECK_STATUS(unotify_supervisor_on(s, "opennat", 0, echo, NULL), UNOTIFY_ERR_UNKNOWN_SYSCALL);
     CHECK_STATUS(unotify_supervisor_on_default(s, NULL, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_STATUS(unotify_supervisor_on_default(NULL, echo, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_supervisor_on_close(NULL, count_in_listener_data, NULL),
+                 UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_supervisor_on_close(s, NULL, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_STATUS(unotify_supervisor_add_listener(s, NULL, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_STATUS(unotify_supervisor_run(NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_STATUS(unotify_supervisor_start(NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
@@ -563,7 +596,7 @@ int main(void)
         CASE(deferred_ones_are_answered_by_other_threads),
         CASE(a_deferred_one_outlives_the_supervisor),
         CASE(a_deferred_one_freed_unanswered_gets_the_fallback_error),
-        CASE(each_listener_has_data_of_its_own), CASE(a_signal_handler_stops_a_run),
+        CASE(each_listener_has_data_of_its_own), CASE(it_is_told_of_each_listener_that_has_left), CASE(a_signal_handler_stops_a_run),
         CASE(a_join_with_a_time_limit_leaves_the_run_as_it_was),
         CASE(after_a_stop_what_is_pending_waits_for_the_next_run),
         CASE(a_stop_that_drains_gives_what_is_pending_the_fallback_error),

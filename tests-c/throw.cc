@@ -33,6 +33,11 @@ int throw_exception(unotify_notification *, void *)
     return UNOTIFY_HANDLED;
 }
 
+void throw_when_told(void *, void *)
+{
+    throw std::runtime_error("on purpose");
+}
+
 int throw_number(unotify_notification *, void *)
 {
     throw 42;
@@ -50,6 +55,11 @@ int free_and_throw(unotify_notification *n, void *)
     unotify_notification_free(n);
     throw_from_deeper(0);
     return UNOTIFY_HANDLED;
+}
+
+void throw_at_exit(pid_t, void *)
+{
+    throw_from_deeper(2);
 }
 
 int witnesses_destroyed(void)

@@ -20,6 +20,7 @@ mod serve;
 mod spawn;
 mod status;
 mod supervisor;
+mod supervisor_exits;
 mod target_descriptors;
 mod target_identity;
 mod target_memory;

@@ -95,8 +95,9 @@ pub unsafe extern "C" fn unotify_probe_new(
 pub unsafe extern "C" fn unotify_probe_basics_work(probe: *const unotify_probe) -> c_int {
     infallible(0, || {
         // SAFETY: `probe` is NULL or a live handle, as promised.
-        let found = unsafe { probe.as_ref() };
-        found.is_some_and(|found| found.basics_work).into()
+        unsafe { probe.as_ref() }
+            .is_some_and(|p| p.basics_work)
+            .into()
     })
 }
 

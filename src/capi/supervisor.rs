@@ -63,9 +63,21 @@ pub type unotify_handler = Option<
     unsafe extern "C" fn(notification: *mut unotify_notification, data: *mut c_void) -> c_int,
 >;
 
+/// Is told that a listener has left its supervisor: `listener_data` is what it was added with,
+/// `data` what unotify_supervisor_on_close() got. It may call what a handler may, and is under the
+/// same rules.
+pub type unotify_close_handler =
+    Option<unsafe extern "C" fn(listener_data: *mut c_void, data: *mut c_void)>;
+
 /// Serves listeners. May be shared between threads, but for unotify_supervisor_free().
 #[derive(Debug)]
 pub struct unotify_supervisor(pub(super) Supervisor);
+
+impl unotify_supervisor {
+    pub(super) fn core(&self) -> &Supervisor {
+        &self.0
+    }
+}
 
 /// How a supervisor is to work.
 #[repr(C)]
@@ -272,6 +284,27 @@ impl Callback {
     }
 }
 
+/// Who is told of listeners that have left, with its data.
+#[derive(Clone, Copy)]
+struct Told {
+    function: throw::Told,
+    data: *mut c_void,
+}
+
+// SAFETY: the documentation of `unotify_supervisor_on_close` says that it is called on any thread.
+unsafe impl Send for Told {}
+// SAFETY: likewise, and with several workers on several at once.
+unsafe impl Sync for Told {}
+
+impl Told {
+    fn call(self, tag: usize) {
+        // SAFETY: usable until the supervisor is freed, as `unotify_supervisor_on_close` asks.
+        if !unsafe { throw::tell(self.function, tag as *mut c_void, self.data) } {
+            resume_unwind(Box::new(Threw));
+        }
+    }
+}
+
 /// Leaves a deferred notification to C; `false` when the handler has freed it already.
 fn give_away(slot: &mut Box<Notification>) -> bool {
     let Ok(mut next) = Notification::vacant().map(Box::new) else {
@@ -333,6 +366,36 @@ pub unsafe extern "C" fn unotify_supervisor_on_default(
         let supervisor = &unsafe { shared(supervisor, "supervisor") }?.0;
         let callback = callback(handler, data)?;
         supervisor.on_default_boxed(HandlerFlags::empty(), move |n| callback.call(n))
+    })
+}
+
+/// Has `told` called once for each listener that was added, when it has left: because its targets
+/// have ended, it broke, or was removed or taken, and no handler is at work any more on one of its
+/// notifications, nor will be. So its data may be freed then. Not so if a handler has deferred
+/// some: those show the data until they are freed.
+///
+/// It counts as a handler: it is called on a thread of the run, with `max_workers` 1 never beside a
+/// handler, or in unotify_supervisor_dispatch(); while there is no run, on the thread that removes
+/// the listener. A handler that is stuck in a call which its target prolongs is waited for.
+/// unotify_supervisor_free() calls it for all listeners that are left, when no handler will go on.
+/// It is not called in a copy of the process.
+///
+/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT`, also while it runs.
+///
+/// # Safety
+/// `supervisor` is NULL or a live handle; `told` and `data` are usable until it is freed.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_supervisor_on_close(
+    supervisor: *mut unotify_supervisor,
+    told: unotify_close_handler,
+    data: *mut c_void,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: `supervisor` is NULL or a live handle, as promised.
+        let supervisor = &unsafe { shared(supervisor, "supervisor") }?.0;
+        let function = told.ok_or_else(|| invalid("`told` is null"))?;
+        let told = Told { function, data };
+        supervisor.on_close(move |tag| told.call(tag))
     })
 }
 

@@ -31,7 +31,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-// The only room that speaks to libseccomp, and it asks it for one thing: to build filters. It links
+// The only module that speaks to libseccomp, and it asks it for one thing: to build filters. It links
 // nothing newer than libseccomp 2.5.1.
 
 pub(crate) mod error;

@@ -1,17 +1,19 @@
 //! What the workers of a supervisor share, and one run of it.
 
-use super::backlog::Backlog;
+use super::backlog::{Backlog, Leaving, Of};
 use super::listeners::Listeners;
 use super::mode::{self, Choice, Mode, Seen};
 use super::pool::Pool;
-use super::table::Table;
+use super::stats::Counters;
+use super::table::{ExitFunction, Table};
 use super::watch::Watch;
 use super::worker::{Place, Slot, Worker};
 use super::{lock, Stats, SupervisorOptions, WakeUp};
 use crate::error::{Error, Result, Status};
-use crate::kernel::{futex, interrupt, Errno};
+use crate::kernel::{futex, signals, Errno};
 use crate::notification::{Deferrals, Notification};
 use crate::stall;
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread::{self, JoinHandle};
@@ -19,6 +21,10 @@ use std::time::{Duration, Instant};
 
 /// So many workers of a supervisor may be stuck and replaced.
 pub(super) const MOST_STUCK: usize = 64;
+
+/// So long the end of a run waits for processes that are about to end: their listener tells a moment
+/// before they do.
+const LAST_EXITS: Duration = Duration::from_millis(100);
 
 /// What the workers share.
 #[derive(Debug)]
@@ -56,6 +62,8 @@ pub(super) struct Core {
     /// Counts what a receiving worker has to look up from for: stops, ends, fewer receivers, and
     /// changes of the set of listeners.
     pub(super) news: AtomicU64,
+    /// Counts the listeners that were taken away: whoever has one of them is to let go of it.
+    pub(super) taken: AtomicU64,
     /// The number of the present run, times eight, plus its [`End`], or nothing while it goes on.
     ended: AtomicU64,
     error: Mutex<Option<Error>>,
@@ -137,6 +145,7 @@ impl Core {
             running: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             news: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
             ended: AtomicU64::new(0),
             error: Mutex::default(),
         }))
@@ -242,6 +251,74 @@ impl Core {
         }
     }
 
+    /// A listener has nothing more to give.
+    pub(super) fn remove(&self, key: u64) {
+        match self.listeners.remove(key) {
+            Some(gone) => self.has_left_set(gone),
+            None => self.tell_news(),
+        }
+    }
+
+    /// A listener is not in the set any more. It has left when nobody has anything of it.
+    fn has_left_set(&self, gone: Leaving) {
+        // Told first: who sees no news may still believe in a listener that it had.
+        self.tell_news();
+        self.backlog.leave(gone);
+        self.see_off();
+    }
+
+    /// Sees to it that listeners are told of that were removed, and that nobody has anything of any
+    /// more. Called by who lets go of one.
+    #[inline]
+    pub(super) fn see_off(&self) {
+        if self.backlog.is_anybody_leaving() {
+            self.see_off_leaving();
+        }
+    }
+
+    #[cold]
+    fn see_off_leaving(&self) {
+        let wanted = self.table().told_of_close().is_some();
+        let in_use = |listener| self.used_slots().iter().any(|s| s.has_of(listener));
+        if self.backlog.see_off(in_use, wanted) {
+            self.call_for_backlog();
+            self.tell_left_between_runs();
+        }
+    }
+
+    /// Whoever has a permit, or could have one, is to look at the backlog.
+    fn call_for_backlog(&self) {
+        self.tell_news();
+        self.pool.call_all();
+    }
+
+    /// Tells of a listener that has left. The caller holds a permit, or nobody else is at work.
+    pub(super) fn tell_left(&self, tag: usize, counters: &Counters) {
+        let table = self.table();
+        let Some(told) = table.told_of_close() else {
+            return;
+        };
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| told(tag))) {
+            counters.panicked();
+            // As with a handler's.
+            std::mem::forget(payload);
+        }
+    }
+
+    /// Tells of listeners that have left while there is no run, whose workers would.
+    pub(super) fn tell_left_between_runs(&self) {
+        while self.backlog.has_left() && !self.is_running() && self.backlog.take_permit() {
+            if let Some(tag) = self.backlog.pop_left() {
+                self.tell_left(tag, &self.nobody().counters);
+            }
+            self.backlog.give_permit();
+            // A run that began meanwhile has missed the permit.
+            if !self.backlog.is_empty() && self.is_running() {
+                self.call_for_backlog();
+            }
+        }
+    }
+
     /// A slot for one more worker, while there may be one.
     fn take_slot(&self) -> Option<usize> {
         let allowed = self.options.max_workers + 1 + self.stuck.load(SeqCst);
@@ -256,7 +333,7 @@ impl Core {
     fn add_thread(&self, slot: usize, at_home: bool) -> bool {
         let started = self.me.upgrade().is_some_and(|core| {
             let body = move || {
-                interrupt::block_all_signals();
+                signals::block_all();
                 core.work(slot, Place::Thread { at_home });
             };
             let mut threads = lock(&self.threads);
@@ -361,10 +438,11 @@ impl Core {
         // One that is back in its handler just now is waited for, as those were at the run's end.
         self.finish(self.run_number(), End::Stopped);
         self.watch.run(self);
-        if self.stuck.load(SeqCst) == 0 {
-            return;
+        let sever = self.stuck.load(SeqCst) != 0 && self.deferrals.outstanding() == 0;
+        let left = self.listeners.close_all(sever);
+        for tag in self.backlog.all_left().into_iter().chain(left) {
+            self.tell_left(tag, &self.nobody().counters);
         }
-        self.listeners.close_all(self.deferrals.outstanding() == 0);
     }
 
     /// Goes on in the mode that is best after what a leader has seen in a round, unless somebody
@@ -456,11 +534,15 @@ impl Core {
         self.join_threads();
         self.settle_backlog();
         let end = self.end();
+        self.tell_last_exits();
         if matches!(end, Some(End::Stopped | End::Failed)) && self.options.drain_on_stop {
             self.drain();
         }
-        if let Err(error) = self.listeners.watch_all() {
+        if let Err((error, gone)) = self.listeners.watch_all() {
             self.remember(error);
+            if let Some(gone) = gone {
+                self.has_left_set(gone);
+            }
         }
         self.listeners.unwatch_news();
         // To a worker that was stuck and is back, this run is over.
@@ -481,6 +563,8 @@ impl Core {
         }
         let error = lock(&self.error).take();
         self.running.store(false, SeqCst);
+        // Who left it to the run did so before that.
+        self.tell_left_between_runs();
         match (error, end) {
             (Some(error), _) => Err(error),
             (None, Some(End::Stopped)) => Err(Error::plain(Status::Stopped)),
@@ -492,7 +576,7 @@ impl Core {
     fn start_watcher(&self) -> Option<JoinHandle<()>> {
         let core = self.me.upgrade()?;
         let body = move || {
-            interrupt::block_all_signals();
+            signals::block_all();
             core.watch.run(&core);
         };
         // Without it, handlers that are slow all of a sudden hold up the others.
@@ -528,11 +612,44 @@ impl Core {
             return;
         };
         let counters = &self.nobody().counters;
-        while self.backlog.pop_into(&mut notification) {
+        // What has left waits until the run is closed: there may be no permit now.
+        while self.backlog.pop_received(&mut notification, &Of::default()) {
             notification.answer_with_fallback();
             counters.settled(notification.state());
         }
+        drop(notification);
         self.backlog.clear();
+        self.see_off();
+    }
+
+    /// Tells of the processes that have ended. The caller holds a permit.
+    pub(super) fn tell_exits(&self, table: &Table, counters: &Counters) {
+        if let Some(function) = table.exit_function() {
+            let tell = |process| tell_exit(function, process, counters);
+            self.deferrals.exits.tell(tell);
+        }
+    }
+
+    /// At the end of a run or of a dispatch: tells of the processes that have ended, and of those that
+    /// are about to, as there is no listener left.
+    fn tell_last_exits(&self) {
+        let exits = &self.deferrals.exits;
+        let table = self.table();
+        let Some(function) = table.exit_function().filter(|_| !exits.is_empty()) else {
+            return;
+        };
+        // A worker that was stuck and is back in its handler has it. There is another run, or none.
+        if !self.backlog.take_permit() {
+            return self.backlog.leave_exits();
+        }
+        self.backlog.pop_exits();
+        let tell = |process| tell_exit(function, process, &self.nobody().counters);
+        if self.listeners.len() == 0 && !self.options.keep_running {
+            exits.tell_to_the_end(Instant::now() + LAST_EXITS, tell);
+        } else {
+            exits.tell(tell);
+        }
+        self.backlog.give_permit();
     }
 
     /// For what is done by no worker.
@@ -589,7 +706,11 @@ impl Core {
             }
             lock(&self.free_slots).push(slot);
         }
+        while let Some(tag) = self.backlog.pop_left() {
+            self.tell_left(tag, &self.nobody().counters);
+        }
         self.backlog.give_permit();
+        self.tell_last_exits();
         handled
     }
 
@@ -606,5 +727,14 @@ impl Core {
             slot.counters.add_to(&mut stats);
         }
         stats
+    }
+}
+
+/// Tells of the end of one process. One who panics has been told.
+fn tell_exit(function: &ExitFunction, process: libc::pid_t, counters: &Counters) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| function.call(process))) {
+        counters.panicked();
+        // As with a handler.
+        std::mem::forget(payload);
     }
 }

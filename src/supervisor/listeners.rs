@@ -1,14 +1,16 @@
 //! The listeners a supervisor serves.
 
+use super::backlog::{Leaving, Of};
 use crate::ending::Ending;
 use crate::error::{Error, Result};
 use crate::kernel::epoll::{Epoll, WakeFd};
 use crate::listener::Listener;
+use crate::lock::lock;
 use crate::shared::Shared;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 /// Whether a report is of the end of a listener's child; see [`Listeners::child_ended`].
@@ -21,6 +23,9 @@ pub(super) const WAKE: u64 = 0;
 
 /// In the key that the end of a listener's child is reported with, beside the listener's own key.
 const CHILD: u64 = 1 << 63;
+
+/// The key that ends of watched processes are reported with, all of them.
+pub(super) const EXITS: u64 = 1 << 62;
 
 /// A listener and the key it is reported with.
 #[derive(Debug, Clone)]
@@ -46,8 +51,24 @@ pub(super) struct Listeners {
 
 #[derive(Debug, Default)]
 struct Set {
-    by_key: HashMap<u64, Arc<Shared>>,
+    by_key: HashMap<u64, Member>,
     unwatched: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Member {
+    shared: Arc<Shared>,
+    /// What it was added with; its own may be changed.
+    tag: usize,
+}
+
+impl Member {
+    fn leaving(&self) -> Leaving {
+        Leaving {
+            shared: Arc::downgrade(&self.shared),
+            tag: self.tag,
+        }
+    }
 }
 
 impl Listeners {
@@ -69,10 +90,10 @@ impl Listeners {
     }
 
     fn lock(&self) -> MutexGuard<'_, Set> {
-        self.set.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.set)
     }
 
-    pub(super) fn add(&self, listener: &Listener) -> Result<()> {
+    pub(super) fn add(&self, listener: &Listener, tag: usize) -> Result<()> {
         let key = self.next_key.fetch_add(1, SeqCst);
         let mut set = self.lock();
         self.rewatch(&mut set)?;
@@ -81,25 +102,36 @@ impl Listeners {
             let _ = self.epoll.remove(listener.as_fd());
             return Err(error);
         }
-        set.by_key.insert(key, Arc::clone(listener.shared()));
+        let shared = Arc::clone(listener.shared());
+        set.by_key.insert(key, Member { shared, tag });
         self.changed(&set);
         Ok(())
     }
 
-    pub(super) fn remove(&self, key: u64) {
+    /// Removes one that has ended. `None` when it is not there any more.
+    pub(super) fn remove(&self, key: u64) -> Option<Leaving> {
         let mut set = self.lock();
-        if let Some(gone) = set.by_key.remove(&key) {
-            if set
-                .unwatched
-                .take_if(|unwatched| *unwatched == key)
-                .is_none()
-            {
-                // It can only fail if the descriptor was closed behind our back.
-                let _ = self.epoll.remove(gone.fd());
-            }
-            self.unwatch_child(&gone);
+        let gone = self.take_out(&mut set, key)?;
+        self.unwatch_child(&gone.shared);
+        Some(gone.leaving())
+    }
+
+    fn take_out(&self, set: &mut Set, key: u64) -> Option<Member> {
+        let gone = set.by_key.remove(&key)?;
+        let unwatched = set.unwatched.take_if(|unwatched| *unwatched == key);
+        if unwatched.is_none() {
+            // It can only fail if the descriptor was closed behind our back.
+            let _ = self.epoll.remove(gone.shared.fd());
         }
-        self.changed(&set);
+        self.changed(set);
+        Some(gone)
+    }
+
+    /// Watches what tells of the ends of processes, which is told once until somebody has looked.
+    pub(super) fn watch_exits(&self, exits: BorrowedFd<'_>) -> Result<()> {
+        self.epoll
+            .add_edge(exits, EXITS)
+            .map_err(|e| Error::system(e, "watch for the ends of processes"))
     }
 
     /// Where a listener does not tell of its child's end, the child does, with another key.
@@ -127,7 +159,8 @@ impl Listeners {
     /// Looks at the child whose end was reported. The key of its listener if that one has nothing
     /// more to give.
     pub(super) fn child_ended(&self, key: u64) -> Option<u64> {
-        let Entry { key, shared } = self.get(key & !CHILD)?;
+        let key = key & !CHILD;
+        let shared = Arc::clone(&self.lock().by_key.get(&key)?.shared);
         match shared.watch()?.look() {
             Ending::Reaped => {
                 self.unwatch_child(&shared);
@@ -154,37 +187,43 @@ impl Listeners {
 
     fn rewatch(&self, set: &mut Set) -> Result<()> {
         if let Some(key) = set.unwatched {
-            self.watch(key, set.by_key[&key].fd())?;
+            self.watch(key, set.by_key[&key].shared.fd())?;
             set.unwatched = None;
         }
         Ok(())
     }
 
     /// Watches them all again. A listener that the kernel has no more room for is given up.
-    pub(super) fn watch_all(&self) -> Result<()> {
+    pub(super) fn watch_all(&self) -> Result<(), (Error, Option<Leaving>)> {
         let mut set = self.lock();
         let watched = self.rewatch(&mut set);
-        if let (Err(_), Some(key)) = (&watched, set.unwatched.take()) {
-            set.by_key.remove(&key);
+        watched.map_err(|error| {
+            let key = set.unwatched.take();
+            let gone = key.and_then(|key| set.by_key.remove(&key));
             self.changed(&set);
-        }
-        watched
+            (error, gone.map(|gone| gone.leaving()))
+        })
     }
 
-    pub(super) fn get(&self, key: u64) -> Option<Entry> {
-        let shared = self.lock().by_key.get(&key).map(Arc::clone)?;
+    /// The listener, for a worker that says in `of` whose it is from here on. Both under the lock:
+    /// who removes one looks there afterwards.
+    pub(super) fn get(&self, key: u64, of: &Of) -> Option<Entry> {
+        let set = self.lock();
+        let shared = Arc::clone(&set.by_key.get(&key)?.shared);
+        of.store(Arc::as_ptr(&shared).cast_mut(), SeqCst);
         Some(Entry { key, shared })
     }
 
-    /// The only one, if there is just one; it is not watched from here on, until there are more or
-    /// [`Listeners::watch_all`].
-    pub(super) fn only(&self) -> Option<Entry> {
+    /// The only one, if there is just one, for a worker as in [`Listeners::get`]; it is not watched
+    /// from here on, until there are more or [`Listeners::watch_all`].
+    pub(super) fn only(&self, of: &Of) -> Option<Entry> {
         let mut set = self.lock();
         let mut all = set.by_key.iter();
-        let (Some((&key, shared)), None) = (all.next(), all.next()) else {
+        let (Some((&key, member)), None) = (all.next(), all.next()) else {
             return None;
         };
-        let shared = Arc::clone(shared);
+        let shared = Arc::clone(&member.shared);
+        of.store(Arc::as_ptr(&shared).cast_mut(), SeqCst);
         if set.unwatched.is_none() && self.epoll.remove(shared.fd()).is_ok() {
             set.unwatched = Some(key);
         }
@@ -201,24 +240,29 @@ impl Listeners {
     }
 
     pub(super) fn all(&self) -> Vec<Entry> {
-        let entry = |(&key, shared): (&u64, &Arc<Shared>)| Entry {
+        let entry = |(&key, member): (&u64, &Member)| Entry {
             key,
-            shared: Arc::clone(shared),
+            shared: Arc::clone(&member.shared),
         };
         self.lock().by_key.iter().map(entry).collect()
     }
 
     /// Lets go of all of them. With `sever`, one that somebody holds all the same, a worker that is
-    /// stuck, is closed under its hands.
-    pub(super) fn close_all(&self, sever: bool) {
+    /// stuck, is closed under its hands. Their tags.
+    pub(super) fn close_all(&self, sever: bool) -> Vec<usize> {
         let mut set = self.lock();
-        for (_, shared) in set.by_key.drain() {
+        let mut all: Vec<_> = set.by_key.drain().collect();
+        all.sort_by_key(|(key, _)| *key);
+        set.unwatched = None;
+        self.changed(&set);
+        drop(set);
+        let close = |(_, Member { shared, tag })| {
             if sever && Arc::strong_count(&shared) > 1 {
                 shared.sever();
             }
-        }
-        set.unwatched = None;
-        self.changed(&set);
+            tag
+        };
+        all.into_iter().map(close).collect()
     }
 
     pub(super) fn len(&self) -> usize {

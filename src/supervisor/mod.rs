@@ -15,12 +15,13 @@ use self::background::Background;
 use self::core::Core;
 use crate::error::{Error, Result, Status};
 use crate::kernel::fork::Process;
-use crate::kernel::{interrupt, Errno};
+use crate::kernel::{signals, Errno};
 use crate::listener::Listener;
+use crate::lock::lock;
 use crate::notification::{check_errnum, Notification};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use table::Table;
 
@@ -99,10 +100,6 @@ pub struct Supervisor {
     made_in: Process,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Supervisor {
     /// A supervisor without listeners and handlers.
     ///
@@ -153,7 +150,7 @@ impl Supervisor {
         let shared = listener.shared();
         shared.switch_sync_wake_up(self.core.sync.load(SeqCst));
         listener.set_fallback_error(self.core.options.fallback_error)?;
-        self.core.listeners.add(&listener)?;
+        self.core.listeners.add(&listener, tag)?;
         // Whoever blocks in RECV on what was the only listener has to wait for both.
         self.core.tell_news();
         Ok(())
@@ -202,6 +199,66 @@ impl Supervisor {
         })
     }
 
+    /// Sets the function that is told of the end of a target's process, with its id: for handlers that
+    /// keep something by process. **It is told of the processes that a handler has asked for**, with
+    /// [`Notification::watch_exit`], and of each once. The last function set counts.
+    ///
+    /// It runs as a handler does: on any thread of the run, never while a handler runs if
+    /// `max_workers` is 1, and never two at a time. A handler waits for it, but for a tenth of a
+    /// second at most: it is to be brief. It was called before a handler gets to see a call
+    /// of another process that was given the same id. Calls of a process that was killed may still be
+    /// handled after it; [`Notification::watch_exit`] then says [`Status::Gone`], so that nothing is
+    /// kept anew for a process that is told of no more. Before the run ends it is told of all that
+    /// have ended, and of those that are about to when the last listener has closed. What has not ended
+    /// when the supervisor is dropped it is not told of.
+    ///
+    /// Who sets one pays for it: an `epoll_wait` for each notification, and one more while there is a
+    /// process to be told of.
+    ///
+    /// # Errors
+    /// [`Status::InvalidArgument`] while the supervisor runs; [`Status::System`] when the process is
+    /// out of descriptors.
+    pub fn on_exit<F>(&self, function: F) -> Result<()>
+    where
+        F: Fn(libc::pid_t) + Send + Sync + 'static,
+    {
+        self.change_table(|table| {
+            let prepared = self.core.deferrals.exits.prepare();
+            let (exits, is_new) =
+                prepared.map_err(|e| Error::system(e, "watch for the ends of processes"))?;
+            if is_new {
+                self.core.listeners.watch_exits(exits)?;
+            }
+            table.on_exit(Box::new(function));
+            Ok(())
+        })
+    }
+
+    /// Has `told` called with the tag of each listener that has left, once: because its targets have
+    /// ended, it broke, or was taken away, and no handler is at work any more on a notification of
+    /// its, nor will be. So what the tag stands for may be let go of then. Of what a handler has
+    /// [taken](Notification::take) to answer it later that cannot be said: it shows the tag for as
+    /// long as it lives.
+    ///
+    /// It is called like a handler, and counts as one: on a thread of the run, and with
+    /// `max_workers` 1 never beside a handler; and within [`dispatch`](Supervisor::dispatch).
+    /// While there is no run it is called on the thread that takes the listener away. A handler
+    /// that is stuck, in a call that its target makes last, is waited for. Dropping the supervisor
+    /// is the end of that, as of all listeners: what is left then is told on the dropping thread,
+    /// when no handler will go on. In a copy of the process that `fork` has made nobody is told.
+    ///
+    /// # Errors
+    /// [`Status::InvalidArgument`] while the supervisor runs.
+    pub fn on_close<F>(&self, told: F) -> Result<()>
+    where
+        F: Fn(usize) + Send + Sync + 'static,
+    {
+        self.change_table(|table| {
+            table.on_close(Arc::new(told));
+            Ok(())
+        })
+    }
+
     fn change_table(&self, change: impl FnOnce(&mut Table) -> Result<()>) -> Result<()> {
         self.check_process()?;
         let mut table = lock(&self.core.table);
@@ -244,7 +301,7 @@ impl Supervisor {
         self.core.begin_run()?;
         let core = Arc::clone(&self.core);
         let body = move || {
-            interrupt::block_all_signals();
+            signals::block_all();
             core.run_in_background()
         };
         match Background::start(body) {
@@ -340,6 +397,53 @@ impl AsFd for Supervisor {
     /// Readable when [`Supervisor::dispatch`] has something to do, and now and then when not.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.core.listeners.as_fd()
+    }
+}
+
+/// As [`AsFd`] does, and the same descriptor until the supervisor is dropped: for runtimes that ask for
+/// this, as tokio's `AsyncFd` does (before tokio 1.54, `AsyncFd::new`). That one tells of readiness once for each change, so everything there is has to be handled before it is waited for
+/// again:
+///
+/// ```
+/// use tokio::io::unix::AsyncFd;
+/// use unotify::{HandlerFlags, Spawn, Status, Supervisor, SupervisorOptions, Verdict};
+/// use unotify::scmp::{ScmpAction, ScmpFilterContext, ScmpSyscall};
+///
+/// async fn serve(supervisor: Supervisor) -> std::io::Result<unotify::Result<()>> {
+///     // SAFETY: a supervisor has the same descriptor from its beginning to its end.
+///     let supervisor = unsafe { AsyncFd::register(supervisor) }?;
+///     loop {
+///         let mut ready = supervisor.readable().await?;
+///         loop {
+///             match supervisor.get_ref().dispatch() {
+///                 Ok(0) => break,
+///                 Ok(_) => {}
+///                 Err(error) if error.status() == Status::Closed => return Ok(Ok(())),
+///                 Err(error) => return Ok(Err(error)),
+///             }
+///         }
+///         ready.clear_ready();
+///     }
+/// }
+///
+/// let mut filter = ScmpFilterContext::new(ScmpAction::Allow)?;
+/// filter.add_rule(ScmpAction::Notify, ScmpSyscall::from_name("getppid")?)?;
+/// let supervisor = Supervisor::new(SupervisorOptions::default())?;
+/// supervisor.on("getppid", HandlerFlags::empty(), |call| {
+///     let _ = call.reply_value(1234);
+///     Verdict::Handled
+/// })?;
+/// let mut child = Spawn::new(&filter, "sh").args(["-c", "test $PPID = 1234"]).spawn()?;
+/// supervisor.add_listener(child.take_listener().expect("nobody has taken it"), 0)?;
+///
+/// let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+/// runtime.block_on(serve(supervisor))??;
+/// assert!(child.wait()?.success());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+impl AsRawFd for Supervisor {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
     }
 }
 

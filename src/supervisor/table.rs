@@ -41,6 +41,9 @@ const SLOW: Duration = Duration::from_micros(100);
 /// A handler gets the worker's own box, and may keep it if it leaves another one.
 pub(super) type Function = dyn Fn(&mut Box<Notification>) -> Verdict + Send + Sync;
 
+/// Is told the tag of each listener that has left.
+pub(super) type OnClose = dyn Fn(usize) + Send + Sync;
+
 /// One handler and what is known of it.
 pub(super) struct Handler {
     function: Box<Function>,
@@ -104,11 +107,37 @@ impl fmt::Debug for Handler {
     }
 }
 
+/// What is told of the end of a process.
+pub(super) struct ExitFunction(Box<dyn Fn(libc::pid_t) + Send + Sync>);
+
+impl ExitFunction {
+    pub(super) fn call(&self, process: libc::pid_t) {
+        (self.0)(process);
+    }
+}
+
+impl fmt::Debug for ExitFunction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ExitFunction")
+    }
+}
+
 /// The handlers, by architecture and number.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Table {
     by_call: HashMap<(u32, i32), Arc<Handler>>,
     default: Option<Arc<Handler>>,
+    exit: Option<Arc<ExitFunction>>,
+    on_close: Option<Arc<OnClose>>,
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Table")
+            .field("by_call", &self.by_call)
+            .field("default", &self.default)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Table {
@@ -143,11 +172,29 @@ impl Table {
         self.default = Some(Handler::new(flags, function));
     }
 
+    pub(super) fn on_close(&mut self, told: Arc<OnClose>) {
+        self.on_close = Some(told);
+    }
+
+    /// Who is told of listeners that have left.
+    pub(super) fn told_of_close(&self) -> Option<&Arc<OnClose>> {
+        self.on_close.as_ref()
+    }
+
     pub(super) fn find(&self, request: &Request) -> Option<Arc<Handler>> {
         self.by_call
             .get(&(request.arch, request.syscall))
             .or(self.default.as_ref())
             .cloned()
+    }
+
+    pub(super) fn on_exit(&mut self, function: Box<dyn Fn(libc::pid_t) + Send + Sync>) {
+        self.exit = Some(Arc::new(ExitFunction(function)));
+    }
+
+    /// Who is told of the ends of processes, if anybody.
+    pub(super) fn exit_function(&self) -> Option<&ExitFunction> {
+        self.exit.as_deref()
     }
 
     pub(super) fn default_handler(&self) -> Option<&Arc<Handler>> {

@@ -1,7 +1,8 @@
 //! The loop: receive, find the handler, call it, settle.
 
+use super::backlog::{Of, Waited};
 use super::core::{Core, End};
-use super::listeners::{is_child, Entry, WAKE};
+use super::listeners::{is_child, Entry, EXITS, WAKE};
 use super::mode::Round;
 use super::pool::{Claim, Sleeper, Woken};
 use super::stats::Counters;
@@ -10,8 +11,10 @@ use crate::error::{Result, Status};
 use crate::kernel::epoll::{Epoll, Event};
 use crate::kernel::{interrupt, version, Errno};
 use crate::notification::{Notification, State};
+use crate::shared::Shared;
 use crate::stall;
 use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::Arc;
 use std::thread;
@@ -26,6 +29,10 @@ pub(super) struct Slot {
     /// The call it makes that a target can make last.
     pub(super) place: stall::Place,
     handling: AtomicBool,
+    /// The listener it receives from, or may be about to, or has received its notification from.
+    receives: Of,
+    /// The listener of what it handles from the backlog.
+    handles: Of,
     /// What the workers in this slot have done.
     pub(super) counters: Counters,
 }
@@ -34,6 +41,13 @@ impl Slot {
     /// Whether it is in a handler.
     pub(super) fn is_handling(&self) -> bool {
         self.handling.load(SeqCst)
+    }
+
+    /// Whether it has something of that listener, or may get something.
+    pub(super) fn has_of(&self, listener: *const Shared) -> bool {
+        [&self.receives, &self.handles]
+            .iter()
+            .any(|of| ptr::eq(of.load(SeqCst), listener))
     }
 }
 
@@ -81,8 +95,12 @@ pub(super) struct Worker<'a> {
     share: Option<Epoll>,
     /// The [`Core::news`] that this was true at.
     news: u64,
+    /// The [`Core::taken`] that it has let go for.
+    taken: u64,
     /// Reports of `epoll_wait` not looked at yet.
     events: Vec<Event>,
+    /// Among those looked at was one of processes that have ended.
+    exits: bool,
     round: Round,
     /// For a thread that blocks.
     receiver: Option<interrupt::Receiver>,
@@ -94,10 +112,14 @@ const NEVER: u64 = u64::MAX;
 /// Why a leader stops waiting.
 enum Received {
     Notification,
+    /// Processes have ended.
+    Exits,
     /// There is nothing more to lead.
     Nothing(End),
     /// There are to be fewer leaders.
     NotWanted,
+    /// A listener has left, and it has a permit to tell of that.
+    Left,
     /// It leads in a run that is over: it was stuck meanwhile.
     Late,
 }
@@ -122,7 +144,9 @@ impl<'a> Worker<'a> {
             only: false,
             share: None,
             news: NEVER,
+            taken: core.taken.load(SeqCst),
             events: Vec::new(),
+            exits: false,
             round: Round::new(),
             receiver: None,
         })
@@ -158,8 +182,12 @@ impl<'a> Worker<'a> {
                 if self.at_home && self.was_fast && core.pool.recall() {
                     core.tell_news();
                 }
-                let busy =
-                    || self.is_over() || (!core.backlog.is_empty() && self.may_have_permit());
+                self.pause();
+                let busy = || {
+                    self.is_over()
+                        || (!core.backlog.is_empty() && self.may_have_permit())
+                        || core.taken.load(SeqCst) != self.taken
+                };
                 match core.pool.sleep(sleeper, busy) {
                     Woken::Called => {}
                     Woken::Interrupted => core.finish(self.run, End::Interrupted),
@@ -231,14 +259,64 @@ impl<'a> Worker<'a> {
     /// Handles what waits, with its permit.
     fn clear_backlog(&mut self) {
         let core = self.core;
-        while !self.is_over()
-            && (self.at_home || !core.backlog.is_permit_wanted())
-            && core.backlog.pop_into(&mut self.notification)
-        {
-            self.look_up();
-            self.nudge_watcher();
-            self.handle();
+        self.forget_listener();
+        while !self.is_over() && (self.at_home || !core.backlog.is_permit_wanted()) {
+            let waited = core
+                .backlog
+                .pop_into(&mut self.notification, &self.slot.handles);
+            match waited {
+                None => break,
+                Some(Waited::Notification) => {
+                    self.look_up();
+                    self.nudge_watcher();
+                    self.handle();
+                    self.handled();
+                }
+                Some(Waited::Left(tag)) => {
+                    self.nudge_watcher();
+                    self.tell_left(tag);
+                }
+                Some(Waited::Exits) => {
+                    self.nudge_watcher();
+                    self.tell_exits();
+                }
+            }
         }
+    }
+
+    /// It is done with a notification from the backlog.
+    fn handled(&self) {
+        self.slot.handles.store(ptr::null_mut(), SeqCst);
+        self.core.see_off();
+    }
+
+    /// Tells of a listener that has left, with its permit.
+    #[cold]
+    fn tell_left(&self, tag: usize) {
+        self.slot.handling.store(true, SeqCst);
+        self.core.tell_left(tag, &self.slot.counters);
+        self.slot.handling.store(false, SeqCst);
+    }
+
+    /// It does not receive for now, and does not go on doing so without a look at the news.
+    fn pause(&mut self) {
+        self.slot.receives.store(ptr::null_mut(), SeqCst);
+        if self.core.taken.load(SeqCst) != self.taken {
+            self.forget_listener();
+        }
+        self.core.see_off();
+    }
+
+    /// Keeps nothing of a listener, which it handles nothing of.
+    fn forget_listener(&mut self) {
+        self.taken = self.core.taken.load(SeqCst);
+        self.entry = None;
+        self.only = false;
+        self.share = None;
+        self.news = NEVER;
+        self.notification.vacate();
+        self.slot.receives.store(ptr::null_mut(), SeqCst);
+        self.core.see_off();
     }
 
     /// The watcher is to look at what it does beside leading.
@@ -257,14 +335,23 @@ impl<'a> Worker<'a> {
         }
         let deadline = Instant::now() + HANDLED_AFTER_STOP;
         while self.take_permit() {
-            while core.backlog.pop_into(&mut self.notification) {
-                if Instant::now() < deadline {
-                    self.look_up();
-                    self.handle();
-                } else {
-                    self.notification.answer_with_fallback();
-                    self.slot.counters.settled(self.notification.state());
+            while let Some(waited) = core
+                .backlog
+                .pop_into(&mut self.notification, &self.slot.handles)
+            {
+                match waited {
+                    Waited::Left(tag) => self.tell_left(tag),
+                    Waited::Exits => self.tell_exits(),
+                    Waited::Notification if Instant::now() < deadline => {
+                        self.look_up();
+                        self.handle();
+                    }
+                    Waited::Notification => {
+                        self.notification.answer_with_fallback();
+                        self.slot.counters.settled(self.notification.state());
+                    }
                 }
+                self.handled();
             }
             // What came when it had seen the last one came from somebody who found no permit.
             self.permit = false;
@@ -282,6 +369,11 @@ impl<'a> Worker<'a> {
         // Those who led meanwhile may have received what was reported before, and a RECV for that
         // would wait while the other listeners have something.
         self.events.clear();
+        // What it received from before, it may go on with if there is no news.
+        if let Some(entry) = &self.entry {
+            let of = Arc::as_ptr(&entry.shared).cast_mut();
+            self.slot.receives.store(of, SeqCst);
+        }
         // And left something behind, which nobody would look at if this one kept its permit.
         if !core.backlog.is_empty() && self.take_permit() {
             self.step_aside(&claim);
@@ -291,6 +383,12 @@ impl<'a> Worker<'a> {
         loop {
             match self.receive(&claim) {
                 Received::Notification => {}
+                Received::Exits => {
+                    if self.lead_on_after_exits(&mut claim) {
+                        continue;
+                    }
+                    return None;
+                }
                 Received::Nothing(end) => {
                     core.pool.vacate(&claim);
                     return Some(end);
@@ -298,6 +396,17 @@ impl<'a> Worker<'a> {
                 Received::Late => {
                     self.step_aside(&claim);
                     return None;
+                }
+                Received::Left => {
+                    core.pool.begin(&mut claim);
+                    core.watch.nudge();
+                    if let Some(tag) = core.backlog.pop_left() {
+                        self.tell_left(tag);
+                    }
+                    if !core.pool.end(&mut claim) {
+                        return None;
+                    }
+                    continue;
                 }
                 Received::NotWanted => {
                     core.pool.vacate(&claim);
@@ -343,6 +452,34 @@ impl<'a> Worker<'a> {
         }
     }
 
+    /// Tells of processes that have ended, or leaves that to who has the permit. Whether it still
+    /// leads.
+    #[cold]
+    fn lead_on_after_exits(&mut self, claim: &mut Claim) -> bool {
+        let core = self.core;
+        if !self.take_permit() {
+            self.leave_waiting(claim);
+            return true;
+        }
+        core.pool.begin(claim);
+        core.watch.nudge();
+        if core.backlog.pop_exits() {
+            self.tell_exits();
+        }
+        if !core.pool.end(claim) {
+            return false;
+        }
+        if !core.backlog.is_empty() {
+            self.step_aside(claim);
+            self.clear_backlog();
+            return false;
+        }
+        if core.backlog.is_permit_wanted() {
+            self.give_permit();
+        }
+        true
+    }
+
     /// Leaves the lead to another worker.
     fn step_aside(&self, claim: &Claim) {
         self.core.pool.vacate(claim);
@@ -382,6 +519,11 @@ impl<'a> Worker<'a> {
                 if recalled || !wanted {
                     return Received::NotWanted;
                 }
+                if self.core.backlog.has_left() && self.take_permit() {
+                    // The next look has to find what others may have left behind.
+                    self.news = NEVER;
+                    return Received::Left;
+                }
                 // It may be idle for long from here on.
                 if self.core.pool.wants_several()
                     || self.core.backlog.is_permit_wanted()
@@ -398,6 +540,9 @@ impl<'a> Worker<'a> {
             if received {
                 return Received::Notification;
             }
+            if std::mem::take(&mut self.exits) {
+                return Received::Exits;
+            }
         }
     }
 
@@ -408,14 +553,27 @@ impl<'a> Worker<'a> {
         // Read first: what changes from here on is news again.
         self.news = core.news.load(SeqCst);
         self.events.clear();
+        if core.taken.load(SeqCst) != self.taken {
+            self.forget_listener();
+            self.news = core.news.load(SeqCst);
+        }
         let interruptible = self
             .receiver
             .as_ref()
             .is_some_and(|r| r.can_be_interrupted());
-        let can_block =
-            interruptible && !self.until_signal && version::recv_ends_with_last_target();
-        self.entry = can_block.then(|| core.listeners.only()).flatten();
+        // Nothing but the epoll instance tells of processes that end.
+        let can_block = interruptible
+            && !self.until_signal
+            && self.table.exit_function().is_none()
+            && version::recv_ends_with_last_target();
+        let receives = &self.slot.receives;
+        let only = || core.listeners.only(receives);
+        self.entry = can_block.then(only).flatten();
         self.only = self.entry.is_some();
+        if !self.only {
+            receives.store(ptr::null_mut(), SeqCst);
+        }
+        core.see_off();
         if !self.only {
             // Two that wait for many could both go for the same one, and one would wait for it
             // alone.
@@ -432,9 +590,12 @@ impl<'a> Worker<'a> {
     }
 
     /// A listener has nothing more to give.
-    fn remove(&self, key: u64) {
-        self.core.listeners.remove(key);
-        self.core.tell_news();
+    fn remove(&mut self, key: u64) {
+        if self.entry.as_ref().is_some_and(|e| e.key == key) {
+            self.entry = None;
+            self.slot.receives.store(ptr::null_mut(), SeqCst);
+        }
+        self.core.remove(key);
     }
 
     /// Receives from whoever has something; whether it did.
@@ -453,8 +614,13 @@ impl<'a> Worker<'a> {
                 }
             }
         }
+        if self.table.exit_function().is_some() && self.events.iter().any(|e| e.key == EXITS) {
+            // Not told again, so it is remembered where no worker forgets it.
+            core.backlog.leave_exits();
+            self.exits = true;
+        }
         while let Some(event) = self.events.pop() {
-            if event.key == WAKE {
+            if event.key == WAKE || event.key == EXITS {
                 continue;
             }
             if is_child(event.key) {
@@ -468,7 +634,9 @@ impl<'a> Worker<'a> {
                 continue;
             }
             if self.entry.as_ref().is_none_or(|e| e.key != event.key) {
-                self.entry = core.listeners.get(event.key);
+                self.slot.receives.store(ptr::null_mut(), SeqCst);
+                self.entry = core.listeners.get(event.key, &self.slot.receives);
+                core.see_off();
             }
             if self.receive_from_entry() {
                 return true;
@@ -538,7 +706,14 @@ impl<'a> Worker<'a> {
             self.core.remember(error);
         }
         self.remove(entry.key);
-        self.entry = None;
+    }
+
+    /// Tells of the processes that have ended. The caller holds a permit.
+    #[cold]
+    pub(super) fn tell_exits(&self) {
+        self.slot.handling.store(true, Relaxed);
+        self.core.tell_exits(&self.table, &self.slot.counters);
+        self.slot.handling.store(false, Relaxed);
     }
 
     /// Finds the handler for what was received.
@@ -553,6 +728,10 @@ impl<'a> Worker<'a> {
 
     /// Calls the handler and sees to it that the target was answered.
     pub(super) fn handle(&mut self) {
+        if self.table.exit_function().is_some() && !self.core.deferrals.exits.is_empty() {
+            // The caller may have the id of a process that has ended. That comes first.
+            self.tell_exits();
+        }
         let notification = &mut self.notification;
         let counters = &self.slot.counters;
         let mut failed = false;
@@ -583,6 +762,16 @@ impl<'a> Worker<'a> {
             counters.failed();
             self.core.fail(self.run);
         }
+    }
+}
+
+impl Drop for Worker<'_> {
+    fn drop(&mut self) {
+        self.slot.receives.store(ptr::null_mut(), SeqCst);
+        self.slot.handles.store(ptr::null_mut(), SeqCst);
+        self.core.see_off();
+        // What was left to it while it had the only permit, and its run was over.
+        self.core.tell_left_between_runs();
     }
 }
 

@@ -139,8 +139,9 @@ fn read_and_echo(n: &mut Notification) -> Verdict {
 }
 
 /// A supervisor that serves a target which withholds a page, and is stuck in it.
-fn stuck(max_workers: usize) -> (Supervisor, Target) {
+pub(super) fn stuck(max_workers: usize, prepare: impl FnOnce(&Supervisor)) -> (Supervisor, Target) {
     let supervisor = supervisor(workers(max_workers), read_and_echo);
+    prepare(&supervisor);
     let (target, listener) = withholder();
     supervisor.add_listener(listener, 0).unwrap();
     supervisor.start().unwrap();
@@ -149,7 +150,7 @@ fn stuck(max_workers: usize) -> (Supervisor, Target) {
 }
 
 fn others_are_served(max_workers: usize) {
-    let (supervisor, target) = stuck(max_workers);
+    let (supervisor, target) = stuck(max_workers, |_| ());
     let (other, listener) = Target::repeats();
     supervisor.add_listener(listener, 0).unwrap();
     other.repeat(500);
@@ -179,7 +180,7 @@ fn a_worker_that_was_stuck_goes_on_while_nobody_has_anything_to_do() {
             return;
         }
         for max_workers in [1, 3] {
-            let (supervisor, target) = stuck(max_workers);
+            let (supervisor, target) = stuck(max_workers, |_| ());
             // Two that stay, so that whoever receives waits for several.
             let others = [Target::repeats(), Target::repeats()].map(|(other, listener)| {
                 supervisor.add_listener(listener, 0).unwrap();
@@ -201,7 +202,7 @@ fn several_targets_that_withhold_memory_do_not_stall_the_others() {
         if !may_withhold() {
             return;
         }
-        let (supervisor, first) = stuck(2);
+        let (supervisor, first) = stuck(2, |_| ());
         let more: Vec<_> = (0..5)
             .map(|_| {
                 let (target, listener) = withholder();
@@ -229,7 +230,7 @@ fn a_stop_does_not_wait_for_a_worker_that_is_stuck() {
         if !may_withhold() {
             return;
         }
-        let (supervisor, target) = stuck(1);
+        let (supervisor, target) = stuck(1, |_| ());
         let begun = Instant::now();
         supervisor.stop();
         assert_eq!(status(supervisor.join()), Status::Stopped);
@@ -307,7 +308,7 @@ fn a_supervisor_that_is_dropped_leaves_no_target_waiting_for_a_worker_that_is_st
         if !may_withhold() {
             return;
         }
-        let (supervisor, target) = stuck(1);
+        let (supervisor, target) = stuck(1, |_| ());
         let begun = Instant::now();
         drop(supervisor);
         assert!(begun.elapsed() < slowed(Duration::from_secs(2)));
