@@ -23,7 +23,7 @@ impl Notification {
     pub fn watch_exit(&mut self) -> Result<libc::pid_t> {
         let tid = self.target()?;
         let found = process_pidfd(tid);
-        let (pidfd, pid) = self.settled(found, "open a pidfd for the target")?;
+        let (pidfd, pid) = self.if_pending(found, "open a pidfd for the target")?;
         let exits = self.exits().ok_or(Errno(libc::EOPNOTSUPP));
         match exits.and_then(|exits| exits.watch(pid, pidfd)) {
             Ok(()) => Ok(pid),
