@@ -23,6 +23,7 @@
 //! | exchange descriptors with it | [`Notification::get_fd`], [`add_fd`](Notification::add_fd), [`open_pidfd`](Notification::open_pidfd) |
 //! | open what a path names to it | [`Notification::open`], [`open_parent`](Notification::open_parent), [`reopen`](Notification::reopen) |
 //! | know who it is | [`Notification::identity`], [`executable`](Notification::executable), [`read_path`](Notification::read_path) |
+//! | learn that its process has ended | [`Supervisor::on_exit`], [`Notification::watch_exit`] |
 //!
 //! No target is left waiting: a notification that is dropped unanswered is answered with the fallback
 //! error (`ENOSYS` unless [`Listener::set_fallback_error`] says otherwise). What is read of a target

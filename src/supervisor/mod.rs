@@ -5,6 +5,7 @@ mod backlog;
 mod core;
 mod listeners;
 mod mode;
+mod options;
 mod pool;
 mod stats;
 mod table;
@@ -26,6 +27,7 @@ use std::time::{Duration, Instant};
 use table::Table;
 
 pub use mode::WakeUp;
+pub use options::SupervisorOptions;
 pub use stats::Stats;
 pub use table::{HandlerFlags, Verdict};
 
@@ -35,44 +37,6 @@ const MAX_WORKERS: usize = 1024;
 /// How many notifications one [`Supervisor::dispatch`] handles before it returns to its event
 /// loop.
 const DISPATCH_AT_MOST: usize = 64;
-
-/// How a [`Supervisor`] is to work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct SupervisorOptions {
-    /// How many handlers may run at the same time, 1 to 1024. At 1, which is the default, they
-    /// never overlap. With more, several threads also receive at the same time, while several
-    /// targets of an only listener call at once and that is measured to be faster.
-    pub max_workers: usize,
-    /// The error number, positive, for notifications that nobody answers; `ENOSYS` by default.
-    pub fallback_error: i32,
-    /// Go on when there is no listener (any more), until stopped: for supervisors whose listeners
-    /// come at run time. Off by default.
-    pub keep_running: bool,
-    /// Whether waking a target up hands over the processor. Chosen by measuring by default.
-    pub wake_up: WakeUp,
-    /// A signal that is handled on the thread that called [`run`](Supervisor::run) while it waits
-    /// ends the run with [`Status::Interrupted`], whether its handler was installed with
-    /// `SA_RESTART` or not: for languages whose own signal handlers run when the call has returned.
-    /// It costs an `epoll_wait` for each notification. Off by default; without meaning for runs in
-    /// the background.
-    pub return_on_signal: bool,
-    /// When stopped, or ended by a handler that failed, give what is pending on the listeners the
-    /// fallback error. Off by default: it stays pending, for the next run or another process.
-    pub drain_on_stop: bool,
-}
-
-impl Default for SupervisorOptions {
-    fn default() -> Self {
-        SupervisorOptions {
-            max_workers: 1,
-            fallback_error: crate::shared::DEFAULT_FALLBACK,
-            keep_running: false,
-            wake_up: WakeUp::Auto,
-            return_on_signal: false,
-            drain_on_stop: false,
-        }
-    }
-}
 
 /// Serves listeners: receives their notifications and hands each to the handler for its system
 /// call. Every notification is answered, whatever a handler does.

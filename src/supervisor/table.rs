@@ -12,6 +12,7 @@ use std::time::Duration;
 
 /// What a handler says it did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Verdict {
     /// It answered, or took the notification away ([`Notification::take`]) to answer it later. If
     /// it did neither, the target gets the fallback error.
