@@ -110,8 +110,14 @@ const PARTS: [(&CStr, bool); 18] = [
     (c"identity", false),
 ];
 
-/// The program of the child. It is there wherever `/proc` is, and is never executed.
-const PROGRAM: &CStr = c"/proc/self/exe";
+/// The program of the child, which is never executed: the first that is there. Where there is no
+/// `/proc`, programs can be supervised all the same.
+const PROGRAMS: [&CStr; 2] = [c"/proc/self/exe", c"/bin/sh"];
+
+fn program() -> &'static CStr {
+    let is_there = |path: &&CStr| file::open(None, path, libc::O_PATH | libc::O_CLOEXEC).is_ok();
+    PROGRAMS.into_iter().find(is_there).unwrap_or(PROGRAMS[0])
+}
 
 /// What the child's `execve` is answered with.
 const REFUSAL: i32 = libc::EXDEV;
@@ -302,14 +308,15 @@ impl Probe {
         let Ok((ours, theirs)) = UnixStream::pair() else {
             return;
         };
-        let mut spawn = Spawn::new(filter, PROGRAM.to_str().unwrap_or_default());
+        let program = program();
+        let mut spawn = Spawn::new(filter, program.to_str().unwrap_or_default());
         spawn.argv0("/").fd(0, OwnedFd::from(theirs));
         let Some(mut child) = self.found("spawn", spawn.spawn()) else {
             return;
         };
         if let Some(listener) = child.take_listener() {
             if let Ok(mut call) = listener.receive_timeout(limit) {
-                self.try_target(&mut call, &child, &ours);
+                self.try_target(&mut call, program, &child, &ours);
                 let _ = call.reply_error(REFUSAL);
             }
         }
@@ -318,14 +325,20 @@ impl Probe {
         self.found("spawn", ended);
     }
 
-    fn try_target(&mut self, call: &mut Notification, child: &Child, ours: &UnixStream) {
+    fn try_target(
+        &mut self,
+        call: &mut Notification,
+        program: &CStr,
+        child: &Child,
+        ours: &UnixStream,
+    ) {
         let [path, arguments, ..] = call.request().args;
         let mut text = [0; 64];
         let read = call.read_string(path, &mut text).map(CStr::to_owned);
         let read =
-            read.and_then(|text| expect(text.as_c_str() == PROGRAM, "something else was read"));
+            read.and_then(|text| expect(text.as_c_str() == program, "something else was read"));
         self.found("read", read);
-        self.found("write", call.write(path, PROGRAM.to_bytes_with_nul()));
+        self.found("write", call.write(path, program.to_bytes_with_nul()));
         self.found("get_fd", call.get_fd(0));
         let added = call.add_fd(ours.as_fd(), None, true);
         self.found("add_fd", added);

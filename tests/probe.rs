@@ -189,3 +189,33 @@ fn under_a_filter_with_a_listener_it_says_that_there_is_one() {
         assert_eq!(probe.part("spawn").unwrap().errno, libc::EBUSY);
     });
 }
+
+#[test]
+fn without_proc_only_what_takes_it_fails() {
+    let without = || {
+        let flags = libc::CLONE_NEWNS;
+        // SAFETY: integers and strings that end; the process is one of its own.
+        unsafe {
+            let private = libc::MS_REC | libc::MS_PRIVATE;
+            libc::unshare(flags) == 0
+                && libc::mount(
+                    c"".as_ptr(),
+                    c"/".as_ptr(),
+                    c"".as_ptr(),
+                    private,
+                    std::ptr::null(),
+                ) == 0
+                && libc::umount2(c"/proc".as_ptr(), libc::MNT_DETACH) == 0
+        }
+    };
+    alone(|| {
+        if !without() {
+            return skip("takes the right to unmount /proc");
+        }
+        let probe = probe(LIMIT);
+        assert!(probe.basics_work(), "{probe:?}");
+        let identity = probe.part("identity").unwrap();
+        assert_eq!(identity.outcome, ProbeOutcome::Fails);
+        assert!(identity.detail.contains("/proc"), "{identity:?}");
+    });
+}
