@@ -248,7 +248,8 @@ typedef struct unotify_arg_compare {
 unotify_status unotify_filter_new(uint32_t default_action, unotify_filter **out);
 
 /** Makes the filter decide about calls of `arch` too; the native one is there already. Add all
- * architectures before the first rule, so that every rule is for all of them.
+ * architectures before the first rule, so that every rule is for all of them; families may come
+ * before.
  * Errors: `UNOTIFY_ERR_UNKNOWN_ARCH`; `UNOTIFY_ERR_UNSUPPORTED` when the installed libseccomp does
  * not know it; `UNOTIFY_ERR_INVALID_ARGUMENT` when there are rules already, or when its byte order
  * is not the native one's. */
@@ -270,12 +271,14 @@ unotify_status unotify_filter_add_rule(unotify_filter *filter, uint32_t action, 
 unotify_status unotify_filter_notify(unotify_filter *filter, const char *syscall);
 
 /** Notifies the supervisor of all system calls that do the same job, on every architecture of the
- * filter, and refuses those that would do it past the filter: `openat` alone lets `open`,
- * `openat2`, `creat` and io_uring by. `family` is "open", "exec", "connect", "mount" or another of
- * those that docs/families.md lists with what each holds; see unotify_family_name(). A rule
- * without conditions that a call has already counts, as in unotify_filter_add_rule().
- * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when there is no such family; `UNOTIFY_ERR_UNSUPPORTED`
- * when the installed libseccomp does not know one of the calls. Nothing is added then. */
+ * filter, added before or after, and refuses those that would do it past the filter: `openat`
+ * alone lets `open`, `openat2`, `creat` and io_uring by. `family` is "open", "exec", "connect",
+ * "mount" or another of those that docs/families.md lists with what each holds; see
+ * unotify_family_name(). A rule without conditions that a call has already counts, as in
+ * unotify_filter_add_rule().
+ * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when there is no such family, and for "connect" after
+ * other rules where an architecture of the filter has `socketcall`; `UNOTIFY_ERR_UNSUPPORTED` when
+ * the installed libseccomp does not know one of the calls. Nothing is added then. */
 unotify_status unotify_filter_notify_family(unotify_filter *filter, const char *family);
 
 /** The name of the family number `index`, from 0; NULL beyond the last. */

@@ -7,10 +7,11 @@
 use crate::kernel::epoll::Epoll;
 use crate::kernel::fork::Process;
 use crate::kernel::{fd, futex, Errno, Result};
+use crate::lock::lock;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 /// So long is waited for somebody who tells of an end: a function that does not return holds up no
@@ -45,10 +46,6 @@ struct Watched {
     /// The last process that was watched under this id.
     by_pid: HashMap<libc::pid_t, u64>,
     last_key: u64,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Exits {

@@ -263,12 +263,12 @@ impl Probe {
     fn try_answers(&mut self, listener: &Listener, heard: &Receiver<Said>, limit: Duration) {
         let sync = listener.set_sync_wake_up(true);
         self.found("sync_wake_up", sync);
-        const ANSWER: i64 = 1234;
+        const ANSWER: i32 = 1234;
         let Some(mut call) = self.found("receive", listener.receive_timeout(limit)) else {
             return;
         };
         let replied = call
-            .reply_value(ANSWER)
+            .reply_value(ANSWER.into())
             .and_then(|()| came_to(heard, limit, Some(ANSWER)));
         if self.found("reply", replied).is_none() {
             return;
@@ -347,7 +347,7 @@ impl Probe {
 enum Said {
     Loaded(Result<Listener>),
     /// What a call came to.
-    Heard(Result<i64, Errno>),
+    Heard(Result<libc::c_long, Errno>),
 }
 
 /// What the thread does: loads the filter, makes a call for each kind of answer, and tells what it
@@ -373,9 +373,9 @@ fn hear(heard: &Receiver<Said>, limit: Duration) -> Result<Said> {
 }
 
 /// Whether the target got its answer, this value if it matters.
-fn came_to(heard: &Receiver<Said>, limit: Duration, value: Option<i64>) -> Result<()> {
+fn came_to(heard: &Receiver<Said>, limit: Duration, value: Option<i32>) -> Result<()> {
     match hear(heard, limit)? {
-        Said::Heard(Ok(got)) if value.is_none_or(|value| got == value) => Ok(()),
+        Said::Heard(Ok(got)) if value.is_none_or(|value| got == value.into()) => Ok(()),
         Said::Heard(Err(errno)) => Err(Error::system(errno, "answer: the target got an error")),
         _ => Err(Error::new(Status::System, "the target got another answer")),
     }
