@@ -46,6 +46,7 @@ mod control;
 mod family;
 mod filter;
 mod notify;
+mod notify_family;
 mod program;
 mod syscall;
 mod version;
