@@ -116,7 +116,8 @@ impl Notification {
         let mut taken = Notification::vacant()?;
         std::mem::swap(self, &mut taken);
         self.count_by_same_as(&taken);
-        if taken.state == State::Pending {
+        // One that is answered or gone as well: else nobody counts that.
+        if taken.state != State::Empty {
             taken.lending.keep();
         }
         Ok(taken)

@@ -6,9 +6,8 @@ use super::{ScmpArch, ScmpFilterAttr, ScmpFilterContext};
 
 impl ScmpFilterContext {
     /// Notifies the supervisor of all system calls that do the same job as the one the family is
-    /// called by, on every architecture of the filter, and refuses those that would do it past the
-    /// filter, also of those that are added later, and refuses those that would do it past the
-    /// filter; see [`Family`].
+    /// called by, on every architecture of the filter, also those that are added later, and refuses
+    /// those that would do it past the filter; see [`Family`].
     ///
     /// For a call that has a rule without conditions already, that one counts, as it does for
     /// [`add_rule`](Self::add_rule). Families may be combined.
