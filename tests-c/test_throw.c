@@ -111,7 +111,13 @@ static void an_exception_at_the_end_of_a_process_is_counted(void)
     unotify_listener *listener;
     unotify_supervisor *s;
     target t;
+    int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
 
+    if (self < 0) {
+        puts("skipped: no pidfd_open(2) here, as under valgrind");
+        return;
+    }
+    close(self);
     OK(unotify_supervisor_new(NULL, &s));
     OK(unotify_supervisor_on(s, "getppid", 0, watch_exit, NULL));
     OK(unotify_supervisor_on_exit(s, throw_at_exit, NULL));

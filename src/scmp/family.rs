@@ -176,6 +176,11 @@ pub(super) struct Held {
 }
 
 impl Held {
+    /// Whether there is any rule.
+    pub(super) fn has_rules(&self) -> bool {
+        self.other_rules || !self.families.is_empty()
+    }
+
     /// Takes over what another filter holds.
     pub(super) fn merge(&mut self, other: &Held) {
         self.families.extend(&other.families);

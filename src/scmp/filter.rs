@@ -184,15 +184,21 @@ impl ScmpFilterContext {
         }
     }
 
-    /// Makes the filter treat calls of `arch` by its bad-architecture action, and forgets their
-    /// rules. Nothing happens when it is not there.
+    /// Makes the filter treat calls of `arch` by its bad-architecture action. Nothing happens when it
+    /// is not there. Remove architectures before the first rule.
     ///
     /// Corresponds to `seccomp_arch_remove(3)`.
     ///
     /// # Errors
     ///
-    /// `EINVAL` when libseccomp does not know the architecture.
+    /// `EINVAL` when libseccomp does not know the architecture; when the filter has rules, after which
+    /// libseccomp 2.5 corrupts memory.
     pub fn remove_arch(&mut self, arch: ScmpArch) -> Result<&mut Self> {
+        if self.held.has_rules() && self.is_arch_present(arch)? {
+            return Err(SeccompError::invalid(format!(
+                "{arch} cannot be removed from a filter that has rules"
+            )));
+        }
         self.arch_remove(arch)?;
         Ok(self)
     }
