@@ -130,8 +130,12 @@ fn adding_or_removing_an_architecture_twice_is_no_error() {
 #[test]
 fn an_architecture_is_not_removed_after_a_rule() {
     let with_rules: [fn(&mut ScmpFilterContext); 2] = [
-        |filter| drop(filter.add_rule(ScmpAction::Log, getpid()).unwrap()),
-        |filter| drop(filter.notify_family("open").unwrap()),
+        |filter| {
+            filter.add_rule(ScmpAction::Log, getpid()).unwrap();
+        },
+        |filter| {
+            filter.notify_family("open").unwrap();
+        },
     ];
     for add_rules in with_rules {
         let mut filter = filter();
