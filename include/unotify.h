@@ -102,6 +102,9 @@ typedef struct unotify_supervisor unotify_supervisor;
  * kill while another waits. */
 typedef struct unotify_child unotify_child;
 
+/** What a probe has found. May be shared between threads, but for unotify_probe_free(). */
+typedef struct unotify_probe unotify_probe;
+
 /** A structure with `size` set and zero for what is not named, which lives as long as its block.
  * C: `unotify_filter_load(f, &UNOTIFY_OPTS(unotify_load_opts, .flags = UNOTIFY_LOAD_LOG), &l)`
  * C++: `unotify_load_opts opts = {}; opts.size = sizeof opts; opts.flags = UNOTIFY_LOAD_LOG;` */
@@ -245,7 +248,8 @@ typedef struct unotify_arg_compare {
 unotify_status unotify_filter_new(uint32_t default_action, unotify_filter **out);
 
 /** Makes the filter decide about calls of `arch` too; the native one is there already. Add all
- * architectures before the first rule, so that every rule is for all of them.
+ * architectures before the first rule, so that every rule is for all of them; families may come
+ * before.
  * Errors: `UNOTIFY_ERR_UNKNOWN_ARCH`; `UNOTIFY_ERR_UNSUPPORTED` when the installed libseccomp does
  * not know it; `UNOTIFY_ERR_INVALID_ARGUMENT` when there are rules already, or when its byte order
  * is not the native one's. */
@@ -267,12 +271,14 @@ unotify_status unotify_filter_add_rule(unotify_filter *filter, uint32_t action, 
 unotify_status unotify_filter_notify(unotify_filter *filter, const char *syscall);
 
 /** Notifies the supervisor of all system calls that do the same job, on every architecture of the
- * filter, and refuses those that would do it past the filter: `openat` alone lets `open`,
- * `openat2`, `creat` and io_uring by. `family` is "open", "exec", "connect", "mount" or another of
- * those that docs/families.md lists with what each holds; see unotify_family_name(). A rule
- * without conditions that a call has already counts, as in unotify_filter_add_rule().
- * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when there is no such family; `UNOTIFY_ERR_UNSUPPORTED`
- * when the installed libseccomp does not know one of the calls. Nothing is added then. */
+ * filter, added before or after, and refuses those that would do it past the filter: `openat`
+ * alone lets `open`, `openat2`, `creat` and io_uring by. `family` is "open", "exec", "connect",
+ * "mount" or another of those that docs/families.md lists with what each holds; see
+ * unotify_family_name(). A rule without conditions that a call has already counts, as in
+ * unotify_filter_add_rule().
+ * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when there is no such family, and for "connect" after
+ * other rules where an architecture of the filter has `socketcall`; `UNOTIFY_ERR_UNSUPPORTED` when
+ * the installed libseccomp does not know one of the calls. Nothing is added then. */
 unotify_status unotify_filter_notify_family(unotify_filter *filter, const char *family);
 
 /** The name of the family number `index`, from 0; NULL beyond the last. */
@@ -894,6 +900,41 @@ unotify_status unotify_supervisor_stats(const unotify_supervisor *supervisor,
  * notifications remain usable. */
 void unotify_supervisor_free(unotify_supervisor *supervisor);
 
+/** Is told that a process has ended. `data` is what it was registered with. It must return: neither
+ * jump out of the call nor end its thread. An exception is treated as a handler's is. */
+typedef void (*unotify_exit_handler)(pid_t process, void *data);
+
+/** Sets the function that is told of the end of a target's process: for handlers that keep
+ * something by process. **It is told of the processes that a handler has asked for** by
+ * unotify_notification_watch_exit(), of each once. The last function set counts. It and `data`
+ * must be usable until the supervisor is freed.
+ *
+ * It runs as a handler does: on any thread of the run, never while a handler runs if `max_workers`
+ * is 1, and never two at a time. A handler waits for it, but for a tenth of a second at most: it
+ * is to be brief. It was called before a handler gets to see a call of another process that was
+ * given the same id. Calls of a process that was killed may still be handled after it;
+ * unotify_notification_watch_exit() then returns `UNOTIFY_ERR_GONE`, so that nothing is kept anew
+ * for a process that is told of no more. Before a run ends, it is told of all that have ended, and
+ * of those that are about to when the last listener has closed. What has not ended when the
+ * supervisor is freed it is not told of.
+ *
+ * Who sets one pays for it: an `epoll_wait` for each notification, and one more while there is a
+ * process to be told of.
+ * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` also while it runs; `UNOTIFY_ERR_SYSTEM` when the process
+ * has no descriptor left. */
+unotify_status unotify_supervisor_on_exit(unotify_supervisor *supervisor,
+                                          unotify_exit_handler function, void *data);
+
+/** Asks for notice of the end of the target's process, which the function set with
+ * unotify_supervisor_on_exit() gets, and gives the process's id to `process` unless that is NULL:
+ * the thread group, also when another thread than its leader made the call. Asking again for a
+ * process changes nothing. On success the notice comes for certain, even if the process is killed
+ * at this moment. A process that is watched takes a descriptor.
+ * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when the notification is not a supervisor's, or no
+ * function was set; `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.3; `UNOTIFY_ERR_SYSTEM` also when
+ * this process has no descriptor left. */
+unotify_status unotify_notification_watch_exit(unotify_notification *notification, pid_t *process);
+
 /* ---- Spawn ----------------------------------------------------------------------------------- */
 
 /** The child is killed (`SIGKILL`) when the calling process ends, however it ends. A sleeping
@@ -998,6 +1039,46 @@ unotify_status unotify_supervisor_run_program(unotify_supervisor *supervisor,
                                               const unotify_filter *filter, const char *file,
                                               char *const *argv, char *const *envp,
                                               const unotify_spawn_opts *opts, int *wstatus);
+
+/* ---- Probe ----------------------------------------------------------------------------------- */
+
+#define UNOTIFY_PROBE_WORKS 1     /**< It works. */
+#define UNOTIFY_PROBE_FAILS 2     /**< It does not. */
+/** It was not tried, as something that it takes does not work. */
+#define UNOTIFY_PROBE_NOT_TRIED 3
+
+/** One thing that a supervisor does, and whether it can here. */
+typedef struct unotify_probe_part {
+    size_t size;        /**< `sizeof(unotify_probe_part)`, set by the caller. */
+    /** What it is called: "kernel", "libseccomp", "load", "receive", "reply", "continue",
+     * "reply_fd", "sync_wake_up", "wait_killable", "tsync", "spawn", and what is done to a target:
+     * "read", "write", "get_fd", "add_fd", "open", "pidfd", "identity". */
+    const char *name;
+    const char *detail; /**< A sentence: why it does not work, as far as can be told. Never NULL. */
+    uint32_t outcome;   /**< `UNOTIFY_PROBE_*`. */
+    int errnum;         /**< The error number of what does not work, or 0. */
+    int is_basic;       /**< 1 if there is no supervisor without it, or 0. */
+    uint32_t reserved;  /**< Always 0. */
+} unotify_probe_part;
+
+/** Tries what a supervisor does, with a thread and a child of its own, and notes for each part
+ * whether it works here, and if not why: unotify_features() says what the kernel has, which a
+ * container's seccomp profile or a security module may keep from this process. `timeout_ms` is for
+ * each wait; at most a few of them are ever needed. Leaves no child, thread or descriptor behind.
+ * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `timeout_ms` is not positive. That something does
+ * not work is not an error. */
+unotify_status unotify_probe_new(int timeout_ms, unotify_probe **out);
+
+/** 1 if programs can be supervised here, be it without this or that, else 0; also for NULL. */
+int unotify_probe_basics_work(const unotify_probe *probe);
+
+/** Fills in the part number `index`, from 0. Its strings live as long as the probe.
+ * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` beyond the last. */
+unotify_status unotify_probe_get(const unotify_probe *probe, size_t index,
+                                 unotify_probe_part *part);
+
+/** Frees what a probe has found, with its strings; NULL is a no-op. */
+void unotify_probe_free(unotify_probe *probe);
 
 #ifdef __cplusplus
 } /* extern "C" */

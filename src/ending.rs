@@ -7,8 +7,9 @@
 
 use crate::kernel::process::{self, Handle};
 use crate::kernel::{self, fd, Errno};
+use crate::lock::lock;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// How often to look for an end that no descriptor tells of.
@@ -93,7 +94,7 @@ impl Life {
     }
 
     fn fate(&self) -> MutexGuard<'_, Fate> {
-        self.fate.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.fate)
     }
 }
 

@@ -17,11 +17,13 @@
 //! | get a listener from elsewhere | [`Listener::from_socket`], [`Listener::from_pid`], `TryFrom<OwnedFd>` |
 //! | receive and answer in a loop of one's own | [`Listener::receive`], [`Listener::incoming`] |
 //! | give each call a handler, on one thread or several | [`Supervisor`] |
+//! | start a program and serve it to its end, in one call | [`Supervisor::run_program`] |
 //! | answer | [`Notification::reply_value`], [`reply_error`](Notification::reply_error), [`reply_continue`](Notification::reply_continue), [`reply_fd`](Notification::reply_fd) |
 //! | read and write a target's memory | [`Notification::read`], [`write`](Notification::write), [`read_string`](Notification::read_string), [`read_pointers`](Notification::read_pointers) |
 //! | exchange descriptors with it | [`Notification::get_fd`], [`add_fd`](Notification::add_fd), [`open_pidfd`](Notification::open_pidfd) |
 //! | open what a path names to it | [`Notification::open`], [`open_parent`](Notification::open_parent), [`reopen`](Notification::reopen) |
 //! | know who it is | [`Notification::identity`], [`executable`](Notification::executable), [`read_path`](Notification::read_path) |
+//! | learn that its process has ended | [`Supervisor::on_exit`], [`Notification::watch_exit`] |
 //!
 //! No target is left waiting: a notification that is dropped unanswered is answered with the fallback
 //! error (`ENOSYS` unless [`Listener::set_fallback_error`] says otherwise). What is read of a target
@@ -76,7 +78,8 @@
 //!
 //! # What the kernel must have
 //!
-//! Linux 5.0 and libseccomp 2.5.0 for anything at all. [`features`] tells what the running kernel has.
+//! Linux 5.0 and libseccomp 2.5.0 for anything at all. [`features`] tells what the running kernel has,
+//! [`probe()`] what works here, where a container's profile or a security module may refuse the rest.
 //!
 //! | Linux | what it is for | without it |
 //! | --- | --- | --- |
@@ -119,12 +122,16 @@ pub mod error;
 #[cfg(feature = "capi")]
 mod capi;
 mod ending;
+mod exits;
 mod features;
 mod install;
 mod kernel;
 mod listener;
 mod load;
+mod lock;
 mod notification;
+mod probe;
+mod receive_lock;
 pub mod scmp;
 mod serve;
 mod shared;
@@ -132,7 +139,7 @@ mod spawn;
 mod stall;
 mod supervisor;
 mod target;
-mod turn;
+mod transport;
 
 #[doc(inline)]
 pub use error::{Error, Result, Status};
@@ -140,6 +147,7 @@ pub use features::{features, Features};
 pub use listener::{Incoming, Listener, ReceiveFlags};
 pub use load::LoadFlags;
 pub use notification::{Notification, Request};
+pub use probe::{probe, Probe, ProbeOutcome, ProbePart};
 // Documented where they are.
 #[doc(hidden)]
 #[allow(deprecated)]

@@ -3,11 +3,11 @@
 use crate::ending::{Life, Watch};
 use crate::error::{Error, Result, Status};
 use crate::kernel::fork::Process;
-use crate::kernel::room::Room;
-use crate::kernel::{self, fd, interrupt, pidfd, process, seccomp, socket, version, Errno};
+use crate::kernel::reserved::Reserved;
+use crate::kernel::{self, fd, interrupt, pidfd, process, seccomp, version, Errno};
 use crate::notification::Notification;
+use crate::receive_lock::Denied;
 use crate::shared::Shared;
-use crate::turn::Denied;
 use bitflags::bitflags;
 use std::iter::FusedIterator;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -42,19 +42,19 @@ pub struct Listener {
     shared: Arc<Shared>,
 }
 
-/// Room for a listener that is made where no system call may be: under its own filter.
+/// Memory for a listener that is made where no system call may be: under its own filter.
 #[derive(Debug)]
-pub(crate) struct ListenerRoom {
-    room: Room<Shared>,
+pub(crate) struct ReservedListener {
+    memory: Reserved<Shared>,
     sync_wake_up: bool,
 }
 
-impl ListenerRoom {
+impl ReservedListener {
     pub(crate) fn new(sync_wake_up: bool) -> Self {
         // Asked for the first time, this makes system calls.
         let _ = Process::current();
-        ListenerRoom {
-            room: Room::new(),
+        ReservedListener {
+            memory: Reserved::new(),
             sync_wake_up,
         }
     }
@@ -63,7 +63,7 @@ impl ListenerRoom {
     /// the heap; synchronous wake-up is switched on by the first receive.
     pub(crate) fn fill(self, fd: OwnedFd) -> Listener {
         Listener {
-            shared: self.room.fill(Shared::new(fd, self.sync_wake_up)),
+            shared: self.memory.fill(Shared::new(fd, self.sync_wake_up)),
         }
     }
 }
@@ -295,9 +295,9 @@ impl Listener {
         let shared = &*self.shared;
         notification.rebind(&self.shared);
         shared.switch_what_is_due();
-        let _turn = shared
-            .turn()
-            .take(deadline, until_signal)
+        let _held = shared
+            .receive_lock()
+            .lock(deadline, until_signal)
             .map_err(|denied| Error::plain(denied.into()))?;
         let receiver = interrupt::Receiver::of_thread();
         let poll_first = deadline.is_some()
@@ -384,49 +384,6 @@ impl Listener {
         self.shared.set_tag(tag);
     }
 
-    /// Sends a duplicate of the listener over a Unix socket (`SCM_RIGHTS`, with one byte).
-    ///
-    /// This is a `sendmsg(2)`: a thread that has loaded a filter which notifies that call, or all
-    /// calls, waits here for ever, as nobody has the listener yet. Such a target is started with
-    /// [`Spawn`](crate::Spawn), or its supervisor takes the listener with [`Listener::from_pid`].
-    ///
-    /// # Errors
-    /// [`Status::Closed`] when the other side is closed; [`Status::InvalidArgument`] when it is
-    /// not a socket or not open.
-    pub fn to_socket(&self, unix_socket: BorrowedFd<'_>) -> Result<()> {
-        socket::send_fds(unix_socket, b"L", &[self.as_raw_fd()]).map_err(|errno| match errno.0 {
-            libc::EPIPE | libc::ECONNRESET => Error::with_errno(
-                Status::Closed,
-                errno,
-                "the other side of the socket is closed",
-            ),
-            _ => socket_error(errno, "send the listener"),
-        })
-    }
-
-    /// Receives a listener that [`Listener::to_socket`], or anybody with `SCM_RIGHTS`, has sent: the
-    /// first descriptor of one message. Others that come with it are closed.
-    ///
-    /// # Errors
-    /// [`Status::Closed`] when the other side is closed; [`Status::InvalidArgument`] when the
-    /// message carries no listener (the descriptor that came is closed) or `unix_socket` is not one;
-    /// [`Status::System`] with `EMFILE` when this process has no descriptor free: the message
-    /// stays in the socket, to be received when there is one, unless another thread took the last
-    /// one at that moment.
-    pub fn from_socket(unix_socket: BorrowedFd<'_>) -> Result<Self> {
-        let mut byte = [0];
-        let received = socket::recv_fds(unix_socket, &mut byte)
-            .map_err(|errno| socket_error(errno, "receive a listener"))?;
-        match received.fds {
-            [Some(fd)] => Self::from_fd(fd),
-            [None] if received.len == 0 => Err(Error::plain(Status::Closed)),
-            [None] => Err(Error::new(
-                Status::InvalidArgument,
-                "the message carries no descriptor",
-            )),
-        }
-    }
-
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
@@ -439,17 +396,6 @@ impl From<Denied> for Status {
             Denied::Barred => Status::Stopped,
             Denied::Interrupted => Status::Interrupted,
         }
-    }
-}
-
-fn socket_error(errno: Errno, what: &str) -> Error {
-    match errno.0 {
-        libc::ENOTSOCK | libc::EOPNOTSUPP => Error::with_errno(
-            Status::InvalidArgument,
-            errno,
-            format!("cannot {what}: not a Unix socket"),
-        ),
-        _ => Error::system(errno, what),
     }
 }
 

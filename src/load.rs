@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result, Status};
 use crate::install::{install, Install};
-use crate::listener::{Listener, ListenerRoom};
+use crate::listener::{Listener, ReservedListener};
 use crate::scmp::{notifies, ScmpFilterContext};
 use bitflags::bitflags;
 use std::cell::Ref;
@@ -59,7 +59,7 @@ pub(crate) enum Want {
 pub(crate) struct Load<'a> {
     program: Ref<'a, [libc::sock_filter]>,
     how: Install,
-    listener: Option<ListenerRoom>,
+    listener: Option<ReservedListener>,
 }
 
 impl Load<'_> {
@@ -72,7 +72,7 @@ impl Load<'_> {
     /// makes a system call or touches the heap: it may notify every call there is.
     pub(crate) fn install(self) -> Result<Option<Listener>> {
         match (install(&self.program, self.how)?, self.listener) {
-            (Some(fd), Some(room)) => Ok(Some(room.fill(fd))),
+            (Some(fd), Some(reserved)) => Ok(Some(reserved.fill(fd))),
             _ => Ok(None),
         }
     }
@@ -93,7 +93,7 @@ impl ScmpFilterContext {
                 listener,
                 ..Install::from(flags)
             },
-            listener: listener.then(|| ListenerRoom::new(sync_wake_up)),
+            listener: listener.then(|| ReservedListener::new(sync_wake_up)),
         })
     }
 

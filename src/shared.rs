@@ -5,10 +5,11 @@ use crate::ending::{Ending, Watch, SLICE};
 use crate::error::{Error, Status};
 use crate::kernel::fork::Process;
 use crate::kernel::{self, fd, interrupt, seccomp, version, Errno};
-use crate::turn::Turn;
+use crate::lock::lock;
+use crate::receive_lock::ReceiveLock;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 /// The errno that an unanswered notification gets unless another one is chosen.
@@ -18,10 +19,11 @@ pub(crate) const DEFAULT_FALLBACK: i32 = libc::ENOSYS;
 #[derive(Debug)]
 pub(crate) struct Shared {
     fd: OwnedFd,
-    turn: Turn,
-    /// The number of the process that `turn` is kept in, and whether that is just taking it over.
-    turn_of: AtomicU64,
-    /// Who has the turn.
+    receive_lock: ReceiveLock,
+    /// The number of the process that `receive_lock` is kept in, and whether that is just taking it
+    /// over.
+    lock_of: AtomicU64,
+    /// Who holds the lock.
     mark: interrupt::Mark,
     fallback: AtomicI32,
     tag: AtomicUsize,
@@ -39,8 +41,8 @@ impl Shared {
     pub(crate) fn new(fd: OwnedFd, due: bool) -> Self {
         Shared {
             fd,
-            turn: Turn::default(),
-            turn_of: AtomicU64::new(Process::current().number()),
+            receive_lock: ReceiveLock::default(),
+            lock_of: AtomicU64::new(Process::current().number()),
             mark: interrupt::Mark::default(),
             fallback: AtomicI32::new(DEFAULT_FALLBACK),
             tag: AtomicUsize::new(0),
@@ -66,18 +68,18 @@ impl Shared {
         if version::recv_ends_with_last_target() {
             return None;
         }
-        let watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        let watch = lock(&self.watch);
         watch.clone()
     }
 
     /// Nobody's end matters any more.
     pub(crate) fn unwatch(&self) {
-        *self.watch.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *lock(&self.watch) = None;
     }
 
     /// Looks for the end of another process from now on.
     pub(crate) fn set_watch(&self, watch: Watch) {
-        *self.watch.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(watch));
+        *lock(&self.watch) = Some(Arc::new(watch));
     }
 
     /// Waits for a notification or the end, as [`interrupt::Receiver::poll`] does. `None` when the
@@ -88,7 +90,7 @@ impl Shared {
         deadline: Option<Instant>,
     ) -> kernel::Result<Option<fd::Ready>> {
         let wait = |second: Option<BorrowedFd<'_>>, until: Option<Instant>| {
-            let barred = || self.turn.is_barred();
+            let barred = || self.receive_lock.is_barred();
             receiver.poll(&self.mark, self.fd(), second, until, barred)
         };
         match self.watch() {
@@ -105,7 +107,7 @@ impl Shared {
 
     /// Interrupts who receives and whoever comes later, or ends that. Async-signal-safe.
     pub(crate) fn set_interrupted(&self, on: bool) {
-        self.turn.bar(on);
+        self.receive_lock.bar(on);
         if on {
             self.mark.interrupt();
         }
@@ -113,7 +115,7 @@ impl Shared {
 
     #[inline]
     pub(crate) fn is_interrupted(&self) -> bool {
-        self.turn.is_barred()
+        self.receive_lock.is_barred()
     }
 
     /// Waits for the listener and for the child beside it, by `wait`, which is given what to wait
@@ -218,22 +220,22 @@ impl Shared {
         self.tag.store(tag, Ordering::Relaxed);
     }
 
-    /// Whose turn it is to receive. A copy of the process inherits it as it was, perhaps taken by a
-    /// thread that is not there, and so begins anew.
+    /// What lets one thread at a time receive. A copy of the process inherits it as it was, perhaps
+    /// held by a thread that is not there, and so begins anew.
     #[inline]
-    pub(crate) fn turn(&self) -> &Turn {
+    pub(crate) fn receive_lock(&self) -> &ReceiveLock {
         let process = Process::current().number();
-        if self.turn_of.load(Ordering::Acquire) != process {
-            self.take_turn_over(process);
+        if self.lock_of.load(Ordering::Acquire) != process {
+            self.take_lock_over(process);
         }
-        &self.turn
+        &self.receive_lock
     }
 
     #[cold]
-    fn take_turn_over(&self, process: u64) {
+    fn take_lock_over(&self, process: u64) {
         const AT_IT: u64 = 1 << 62;
         loop {
-            let of = self.turn_of.load(Ordering::Acquire);
+            let of = self.lock_of.load(Ordering::Acquire);
             if of == process {
                 return;
             }
@@ -245,12 +247,12 @@ impl Shared {
             let (from, to) = (of, process | AT_IT);
             let (acquire, relaxed) = (Ordering::Acquire, Ordering::Relaxed);
             if self
-                .turn_of
+                .lock_of
                 .compare_exchange(from, to, acquire, relaxed)
                 .is_ok()
             {
-                self.turn.renew();
-                self.turn_of.store(process, Ordering::Release);
+                self.receive_lock.renew();
+                self.lock_of.store(process, Ordering::Release);
             }
         }
     }

@@ -7,6 +7,7 @@ int throw_exception(unotify_notification *n, void *data);
 int throw_number(unotify_notification *n, void *data);
 int answer_and_throw(unotify_notification *n, void *data);
 int free_and_throw(unotify_notification *n, void *data);
+void throw_at_exit(pid_t process, void *data);
 void throw_when_told(void *listener_data, void *data);
 int witnesses_destroyed(void);
 int exceptions_under_way(void);
@@ -97,6 +98,42 @@ static void no_exception_stays_under_way(void)
     unotify_supervisor_free(s);
 }
 
+static int watch_exit(unotify_notification *n, void *data)
+{
+    OK(unotify_notification_watch_exit(n, NULL));
+    return UNOTIFY_HANDLED;
+}
+
+static void an_exception_at_the_end_of_a_process_is_counted(void)
+{
+    unotify_stats stats = { .size = sizeof stats };
+    int before = witnesses_destroyed();
+    unotify_listener *listener;
+    unotify_supervisor *s;
+    target t;
+    int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+
+    if (self < 0) {
+        puts("skipped: no pidfd_open(2) here, as under valgrind");
+        return;
+    }
+    close(self);
+    OK(unotify_supervisor_new(NULL, &s));
+    OK(unotify_supervisor_on(s, "getppid", 0, watch_exit, NULL));
+    OK(unotify_supervisor_on_exit(s, throw_at_exit, NULL));
+    t = target_start(&listener);
+    OK(unotify_supervisor_add_listener(s, listener, NULL));
+    OK(unotify_supervisor_start(s));
+    target_call(&t, 1, 0);
+    CHECK_INT(target_result(&t), -ENOSYS);
+    target_end(&t);
+    OK(unotify_supervisor_join(s, -1));
+    OK(unotify_supervisor_stats(s, &stats));
+    CHECK_INT(stats.panics, 1);
+    CHECK_INT(witnesses_destroyed() - before, 3);
+    unotify_supervisor_free(s);
+}
+
 static void an_exception_of_who_is_told_of_a_listener_is_counted(void)
 {
     unotify_stats stats = { .size = sizeof stats };
@@ -122,6 +159,7 @@ int main(void)
     RUN(CASE(an_exception_leaves_the_fallback_error), CASE(what_is_thrown_need_not_be_an_object),
         CASE(an_answer_before_an_exception_stands), CASE(freeing_and_throwing_answers_once),
         CASE(destructors_run_on_the_way), CASE(no_exception_stays_under_way),
+        CASE(an_exception_at_the_end_of_a_process_is_counted),
         CASE(an_exception_of_who_is_told_of_a_listener_is_counted));
 #else
     puts("skipped: exceptions are caught on x86_64 and aarch64 only");

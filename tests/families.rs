@@ -140,6 +140,29 @@ fn families_are_combined_in_any_order_and_repeated() {
 }
 
 #[test]
+fn a_rule_that_was_there_before_counts() {
+    watched(|| {
+        let mut filter = ScmpFilterContext::new(ScmpAction::Allow).unwrap();
+        let connect = ScmpSyscall::from_name("connect").unwrap();
+        filter
+            .add_rule(ScmpAction::Errno(libc::EXDEV), connect)
+            .unwrap();
+        filter.notify_family("connect").unwrap();
+        let (result, notified) = under(filter, || make(number("connect").unwrap()));
+        assert_eq!(result, -i64::from(libc::EXDEV));
+        assert!(notified.is_empty());
+    });
+}
+
+#[test]
+fn a_filter_that_is_reset_has_no_families() {
+    let mut filter = filter("open", &[]);
+    filter.reset(ScmpAction::Errno(libc::EPERM)).unwrap();
+    // What would be the default action is no rule.
+    filter.notify_family("clone").unwrap();
+}
+
+#[test]
 fn a_filter_that_does_the_same_anyhow_takes_a_family() {
     for action in [ScmpAction::Notify, ScmpAction::Errno(libc::ENOSYS)] {
         let mut filter = ScmpFilterContext::new(action).unwrap();
@@ -225,6 +248,115 @@ mod i386 {
                 assert!(results.iter().all(|&r| r == -ANSWER), "{}", family.name());
             }
         });
+    }
+
+    /// Fast opening of a connection on the native architecture, where i386 is in the filter too.
+    fn fast_open_is_refused(filter: ScmpFilterContext) {
+        let (results, notified) = under(filter, || {
+            let send = number_of("sendto").unwrap();
+            let fast = [u64::MAX, 0, 0, libc::MSG_FASTOPEN as u64];
+            let plain = [u64::MAX, 0, 0, 0];
+            [fast, plain].map(|args| call_with_four(send, args))
+        });
+        assert!(notified.is_empty());
+        assert_eq!(
+            results,
+            [libc::EOPNOTSUPP, libc::EBADF].map(|e| -i64::from(e))
+        );
+    }
+
+    fn number_of(call: &str) -> Option<i32> {
+        super::number(call)
+    }
+
+    fn call_with_four(nr: i32, args: [u64; 4]) -> i64 {
+        // SAFETY: no descriptor is -1, so nothing is read.
+        match unsafe { libc::syscall(nr.into(), args[0], args[1], args[2], args[3]) } {
+            -1 => -i64::from(std::io::Error::last_os_error().raw_os_error().unwrap()),
+            value => value,
+        }
+    }
+
+    #[test]
+    fn fast_open_is_refused_whenever_the_other_architecture_is_added() {
+        watched(|| {
+            fast_open_is_refused(filter("connect", &[ScmpArch::X86]));
+            let mut after = filter("connect", &[]);
+            after.add_arch(ScmpArch::X86).unwrap();
+            fast_open_is_refused(after);
+            let mut between = filter("open", &[]);
+            between.add_arch(ScmpArch::X86).unwrap();
+            between.notify_family("connect").unwrap();
+            between.add_arch(ScmpArch::X32).unwrap();
+            fast_open_is_refused(between);
+        });
+    }
+
+    #[test]
+    fn the_attributes_of_a_filter_stay_when_a_family_is_added() {
+        let mut filter = ScmpFilterContext::new(ScmpAction::Log).unwrap();
+        filter.add_arch(ScmpArch::X86).unwrap();
+        filter
+            .set_act_badarch(ScmpAction::Errno(libc::EXDEV))
+            .unwrap();
+        filter.set_ctl_nnp(false).unwrap();
+        filter.notify_family("connect").unwrap();
+        assert_eq!(filter.get_act_default().unwrap(), ScmpAction::Log);
+        let foreign = filter.get_act_badarch().unwrap();
+        assert_eq!(foreign, ScmpAction::Errno(libc::EXDEV));
+        assert!(!filter.get_ctl_nnp().unwrap());
+        assert!(filter.is_arch_present(ScmpArch::X86).unwrap());
+        assert!(filter.is_arch_present(ScmpArch::Native).unwrap());
+    }
+
+    #[test]
+    fn sending_through_socketcall_is_left_alone_whatever_is_in_the_registers() {
+        watched(|| {
+            if !there_is() {
+                return;
+            }
+            const SOCKETCALL: i32 = 102;
+            const SENDTO: u32 = 11;
+            let (result, notified) = under(filter("connect", &[ScmpArch::X86]), || {
+                make(SOCKETCALL, SENDTO, u32::MAX)
+            });
+            assert!(notified.is_empty());
+            assert_eq!(result, -i64::from(libc::EFAULT));
+        });
+    }
+
+    #[test]
+    fn a_family_holds_for_an_architecture_that_is_added_later() {
+        watched(|| {
+            if !there_is() {
+                return;
+            }
+            let mut filter = filter("open", &[]);
+            filter.notify_family("connect").unwrap();
+            filter.add_arch(ScmpArch::X86).unwrap();
+            let calls = ["open", "openat", "creat"].map(|c| number(c).unwrap());
+            let refused = number("io_uring_setup").unwrap();
+            let (results, notified) = under(filter, || {
+                let notified = calls.map(|nr| make(nr, u32::MAX, u32::MAX));
+                (notified, make(refused, 1, 0))
+            });
+            assert_eq!(results, ([-ANSWER; 3], -i64::from(libc::ENOSYS)));
+            assert_eq!(notified, calls);
+        });
+    }
+
+    #[test]
+    fn where_arguments_are_hidden_other_rules_come_after_the_family() {
+        let mut filter = ScmpFilterContext::new(ScmpAction::Allow).unwrap();
+        filter.add_arch(ScmpArch::X86).unwrap();
+        let getppid = ScmpSyscall::from_name("getppid").unwrap();
+        filter.add_rule(ScmpAction::Notify, getppid).unwrap();
+        let error = filter.notify_family("connect").unwrap_err().to_string();
+        assert!(
+            error.contains("add both before the filter's other rules"),
+            "{error}"
+        );
+        filter.notify_family("open").unwrap();
     }
 
     #[test]

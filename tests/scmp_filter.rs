@@ -128,6 +128,28 @@ fn adding_or_removing_an_architecture_twice_is_no_error() {
 }
 
 #[test]
+fn an_architecture_is_not_removed_after_a_rule() {
+    let with_rules: [fn(&mut ScmpFilterContext); 2] = [
+        |filter| {
+            filter.add_rule(ScmpAction::Log, getpid()).unwrap();
+        },
+        |filter| {
+            filter.notify_family("open").unwrap();
+        },
+    ];
+    for add_rules in with_rules {
+        let mut filter = filter();
+        filter.add_arch(foreign()).unwrap();
+        add_rules(&mut filter);
+        let said = sentence(filter.remove_arch(foreign()).map(drop));
+        assert!(said.contains("cannot be removed"), "{said}");
+        assert!(filter.is_arch_present(foreign()).unwrap());
+        filter.reset(ScmpAction::Allow).unwrap();
+        filter.remove_arch(foreign()).unwrap();
+    }
+}
+
+#[test]
 fn a_new_filter_has_the_native_architecture() {
     assert!(filter().is_arch_present(ScmpArch::Native).unwrap());
     assert!(filter().is_arch_present(ScmpArch::native()).unwrap());

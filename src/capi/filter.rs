@@ -76,7 +76,8 @@ pub unsafe extern "C" fn unotify_filter_new(
 }
 
 /// Makes the filter decide about calls of `arch` too; the native one is there already. Add all
-/// architectures before the first rule, so that every rule is for all of them.
+/// architectures before the first rule, so that every rule is for all of them; families may come
+/// before.
 ///
 /// Errors: `UNOTIFY_ERR_UNKNOWN_ARCH`; `UNOTIFY_ERR_UNSUPPORTED` when the installed libseccomp
 /// does not know it; `UNOTIFY_ERR_INVALID_ARGUMENT` when there are rules already, or when its byte
@@ -158,13 +159,14 @@ pub unsafe extern "C" fn unotify_filter_notify(
 }
 
 /// Notifies the supervisor of all system calls that do the same job, on every architecture of the
-/// filter, and refuses those that would do it past the filter: `openat` alone lets `open`,
+/// filter, added before or after, and refuses those that would do it past the filter: `openat` alone lets `open`,
 /// `openat2`, `creat` and io_uring by. `family` is "open", "exec", "connect", "mount" or another of
 /// those that docs/families.md lists with what each holds; see unotify_family_name(). A rule without
 /// conditions that a call has already counts, as in unotify_filter_add_rule().
 ///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when there is no such family; `UNOTIFY_ERR_UNSUPPORTED`
-/// when the installed libseccomp does not know one of the calls. Nothing is added then.
+/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when there is no such family, and for "connect" after
+/// other rules where an architecture of the filter has `socketcall`; `UNOTIFY_ERR_UNSUPPORTED` when
+/// the installed libseccomp does not know one of the calls. Nothing is added then.
 ///
 /// # Safety
 /// `filter` is NULL or a live handle that no other thread uses; `family` is NULL or a string.
@@ -179,7 +181,6 @@ pub unsafe extern "C" fn unotify_filter_notify_family(
         // SAFETY: `family` is NULL or a string, as promised.
         let name = unsafe { utf8(family, "family") }?;
         filter.context.notify_family(name)?;
-        filter.has_rules = true;
         Ok(())
     })
 }

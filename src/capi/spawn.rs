@@ -8,13 +8,14 @@ use super::listener::{lent_fd, time_limit, unotify_listener};
 use crate::error::Result;
 use crate::listener::Listener;
 use crate::load::LoadFlags;
+use crate::lock::lock;
 use crate::spawn::{Child, Spawn};
 use std::ffi::{c_char, c_int, CString, OsStr};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
 use std::ptr::null;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 /// The child is killed (`SIGKILL`) when the calling process ends, however it ends. A sleeping
 /// thread of the library's stays in the process until the child has ended.
@@ -259,10 +260,7 @@ pub unsafe extern "C" fn unotify_child_take_listener(
         // SAFETY: `child` is NULL or a live handle; `out` is NULL or valid for writing, as
         // promised.
         let (child, out) = unsafe { (shared(child, "child")?, Out::new(out, "out")?) };
-        let mut listener = child
-            .listener
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut listener = lock(&child.listener);
         match listener.take() {
             Some(listener) => out.put_boxed(unotify_listener(listener)),
             None => return Err(invalid("the child's listener was taken before")),

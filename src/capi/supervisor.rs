@@ -73,6 +73,12 @@ pub type unotify_close_handler =
 #[derive(Debug)]
 pub struct unotify_supervisor(pub(super) Supervisor);
 
+impl unotify_supervisor {
+    pub(super) fn core(&self) -> &Supervisor {
+        &self.0
+    }
+}
+
 /// How a supervisor is to work.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]

@@ -15,6 +15,7 @@ use std::ffi::{c_int, c_void};
 
 pub(super) type Function = unsafe extern "C" fn(*mut unotify_notification, *mut c_void) -> c_int;
 pub(super) type Told = unsafe extern "C" fn(*mut c_void, *mut c_void);
+pub(super) type ToldOfExit = unsafe extern "C" fn(libc::pid_t, *mut c_void);
 
 /// What the handler returns, `None` when it threw.
 ///
@@ -29,6 +30,17 @@ pub(super) unsafe fn call(
     // SAFETY: the function may be called with these, as promised; `threw` lives across the call.
     let verdict = unsafe { frame::call(handler, notification, data, &mut threw) };
     (!threw).then_some(verdict)
+}
+
+/// Calls what is told of the end of a process; whether it did not throw.
+///
+/// # Safety
+/// As the documentation of `unotify_exit_handler` asks.
+pub(super) unsafe fn tell_exit(told: ToldOfExit, process: libc::pid_t, data: *mut c_void) -> bool {
+    let mut threw = false;
+    // SAFETY: the function may be called with these, as promised; `threw` lives across the call.
+    unsafe { frame::tell_exit(told, process, data, &mut threw) };
+    !threw
 }
 
 /// Calls what is told of a listener that has left; whether it did not throw.
@@ -47,7 +59,7 @@ pub(super) unsafe fn tell(told: Told, listener_data: *mut c_void, data: *mut c_v
     target_pointer_width = "64"
 )))]
 mod frame {
-    use super::{c_int, c_void, unotify_notification, Function, Told};
+    use super::{c_int, c_void, unotify_notification, Function, Told, ToldOfExit};
 
     pub(super) unsafe fn tell(
         told: Told,
@@ -57,6 +69,16 @@ mod frame {
     ) {
         // SAFETY: as promised by the caller.
         unsafe { told(listener_data, data) };
+    }
+
+    pub(super) unsafe fn tell_exit(
+        told: ToldOfExit,
+        process: libc::pid_t,
+        data: *mut c_void,
+        _threw: &mut bool,
+    ) {
+        // SAFETY: as promised by the caller.
+        unsafe { told(process, data) };
     }
 
     pub(super) unsafe fn call(
@@ -75,7 +97,7 @@ mod frame {
     target_pointer_width = "64"
 ))]
 mod frame {
-    use super::{c_int, c_void, unotify_notification, Function, Told};
+    use super::{c_int, c_void, unotify_notification, Function, Told, ToldOfExit};
     use std::io::Write;
 
     #[allow(improper_ctypes)] // a handle, which is opaque on the other side
@@ -94,6 +116,16 @@ mod frame {
         pub(super) fn tell(
             told: Told,
             listener_data: *mut c_void,
+            data: *mut c_void,
+            threw: &mut bool,
+        );
+
+        /// The same, which pass an integer on in the place of the first pointer.
+        #[allow(clashing_extern_declarations)]
+        #[link_name = "unotify__call_handler"]
+        pub(super) fn tell_exit(
+            told: ToldOfExit,
+            process: libc::pid_t,
             data: *mut c_void,
             threw: &mut bool,
         );

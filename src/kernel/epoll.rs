@@ -15,7 +15,7 @@ pub(crate) struct Event {
 #[derive(Debug)]
 pub(crate) struct Epoll(OwnedFd);
 
-/// Room for the reports of one wait.
+/// A buffer for the reports of one wait.
 pub(crate) const BATCH: usize = 32;
 
 impl Epoll {

@@ -59,7 +59,7 @@ pub(crate) fn close_all_but(keep: Option<RawFd>) {
 
 /// Closes `number`, which is this table's and which no owner in this table closes.
 pub(crate) fn close(number: RawFd) {
-    // SAFETY: as the callers promise.
+    // SAFETY: no owner in this table closes the number, as the callers promise.
     unsafe { libc::close(number) };
 }
 

@@ -205,10 +205,10 @@ pub(crate) fn read_to_end(file: BorrowedFd<'_>) -> Result<Vec<u8>> {
 /// Reads once, behind what is in `text`. 0 at the end.
 pub(crate) fn read_some(file: BorrowedFd<'_>, text: &mut Vec<u8>) -> Result<usize> {
     text.reserve(16384);
-    let room = text.spare_capacity_mut();
+    let spare = text.spare_capacity_mut();
     let count = retry(|| {
         // SAFETY: the kernel writes at most as many bytes as there are.
-        check(unsafe { libc::read(file.as_raw_fd(), room.as_mut_ptr().cast(), room.len()) as _ })
+        check(unsafe { libc::read(file.as_raw_fd(), spare.as_mut_ptr().cast(), spare.len()) as _ })
     })? as usize;
     // SAFETY: the kernel has written `count` bytes behind the `len` that were there.
     unsafe { text.set_len(text.len() + count) };

@@ -15,8 +15,9 @@
 
 use super::fork::Process;
 use super::known::Known;
+use super::signals::SignalMask;
 use super::syscall::syscall;
-use super::{fd, process, signals, Errno, Result};
+use super::{fd, signals, Errno, Result};
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -198,7 +199,7 @@ pub(crate) struct Receiver {
     thread: libc::pid_t,
     usable: bool,
     /// The signals that were blocked before, if they are to be again.
-    before: Option<libc::sigset_t>,
+    before: Option<SignalMask>,
     /// It stays on its thread, whose variable and signals these are.
     _not_send: PhantomData<*const ()>,
 }
@@ -206,12 +207,12 @@ pub(crate) struct Receiver {
 impl Receiver {
     /// Lets the signal through to the calling thread until this is dropped.
     pub(crate) fn new() -> Self {
-        let before = signal().map(unblock);
+        let before = signal().map(signals::unblock);
         Receiver {
             // The handler must not be the first to touch the thread's variable: in a library that
             // was loaded late the first touch allocates.
             receiving: RECEIVING.with(ptr::from_ref),
-            thread: process::thread_id(),
+            thread: signals::thread_id(),
             usable: before.is_some(),
             before,
             _not_send: PhantomData,
@@ -256,7 +257,7 @@ impl Receiver {
         let result = self.marked(mark, give_up, call);
         receiving.id.store(ptr::null_mut(), Relaxed);
         match result {
-            // SAFETY: the caller's buffer.
+            // SAFETY: the buffer's first word, which the caller keeps alive for the call.
             Err(Errno(libc::EINVAL)) if unsafe { id.read_volatile() } == POISON => {
                 Err(Errno(libc::EINTR))
             }
@@ -379,8 +380,7 @@ impl Receiver {
 impl Drop for Receiver {
     fn drop(&mut self) {
         if let Some(before) = &self.before {
-            // SAFETY: the set that `unblock` was given.
-            unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before, ptr::null_mut()) };
+            before.restore();
         }
     }
 }
@@ -388,35 +388,9 @@ impl Drop for Receiver {
 #[cold]
 fn make_ready() -> libc::pid_t {
     if let Some(signal) = signal() {
-        unblock(signal);
+        signals::unblock(signal);
     }
-    let thread = process::thread_id();
+    let thread = signals::thread_id();
     READY.set((thread, Process::current()));
     thread
-}
-
-/// Lets the signal through to the calling thread; what was blocked before.
-fn unblock(signal: libc::c_int) -> libc::sigset_t {
-    // SAFETY: plain sets of bits, written by the calls.
-    unsafe {
-        let mut set: libc::sigset_t = std::mem::zeroed();
-        let mut before: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&mut set);
-        libc::sigaddset(&mut set, signal);
-        libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, &mut before);
-        before
-    }
-}
-
-/// Leaves the program's signals to the program's threads, and does not let this one be cancelled. For
-/// threads of the library's own.
-pub(crate) fn block_all_signals() {
-    // SAFETY: a plain set of bits, filled by the call.
-    unsafe {
-        let mut all: libc::sigset_t = std::mem::zeroed();
-        libc::sigfillset(&mut all);
-        libc::pthread_sigmask(libc::SIG_SETMASK, &all, ptr::null_mut());
-    }
-    signals::none_come();
-    super::cancel::disable();
 }

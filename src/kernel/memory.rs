@@ -12,7 +12,7 @@ const IN_PLACE: usize = 8192;
 /// By how much a [`Scratch`] on the heap grows.
 const STEP: usize = 65536;
 
-/// Room to read into before anybody is shown what was read: on the stack while it is small,
+/// A buffer to read into before anybody is shown what was read: on the stack while it is small,
 /// and never zeroed first.
 pub(crate) struct Scratch {
     here: [MaybeUninit<u8>; IN_PLACE],
@@ -38,7 +38,7 @@ impl Scratch {
         unsafe { std::slice::from_raw_parts(self.here.as_ptr().cast(), self.len) }
     }
 
-    /// Lets `read` put up to `want` bytes behind what is there; it is shown less room if less is
+    /// Lets `read` put up to `want` bytes behind what is there; it is shown fewer if less is
     /// convenient. `ENOMEM` when there is no memory for more.
     pub(crate) fn read_with(
         &mut self,
@@ -207,9 +207,9 @@ mod tests {
 
     fn fill(scratch: &mut Scratch, byte: u8, want: usize) -> usize {
         scratch
-            .read_with(want, |room| {
-                room.fill(MaybeUninit::new(byte));
-                Ok(room.len())
+            .read_with(want, |buffer| {
+                buffer.fill(MaybeUninit::new(byte));
+                Ok(buffer.len())
             })
             .unwrap()
     }
@@ -240,7 +240,7 @@ mod tests {
         let text = *b"some bytes";
         let mut scratch = Scratch::new();
         let pid = std::process::id() as libc::pid_t;
-        let count = scratch.read_with(text.len(), |room| read(pid, text.as_ptr() as u64, room));
+        let count = scratch.read_with(text.len(), |buffer| read(pid, text.as_ptr() as u64, buffer));
         assert_eq!(count, Ok(text.len()));
         assert_eq!(scratch.bytes(), text);
     }

@@ -1,10 +1,11 @@
 //! The kernel's ABI, as it is: structures, ioctls and system calls, with errors as raw `errno`s.
 //!
-//! This is the only room that talks to the kernel. It decides nothing: what an error means is
-//! said by the rooms above. Every call that may be interrupted by a signal says whether it
+//! This is the only module that talks to the kernel. It decides nothing: what an error means is
+//! said by the modules above. Every call that may be interrupted by a signal says whether it
 //! retries.
 
 pub(crate) mod cancel;
+pub(crate) mod child;
 pub(crate) mod epoll;
 pub(crate) mod fd;
 pub(crate) mod fd_table;
@@ -12,18 +13,18 @@ pub(crate) mod file;
 pub(crate) mod fork;
 pub(crate) mod futex;
 pub(crate) mod guard;
-pub(crate) mod handover;
 pub(crate) mod interrupt;
 mod known;
 pub(crate) mod memory;
 pub(crate) mod pidfd;
 pub(crate) mod pipe;
 pub(crate) mod process;
-pub(crate) mod room;
+pub(crate) mod reserved;
 pub(crate) mod seccomp;
-mod signals;
+pub(crate) mod signals;
 pub(crate) mod socket;
 mod syscall;
+pub(crate) mod trial;
 pub(crate) mod version;
 
 /// An error number as the kernel returned it, positive.

@@ -3,7 +3,7 @@
 //! Unlike a file, in memory or not, it does not count against `RLIMIT_FSIZE`, beyond which a write
 //! ends the process (`SIGXFSZ`).
 
-use super::process::SignalsBlocked;
+use super::signals::SignalsBlocked;
 use super::{check, fd_table, retry, Errno, Result};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::thread;
@@ -25,15 +25,15 @@ pub(crate) fn written<E>(
         if large && fcntl(&writes, F_SETPIPE_SZ, LARGE).is_err() {
             break;
         }
-        let room = fcntl(&writes, F_GETPIPE_SZ, 0)? as usize;
-        // What has no room is left out.
+        let capacity = fcntl(&writes, F_GETPIPE_SZ, 0)? as usize;
+        // What goes beyond is left out.
         fcntl(&writes, libc::F_SETFL, libc::O_NONBLOCK)?;
         if let Err(error) = write(writes.as_fd()) {
             return Ok(Err(error));
         }
         drop(writes);
         let bytes = read_all(&reads)?;
-        if bytes.len() < room {
+        if bytes.len() < capacity {
             return Ok(Ok(bytes));
         }
     }
@@ -63,7 +63,7 @@ fn read_all(reads: &OwnedFd) -> Result<Vec<u8>> {
     let mut part = [0u8; 8192];
     loop {
         let got = retry(|| {
-            // SAFETY: there is room for as many bytes.
+            // SAFETY: there is capacity for as many bytes.
             let got =
                 unsafe { libc::read(reads.as_raw_fd(), part.as_mut_ptr().cast(), part.len()) };
             check(got as libc::c_long)

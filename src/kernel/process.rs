@@ -1,82 +1,19 @@
-//! Child processes: waiting for them, sending them signals; the calling thread's signal mask; and
-//! what two threads share.
+//! Child processes: waiting for them, sending them signals; and what two threads share.
 
 use super::{check, retry, Errno, Result};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-/// The signals a thread has blocked.
-#[derive(Clone, Copy)]
-pub(crate) struct SignalMask(libc::sigset_t);
-
-impl std::fmt::Debug for SignalMask {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SignalMask")
-    }
-}
-
-impl SignalMask {
-    /// None.
-    pub(crate) const EMPTY: Self = {
-        // SAFETY: zero is a value of the set, the empty one.
-        SignalMask(unsafe { std::mem::zeroed() })
-    };
-
-    /// As the kernel reads it.
-    pub(crate) fn as_ptr(&self) -> *const libc::sigset_t {
-        &raw const self.0
-    }
-}
-
-/// Blocks every signal on the calling thread, except those the C library needs between threads,
-/// until this is dropped.
-#[derive(Debug)]
-pub(crate) struct SignalsBlocked(SignalMask);
-
-impl SignalsBlocked {
-    pub(crate) fn new() -> Self {
-        // SAFETY: zero is a value of a set; both sets are ours.
-        let before = unsafe {
-            let mut all: libc::sigset_t = std::mem::zeroed();
-            let mut before: libc::sigset_t = std::mem::zeroed();
-            libc::sigfillset(&mut all);
-            libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before);
-            before
-        };
-        SignalsBlocked(SignalMask(before))
-    }
-
-    /// What was blocked before.
-    pub(crate) fn before(&self) -> SignalMask {
-        self.0
-    }
-}
-
-impl Drop for SignalsBlocked {
-    fn drop(&mut self) {
-        // SAFETY: the set is ours; no old one is asked for.
-        unsafe {
-            libc::pthread_sigmask(libc::SIG_SETMASK, self.0.as_ptr(), std::ptr::null_mut());
-        }
-    }
-}
-
-/// The kernel's number for the calling thread.
-pub(crate) fn thread_id() -> libc::pid_t {
-    // SAFETY: no arguments.
-    unsafe { libc::syscall(libc::SYS_gettid) as libc::pid_t }
-}
-
 /// Waits until the kernel has let go of a thread of this process that was joined. A moment: the
 /// C library wakes the joining thread a little before that.
 pub(crate) fn await_thread_end(thread: libc::pid_t) {
-    for turn in 0..1000 {
+    for look in 0..1000 {
         // SAFETY: integers only; signal 0 is not sent, only looked up.
         let gone = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, 0) < 0 };
         if gone {
             return;
         }
-        if turn < 20 {
+        if look < 20 {
             std::thread::yield_now();
         } else {
             std::thread::sleep(Duration::from_micros(10));
@@ -205,25 +142,6 @@ pub(crate) fn kill_by_pidfd(pidfd: BorrowedFd<'_>, signal: i32) -> Result<()> {
         )
     })
     .map(drop)
-}
-
-/// Which signals this process ignores, as a bit for each (bit 0 is signal 1), without `SIGPIPE`:
-/// that one is ignored by the runtimes of several languages, not by their programs.
-pub(crate) fn ignored_signals() -> u64 {
-    let mut ignored = 0;
-    for signal in (1..=64).filter(|&s| s != libc::SIGPIPE) {
-        // SAFETY: plain integers, for which zero is a value; nothing is changed. The C library
-        // refuses signals that are its own, which leaves the zero of the default.
-        let action = unsafe {
-            let mut action: libc::sigaction = std::mem::zeroed();
-            libc::sigaction(signal, std::ptr::null(), &mut action);
-            action.sa_sigaction
-        };
-        if action == libc::SIG_IGN {
-            ignored |= 1 << (signal - 1);
-        }
-    }
-    ignored
 }
 
 /// `KCMP_VM` and `KCMP_FILES` of `kcmp(2)`.

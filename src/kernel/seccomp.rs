@@ -79,18 +79,18 @@ fn sizes() -> Result<Sizes> {
     ))
 }
 
-/// Room for one kernel structure: in place while the kernel's size is the one known today, on
+/// A buffer for one kernel structure: in place while the kernel's size is the one known today, on
 /// the heap if a later kernel has grown beyond it.
 #[derive(Debug, Clone)]
-struct Room<const WORDS: usize> {
+struct Buffer<const WORDS: usize> {
     here: [u64; WORDS],
     heap: Vec<u64>,
 }
 
-impl<const WORDS: usize> Room<WORDS> {
+impl<const WORDS: usize> Buffer<WORDS> {
     fn new(bytes: usize) -> Self {
         let words = bytes.div_ceil(8);
-        Room {
+        Buffer {
             here: [0; WORDS],
             heap: if words > WORDS {
                 vec![0; words]
@@ -127,15 +127,15 @@ impl<const WORDS: usize> Room<WORDS> {
 
 /// The buffer a notification is received into, as large as the kernel wants it.
 #[derive(Debug, Clone)]
-pub(crate) struct RequestBuffer(Room<10>);
+pub(crate) struct RequestBuffer(Buffer<10>);
 
 impl RequestBuffer {
     pub(crate) fn new() -> Result<Self> {
-        Ok(RequestBuffer(Room::new(sizes()?.notif)))
+        Ok(RequestBuffer(Buffer::new(sizes()?.notif)))
     }
 
     pub(crate) fn request(&self) -> &Request {
-        // SAFETY: the room is at least a `Request` long, 8-aligned, and always initialised:
+        // SAFETY: the buffer is at least a `Request` long, 8-aligned, and always initialised:
         // by zeroes or by the kernel. Every bit pattern is a `Request`.
         unsafe { &*self.0.as_ptr().cast() }
     }
@@ -162,7 +162,7 @@ unsafe fn ioctl<T>(
     argument: *const T,
 ) -> Result<libc::c_long> {
     let fd = listener.as_raw_fd() as usize;
-    // SAFETY: the caller's promise.
+    // SAFETY: the argument is what this ioctl takes and lives across the call, as the caller promises.
     unsafe {
         syscall(
             libc::SYS_ioctl,
@@ -176,7 +176,7 @@ unsafe fn ioctl<T>(
 /// have received from is gone, or (since Linux 6.11) every target is.
 pub(crate) fn recv(listener: BorrowedFd<'_>, buffer: &mut RequestBuffer) -> Result<()> {
     let to = buffer.0.as_mut_ptr();
-    // SAFETY: the room is as long as the kernel's `seccomp_notif`.
+    // SAFETY: the buffer is as long as the kernel's `seccomp_notif`.
     unsafe { ioctl(listener, libc::SECCOMP_IOCTL_NOTIF_RECV, to) }.map(drop)
 }
 
@@ -187,10 +187,10 @@ pub(crate) fn send(listener: BorrowedFd<'_>, response: Response) -> Result<()> {
     if known <= size_of::<Response>() {
         return send_raw(listener, (&raw const response).cast());
     }
-    let mut room = Room::<3>::new(known);
-    // SAFETY: the room is longer than a `Response` and aligned like a `u64`.
-    unsafe { room.as_mut_ptr().cast::<Response>().write(response) };
-    send_raw(listener, room.as_ptr())
+    let mut buffer = Buffer::<3>::new(known);
+    // SAFETY: the buffer is longer than a `Response` and aligned like a `u64`.
+    unsafe { buffer.as_mut_ptr().cast::<Response>().write(response) };
+    send_raw(listener, buffer.as_ptr())
 }
 
 fn send_raw(listener: BorrowedFd<'_>, response: *const u64) -> Result<()> {

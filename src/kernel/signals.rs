@@ -1,7 +1,22 @@
-//! Keeping signals away from one system call.
+//! The calling thread's number and its signal mask: keeping signals away from one system call, from a
+//! thread, or from a while; and what a child begins with.
 
+use super::cancel;
 use super::syscall::syscall;
 use std::cell::Cell;
+
+/// A set of signals as the kernel has it; the C library's is longer, and begins with it.
+type KernelSet = [u64; if cfg!(any(target_arch = "mips", target_arch = "mips64")) {
+    2
+} else {
+    1
+}];
+
+const ALL: KernelSet = [u64::MAX; size_of::<KernelSet>() / 8];
+const NONE: KernelSet = [0; size_of::<KernelSet>() / 8];
+
+/// How long it is, in bytes.
+const KERNEL_SET: usize = size_of::<KernelSet>();
 
 thread_local! {
     /// Whether no signal comes to this thread.
@@ -13,9 +28,6 @@ thread_local! {
 pub(super) fn none_come() {
     NONE_COME.set(true);
 }
-
-/// How long a set of signals is to the kernel, in bytes; the C library's is longer.
-const SET: usize = size_of::<u64>();
 
 /// Takes [`none_come`] back.
 pub(super) fn some_come() {
@@ -32,20 +44,168 @@ pub(super) fn held<T>(call: impl FnOnce() -> T) -> T {
     if NONE_COME.get() {
         return call();
     }
-    let all = u64::MAX;
-    let mut before = 0;
-    set(&all, &raw mut before);
+    let mut before = NONE;
+    set(&ALL, &raw mut before);
     let result = call();
     set(&before, std::ptr::null_mut());
     result
 }
 
 #[inline(always)]
-fn set(to: &u64, before: *mut u64) {
+fn set(to: &KernelSet, before: *mut KernelSet) {
     let (to, before) = (std::ptr::from_ref(to) as usize, before as usize);
     let how = libc::SIG_SETMASK as usize;
     // SAFETY: both sets are as long as the kernel is told. It cannot fail then.
-    let _ = unsafe { syscall(libc::SYS_rt_sigprocmask, [how, to, before, SET, 0, 0]) };
+    let _ = unsafe {
+        syscall(
+            libc::SYS_rt_sigprocmask,
+            [how, to, before, KERNEL_SET, 0, 0],
+        )
+    };
+}
+
+/// The signals a thread has blocked.
+#[derive(Clone, Copy)]
+pub(crate) struct SignalMask(libc::sigset_t);
+
+impl std::fmt::Debug for SignalMask {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SignalMask")
+    }
+}
+
+impl SignalMask {
+    /// None.
+    pub(crate) const EMPTY: Self = {
+        // SAFETY: zero is a value of the set, the empty one.
+        SignalMask(unsafe { std::mem::zeroed() })
+    };
+
+    /// As the kernel reads it: its set is the beginning of the C library's.
+    fn as_ptr(&self) -> *const libc::sigset_t {
+        &raw const self.0
+    }
+
+    /// Makes it the calling thread's again.
+    pub(super) fn restore(&self) {
+        // SAFETY: a set that was filled in; no old one is asked for.
+        unsafe {
+            libc::pthread_sigmask(libc::SIG_SETMASK, self.as_ptr(), std::ptr::null_mut());
+        }
+    }
+
+    /// [`SignalMask::restore`] by a bare system call, for a child that was just cloned.
+    pub(super) fn set_bare(&self) {
+        // SAFETY: as long as the kernel is told, as the C library's set begins with the kernel's.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigprocmask,
+                libc::SIG_SETMASK,
+                self.as_ptr(),
+                std::ptr::null::<libc::sigset_t>(),
+                KERNEL_SET,
+            );
+        }
+    }
+}
+
+/// Blocks every signal on the calling thread, except those the C library needs between threads,
+/// until this is dropped.
+#[derive(Debug)]
+pub(crate) struct SignalsBlocked(SignalMask);
+
+impl SignalsBlocked {
+    pub(crate) fn new() -> Self {
+        SignalsBlocked(change(libc::SIG_SETMASK, |set| {
+            // SAFETY: a set of ours.
+            unsafe { libc::sigfillset(set) };
+        }))
+    }
+
+    /// What was blocked before.
+    pub(crate) fn before(&self) -> SignalMask {
+        self.0
+    }
+}
+
+impl Drop for SignalsBlocked {
+    fn drop(&mut self) {
+        self.0.restore();
+    }
+}
+
+/// Changes the calling thread's mask by a set that `fill` fills in; what it was before.
+fn change(how: libc::c_int, fill: impl FnOnce(&mut libc::sigset_t)) -> SignalMask {
+    let (mut set, mut before) = (SignalMask::EMPTY.0, SignalMask::EMPTY.0);
+    fill(&mut set);
+    // SAFETY: both sets are ours. It cannot fail with a known `how`.
+    unsafe { libc::pthread_sigmask(how, &set, &mut before) };
+    SignalMask(before)
+}
+
+/// Lets one signal through to the calling thread; what was blocked before.
+pub(super) fn unblock(signal: libc::c_int) -> SignalMask {
+    change(libc::SIG_UNBLOCK, |set| {
+        // SAFETY: a set of ours.
+        unsafe { libc::sigaddset(set, signal) };
+    })
+}
+
+/// Leaves the program's signals to the program's threads, and does not let this one be cancelled. For
+/// threads of the library's own.
+pub(crate) fn block_all() {
+    // For good, so what was before is not put back.
+    std::mem::forget(SignalsBlocked::new());
+    none_come();
+    cancel::disable();
+}
+
+/// The kernel's number for the calling thread.
+pub(crate) fn thread_id() -> libc::pid_t {
+    // SAFETY: no arguments.
+    unsafe { libc::syscall(libc::SYS_gettid) as libc::pid_t }
+}
+
+/// Which signals this process ignores, as a bit for each (bit 0 is signal 1), without `SIGPIPE`:
+/// that one is ignored by the runtimes of several languages, not by their programs.
+pub(super) fn ignored() -> u64 {
+    let mut ignored = 0;
+    for signal in (1..=64).filter(|&s| s != libc::SIGPIPE) {
+        // SAFETY: plain integers, for which zero is a value; nothing is changed. The C library
+        // refuses signals that are its own, which leaves the zero of the default.
+        let action = unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            libc::sigaction(signal, std::ptr::null(), &mut action);
+            action.sa_sigaction
+        };
+        if action == libc::SIG_IGN {
+            ignored |= 1 << (signal - 1);
+        }
+    }
+    ignored
+}
+
+/// In a child that was just cloned: puts every signal on its default that is not to stay ignored, before one is let through: the
+/// handlers are for the process this is a copy of.
+pub(super) fn reset(ignored: u64) {
+    // The kernel's `struct sigaction`, whatever its layout: all zero is the default action.
+    let default = [0u64; 20];
+    for signal in 1..=64u32 {
+        if ignored & (1 << (signal - 1)) == 0 {
+            // SAFETY: the structure is longer than any architecture's. The bare system call is
+            // used because the C library takes a lock for some signals. For SIGKILL and SIGSTOP
+            // it fails, and they have their default.
+            unsafe {
+                libc::syscall(
+                    libc::SYS_rt_sigaction,
+                    signal,
+                    default.as_ptr(),
+                    std::ptr::null::<u64>(),
+                    KERNEL_SET,
+                );
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -53,12 +213,18 @@ mod tests {
     use super::*;
 
     fn blocked() -> u64 {
-        let mut now = 0_u64;
+        let mut now = NONE;
         let (how, to) = (libc::SIG_SETMASK as usize, 0);
         let before = &raw mut now as usize;
         // SAFETY: nothing is set, and `now` is as long as the kernel is told.
-        unsafe { syscall(libc::SYS_rt_sigprocmask, [how, to, before, SET, 0, 0]) }.unwrap();
-        now
+        unsafe {
+            syscall(
+                libc::SYS_rt_sigprocmask,
+                [how, to, before, KERNEL_SET, 0, 0],
+            )
+        }
+        .unwrap();
+        now[0]
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::{check, fd, fd_table, retry, Errno, Result};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
-/// Room for control messages, aligned as the kernel wants it.
+/// A buffer for control messages, aligned as the kernel wants it.
 #[repr(C, align(8))]
 struct Control<const BYTES: usize>([u8; BYTES]);
 
@@ -17,8 +17,8 @@ const SENT: usize = {
     bytes as usize
 };
 
-/// Room for all that one message can bring: 253 descriptors (`SCM_MAX_FD`), credentials, a
-/// security label. What had no room would be cut off, and that must mean one thing only.
+/// A buffer for all that one message can bring: 253 descriptors (`SCM_MAX_FD`), credentials, a
+/// security label. What did not fit would be cut off, and that must mean one thing only.
 const RECEIVED: usize = 4096;
 
 /// Sends `payload` with one or two descriptors (`SCM_RIGHTS`). Retries `EINTR`; never raises

@@ -88,7 +88,8 @@ pub(super) unsafe fn syscall(nr: libc::c_long, args: [usize; 6]) -> Result<libc:
 )))]
 pub(super) unsafe fn syscall(nr: libc::c_long, args: [usize; 6]) -> Result<libc::c_long> {
     let [a, b, c, d, e, f] = args;
-    // SAFETY: the caller's promise.
+    // SAFETY: the arguments are what this call takes, and what they point to lives across it, as the
+    // caller promises.
     super::check(unsafe { libc::syscall(nr, a, b, c, d, e, f) })
 }
 

@@ -2,6 +2,7 @@
 //! it.
 
 use super::state::{Reply, State};
+use crate::exits::Exits;
 use std::sync::atomic::{AtomicU64, AtomicU8, Ordering};
 use std::sync::Arc;
 
@@ -124,6 +125,8 @@ impl Ownership {
 /// others.
 #[derive(Debug, Default)]
 pub(crate) struct Deferrals {
+    /// The target processes whose ends handlers want to know.
+    pub(crate) exits: Exits,
     outstanding: AtomicU64,
     answered: [AtomicU64; Reply::ALL.len()],
     gone: AtomicU64,

@@ -12,6 +12,7 @@ pub(crate) use reply::check_errnum;
 pub(crate) use state::{Reply, State};
 
 use crate::error::{Error, Result, Status};
+use crate::exits::Exits;
 use crate::kernel::fork::Process;
 use crate::kernel::seccomp::{self, RequestBuffer};
 use crate::kernel::{self, interrupt, Errno};
@@ -77,6 +78,11 @@ impl Notification {
         }
     }
 
+    /// The processes that its supervisor watches, if it has come to one.
+    pub(crate) fn exits(&self) -> Option<&Exits> {
+        self.lending.counted_by().map(|counts| &counts.exits)
+    }
+
     /// Counts a deferral where this one's would be, or takes that back.
     pub(crate) fn count_deferral(&self, deferred: bool) {
         match self.lending.counted_by() {
@@ -110,16 +116,11 @@ impl Notification {
         let mut taken = Notification::vacant()?;
         std::mem::swap(self, &mut taken);
         self.count_by_same_as(&taken);
-        if taken.state == State::Pending {
+        // One that is answered or gone as well: else nobody counts that.
+        if taken.state != State::Empty {
             taken.lending.keep();
         }
         Ok(taken)
-    }
-
-    /// The listener it was received from, or is to be received into from; null if it is vacant.
-    /// Only to be compared.
-    pub(crate) fn bound_to(&self) -> *const Shared {
-        self.listener.as_ref().map_or(std::ptr::null(), Arc::as_ptr)
     }
 
     /// Holds nothing any more, no descriptor either. What it held is answered.
@@ -129,6 +130,12 @@ impl Notification {
         self.state = State::Empty;
         self.memory = None;
         self.listener = None;
+    }
+
+    /// The listener it was received from, or is to be received into from; null if it is vacant.
+    /// Only to be compared.
+    pub(crate) fn bound_to(&self) -> *const Shared {
+        self.listener.as_ref().map_or(std::ptr::null(), Arc::as_ptr)
     }
 
     /// Runs what the target can make last as long as it likes; see [`stall`].

@@ -62,7 +62,7 @@ impl Notification {
     /// or `SIGSTOP` to the supervisor, its being frozen (`cgroup.freeze`) or traced. Where even that
     /// must not be, as with a supervisor that is killed at any time, [`Notification::add_fd`] and
     /// [`Notification::reply_value`] with the number are right whatever comes between, and cost one
-    /// more turn of the target.
+    /// more round of the target.
     ///
     /// # Errors
     /// As [`Notification::add_fd`]; [`Status::Busy`] while another holder of the same listener is

@@ -16,6 +16,9 @@ macro_rules! attrs {
         }
 
         impl ScmpFilterAttr {
+            /// All but the first, which is read-only.
+            pub(super) const SETTABLE: &'static [Self] = [$(Self::$name),+].split_at(1).1;
+
             pub(crate) fn to_sys(self) -> sys {
                 match self {
                     $(Self::$name => sys::$token,)+

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
-/// What this room's calls return.
+/// What this module's calls return.
 pub(crate) type Result<T> = std::result::Result<T, SeccompError>;
 
 macro_rules! errnos {

@@ -1,7 +1,7 @@
 //! Families: all system calls that do the same job, so that none is forgotten.
 
 use super::error::{ErrorKind, Result, SeccompError};
-use super::{ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall};
+use super::{ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpSyscall};
 use std::ffi::CStr;
 
 /// The system calls that do one job, to be notified together, and those that would do it past the
@@ -83,6 +83,9 @@ const MOUNT: &[Refused] = &[
     refused("mount_setattr", libc::ENOSYS),
 ];
 
+/// Its flags are in memory. Programs that find it missing take `clone`.
+const CLONE: &[Refused] = &[refused("clone3", libc::ENOSYS)];
+
 const fn family(
     name: &'static CStr,
     notified: &'static [&'static str],
@@ -131,6 +134,7 @@ impl Family {
         family(c"xattr", &["setxattr", "lsetxattr", "fsetxattr", "setxattrat",
             "removexattr", "lremovexattr", "fremovexattr", "removexattrat"], IO_URING),
         family(c"utime", &["utime", "utimes", "futimesat", "utimensat", "utimensat_time64"], &[]),
+        family(c"clone", &["fork", "vfork", "clone"], CLONE),
         family(c"kill", &["kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo",
             "pidfd_send_signal"], &[]),
         family(c"ptrace", &["ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd", "kcmp"], &[]),
@@ -149,7 +153,7 @@ impl Family {
         Self::ALL.iter().find(|family| family.name() == name)
     }
 
-    /// What [`ScmpFilterContext::notify_family`] knows it by.
+    /// What [`notify_family`](crate::ScmpFilterContext::notify_family) knows it by.
     #[must_use]
     pub fn name(&self) -> &'static str {
         // All of them are ASCII, so the other branch is never taken.
@@ -163,64 +167,63 @@ impl Family {
     }
 }
 
-impl ScmpFilterContext {
-    /// Notifies the supervisor of all system calls that do the same job as the one the family is
-    /// called by, on every architecture of the filter, and refuses those that would do it past the
-    /// filter; see [`Family`]. Add the architectures first.
-    ///
-    /// For a call that has a rule without conditions already, that one counts, as it does for
-    /// [`add_rule`](Self::add_rule). Families may be combined.
-    ///
-    /// # Errors
-    ///
-    /// When there is no family of this name, and then nothing was changed; when the installed
-    /// libseccomp is too old to know one of the calls on an architecture of the filter that may
-    /// have it. As for [`add_rule`](Self::add_rule).
-    ///
-    /// ```
-    /// use unotify::{ScmpAction, ScmpFilterContext};
-    ///
-    /// let mut filter = ScmpFilterContext::new(ScmpAction::Allow)?;
-    /// filter.notify_family("open")?.notify_family("connect")?;
-    /// assert!(filter.notify_family("opne").is_err());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn notify_family(&mut self, name: &str) -> Result<&mut Self> {
-        let family = Family::by_name(name)
-            .ok_or_else(|| SeccompError::unknown_name("family of system calls", name))?;
-        let archs = self.archs();
-        let rules = family
+/// The families that a filter holds, for architectures that come later.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    pub(super) families: Vec<&'static Family>,
+    /// Whether there are other rules.
+    pub(super) other_rules: bool,
+}
+
+impl Held {
+    /// Whether there is any rule.
+    pub(super) fn has_rules(&self) -> bool {
+        self.other_rules || !self.families.is_empty()
+    }
+
+    /// Takes over what another filter holds.
+    pub(super) fn merge(&mut self, other: &Held) {
+        self.families.extend(&other.families);
+        self.other_rules |= other.other_rules;
+    }
+}
+
+/// What is done about one call of a family.
+pub(super) struct Rule {
+    pub(super) action: ScmpAction,
+    pub(super) syscall: ScmpSyscall,
+    pub(super) with: Option<ScmpArgCompare>,
+}
+
+impl Family {
+    /// The rules that it takes on these architectures.
+    pub(super) fn rules(&self, archs: &[ScmpArch]) -> Result<Vec<Rule>> {
+        let notified = self
             .notified
             .iter()
-            .map(|call| (ScmpAction::Notify, *call, None))
-            .chain(
-                family
-                    .refused
-                    .iter()
-                    .map(|refused| (ScmpAction::Errno(refused.errno), refused.call, refused.with)),
-            );
-        // All are looked up before the first is added.
-        let mut found = Vec::new();
-        for (action, call, with) in rules {
-            // The condition would be on the argument of the multiplexer, which is another one.
-            if with.is_some() && archs.iter().any(|&arch| is_multiplexed(call, arch)) {
-                continue;
-            }
-            if let Some(syscall) = in_filter(call, &archs)? {
-                let conditions = with.map(|(arg, bits)| {
-                    ScmpArgCompare::new(arg, ScmpCompareOp::MaskedEqual(bits), bits)
+            .map(|call| (ScmpAction::Notify, *call, None));
+        let refused = self.refused.iter();
+        let refused = refused.map(|r| (ScmpAction::Errno(r.errno), r.call, r.with));
+        let mut rules = Vec::new();
+        for (action, call, with) in notified.chain(refused) {
+            let with = with.map(|(arg, bits)| {
+                ScmpArgCompare::new(arg, ScmpCompareOp::MaskedEqual(bits), bits)
+            });
+            if let Some(syscall) = in_filter(call, archs)? {
+                rules.push(Rule {
+                    action,
+                    syscall,
+                    with,
                 });
-                found.push((action, syscall, conditions));
             }
         }
-        let default = self.get_act_default()?;
-        for (action, syscall, conditions) in found {
-            // What the filter does anyhow takes no rule, and libseccomp takes none.
-            if action != default {
-                self.add_rule_conditional(action, syscall, conditions.as_slice())?;
-            }
-        }
-        Ok(self)
+        Ok(rules)
+    }
+
+    /// Whether some of its rules are on arguments which lie in memory on this architecture.
+    pub(super) fn hides_in(&self, arch: ScmpArch) -> bool {
+        let mut conditional = self.refused.iter().filter(|refused| refused.with.is_some());
+        conditional.any(|refused| is_multiplexed(refused.call, arch))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The filter context: architectures and rules, kept by libseccomp until they become a program.
 
 use super::error::{Result, SeccompError};
+use super::family::Held;
 use super::{check, ScmpAction, ScmpArch, ScmpArgCompare, ScmpSyscall};
 use libseccomp_sys as sys;
 use std::cell::RefCell;
@@ -31,6 +32,7 @@ pub struct ScmpFilterContext {
     pub(super) loaded: RefCell<Vec<libc::sock_filter>>,
     /// A listener whose place another one has taken.
     pub(super) retired: RefCell<Vec<OwnedFd>>,
+    pub(super) held: Held,
 }
 
 /// The listener of a context's last load.
@@ -79,6 +81,7 @@ impl ScmpFilterContext {
             notify_fd: RefCell::default(),
             loaded: RefCell::default(),
             retired: RefCell::default(),
+            held: Held::default(),
         })
     }
 
@@ -108,8 +111,15 @@ impl ScmpFilterContext {
     ///
     /// `EINVAL` when libseccomp does not know the action.
     pub fn reset(&mut self, action: ScmpAction) -> Result<()> {
+        self.reset_raw(action.to_sys())?;
+        self.held = Held::default();
+        Ok(())
+    }
+
+    /// [`reset`](Self::reset), but for what the families are known by.
+    pub(super) fn reset_raw(&mut self, action: u32) -> Result<()> {
         // SAFETY: the context is live and ours alone.
-        check(unsafe { sys::seccomp_reset(self.as_ptr(), action.to_sys()) })
+        check(unsafe { sys::seccomp_reset(self.as_ptr(), action) })
     }
 
     /// Takes over the architectures and rules of `src`, which must have the same attributes and
@@ -126,6 +136,7 @@ impl ScmpFilterContext {
     pub fn merge(&mut self, src: Self) -> Result<&mut Self> {
         // SAFETY: both contexts are live, and different because both are owned here.
         check(unsafe { sys::seccomp_merge(self.as_ptr(), src.as_ptr()) })?;
+        self.held.merge(&src.held);
         // libseccomp has released the source's context.
         std::mem::forget(src.handle);
         Ok(self)
@@ -147,8 +158,8 @@ impl ScmpFilterContext {
         }
     }
 
-    /// Makes the filter decide about calls of `arch` too. Rules added before do not apply to it;
-    /// add architectures first. Nothing happens when it is there already.
+    /// Makes the filter decide about calls of `arch` too. Rules added before do not apply to it, but
+    /// for those of families; add architectures first. Nothing happens when it is there already.
     ///
     /// Corresponds to `seccomp_arch_add(3)`.
     ///
@@ -157,25 +168,47 @@ impl ScmpFilterContext {
     /// `EINVAL` when libseccomp does not know the architecture, `EDOM` when its byte order is
     /// not the filter's.
     pub fn add_arch(&mut self, arch: ScmpArch) -> Result<&mut Self> {
+        if !self.is_arch_present(arch)? {
+            self.add_arch_to_families(arch)?;
+        }
+        Ok(self)
+    }
+
+    /// Whether it was not there.
+    pub(super) fn arch_add(&mut self, arch: ScmpArch) -> Result<bool> {
         // SAFETY: the context is live and ours alone.
         match unsafe { sys::seccomp_arch_add(self.as_ptr(), arch.to_sys()) } {
-            0 | NOTHING_TO_DO => Ok(self),
+            0 => Ok(true),
+            NOTHING_TO_DO => Ok(false),
             rc => Err(unsupported_arch(rc, arch)),
         }
     }
 
-    /// Makes the filter treat calls of `arch` by its bad-architecture action, and forgets their
-    /// rules. Nothing happens when it is not there.
+    /// Makes the filter treat calls of `arch` by its bad-architecture action. Nothing happens when it
+    /// is not there. Remove architectures before the first rule.
     ///
     /// Corresponds to `seccomp_arch_remove(3)`.
     ///
     /// # Errors
     ///
-    /// `EINVAL` when libseccomp does not know the architecture.
+    /// `EINVAL` when libseccomp does not know the architecture; when the filter has rules, after which
+    /// libseccomp 2.5 corrupts memory.
     pub fn remove_arch(&mut self, arch: ScmpArch) -> Result<&mut Self> {
+        if self.held.has_rules() && self.is_arch_present(arch)? {
+            return Err(SeccompError::invalid(format!(
+                "{arch} cannot be removed from a filter that has rules"
+            )));
+        }
+        self.arch_remove(arch)?;
+        Ok(self)
+    }
+
+    /// Whether it was there.
+    pub(super) fn arch_remove(&mut self, arch: ScmpArch) -> Result<bool> {
         // SAFETY: the context is live and ours alone.
         match unsafe { sys::seccomp_arch_remove(self.as_ptr(), arch.to_sys()) } {
-            0 | NOTHING_TO_DO => Ok(self),
+            0 => Ok(true),
+            NOTHING_TO_DO => Ok(false),
             rc => Err(unsupported_arch(rc, arch)),
         }
     }
@@ -322,6 +355,28 @@ impl ScmpFilterContext {
         syscall: ScmpSyscall,
         comparators: &[ScmpArgCompare],
     ) -> Result<&mut Self> {
+        self.add_with(add, action, syscall, comparators)?;
+        self.held.other_rules = true;
+        Ok(self)
+    }
+
+    /// A rule that a later architecture gets too, as it is of a family.
+    pub(super) fn add_own(
+        &mut self,
+        action: ScmpAction,
+        syscall: ScmpSyscall,
+        comparators: &[ScmpArgCompare],
+    ) -> Result<()> {
+        self.add_with(sys::seccomp_rule_add_array, action, syscall, comparators)
+    }
+
+    fn add_with(
+        &mut self,
+        add: AddArray,
+        action: ScmpAction,
+        syscall: ScmpSyscall,
+        comparators: &[ScmpArgCompare],
+    ) -> Result<()> {
         // No more than 6 pass, so the count fits.
         ScmpArgCompare::check_all(comparators)?;
         // SAFETY: the context is live and ours alone; `ScmpArgCompare` is transparent over
@@ -335,9 +390,7 @@ impl ScmpFilterContext {
                 comparators.as_ptr().cast(),
             )
         };
-        check(rc)
-            .map_err(|error| explain_rule(error, rc, action))
-            .map(|()| self)
+        check(rc).map_err(|error| explain_rule(error, rc, action))
     }
 
     /// Hints how often `syscall` is made: rules of higher priority come earlier in the program.

@@ -31,7 +31,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-// The only room that speaks to libseccomp, and it asks it for one thing: to build filters. It links
+// The only module that speaks to libseccomp, and it asks it for one thing: to build filters. It links
 // nothing newer than libseccomp 2.5.1.
 
 pub(crate) mod error;
@@ -46,6 +46,7 @@ mod control;
 mod family;
 mod filter;
 mod notify;
+mod notify_family;
 mod program;
 mod syscall;
 mod version;

@@ -2,7 +2,7 @@
 
 use crate::ending::{Fate, Life};
 use crate::error::{Error, Result, Status};
-use crate::kernel::handover::Page;
+use crate::kernel::child::Page;
 use crate::kernel::Errno;
 use crate::listener::Listener;
 use std::os::fd::BorrowedFd;

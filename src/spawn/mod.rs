@@ -15,8 +15,8 @@ pub use files::Stdio;
 use crate::ending::Life;
 use crate::error::{Error, Result, Status};
 use crate::install::{self, Install};
-use crate::kernel::handover::{Launch, Page};
-use crate::kernel::process::{self, SignalsBlocked};
+use crate::kernel::child::{Launch, Page};
+use crate::kernel::signals::{SignalMask, SignalsBlocked};
 use crate::kernel::{seccomp, socket, Errno};
 use crate::listener::Listener;
 use crate::load::LoadFlags;
@@ -305,7 +305,7 @@ impl<'a> Spawn<'a> {
             no_new_privs: how.no_new_privs,
             die_with_parent: self.kill_on_parent_death,
             guard: None,
-            mask: process::SignalMask::EMPTY,
+            mask: SignalMask::EMPTY,
         })
     }
 }

@@ -15,16 +15,16 @@
 use super::files::{self, Move};
 use crate::error::{Error, Result, Status};
 use crate::install;
-use crate::kernel::handover::{self, Launch, Page, Progress, Stage};
+use crate::kernel::child::{self, Launch, Page, Progress, Stage};
 use crate::kernel::process::{self, Handle};
-use crate::kernel::{fd_table, guard, socket, Errno};
+use crate::kernel::{fd_table, guard, signals, socket, Errno};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::mpsc::{sync_channel, Receiver, SyncSender};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// Room for the threads, which do little.
+/// The stacks of the threads, which do little.
 const STACK: usize = 256 * 1024;
 
 /// How long to sleep before looking whether a child that does not tell has died.
@@ -109,7 +109,7 @@ fn thread<T: Send + 'static>(
     let builder = thread::Builder::new().name(name.into()).stack_size(STACK);
     let thread = builder.spawn(move || {
         let result = body();
-        (process::thread_id(), result)
+        (signals::thread_id(), result)
     });
     thread.map_err(|error| {
         let errno = Errno(error.raw_os_error().unwrap_or(libc::EAGAIN));
@@ -265,7 +265,7 @@ fn start(
     exec: (OwnedFd, OwnedFd),
 ) -> Result<Handle> {
     let child =
-        handover::start(&job.launch, &job.page).map_err(|e| Error::system(e, "start a process"))?;
+        child::start(&job.launch, &job.page).map_err(|e| Error::system(e, "start a process"))?;
     match hand_over(job, &child, socket, mail, exec) {
         Ok(()) => Ok(child),
         Err(error) => {

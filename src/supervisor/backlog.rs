@@ -6,14 +6,15 @@
 //! is. Whoever has a permit and is done with its handler looks here first.
 //!
 //! Here also waits what is to be told of listeners that have left: first until nobody has anything
-//! of theirs any more, then for a permit, as telling of it is a handler's call.
+//! of theirs any more, then for a permit, as telling of it is a handler's call. And so does what is to
+//! be told of processes that have ended.
 
 use super::lock;
 use crate::kernel::futex;
 use crate::notification::Notification;
 use crate::shared::Shared;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Mutex, Weak};
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ pub(super) struct Backlog {
     /// The part of it that is to be told of listeners.
     left: AtomicUsize,
     leaving: AtomicUsize,
+    /// The part of it that is to be told of processes.
+    exits: AtomicBool,
     /// To be received into again. Boxed, as a handler in C knows them by their place.
     #[allow(clippy::vec_box)]
     spare: Mutex<Vec<Box<Notification>>>,
@@ -42,6 +45,8 @@ struct Waiting {
     leaving: Vec<Leaving>,
     /// The tags of listeners that have left.
     left: VecDeque<usize>,
+    /// Processes have ended.
+    exits: bool,
 }
 
 /// A listener that was removed, and that a worker may still have something of.
@@ -58,6 +63,8 @@ pub(super) enum Waited {
     Notification,
     /// The listener with this tag has left.
     Left(usize),
+    /// Processes have ended.
+    Exits,
 }
 
 /// The listener that a worker may have something of: a pointer that is only compared.
@@ -72,6 +79,7 @@ impl Backlog {
             length: AtomicUsize::new(0),
             left: AtomicUsize::new(0),
             leaving: AtomicUsize::new(0),
+            exits: AtomicBool::new(false),
             spare: Mutex::default(),
         }
     }
@@ -144,7 +152,8 @@ impl Backlog {
     }
 
     fn count(&self, waiting: &Waiting) {
-        let length = waiting.received.len() + waiting.left.len();
+        let length = waiting.received.len() + waiting.left.len() + usize::from(waiting.exits);
+        self.exits.store(waiting.exits, SeqCst);
         self.length.store(length, SeqCst);
         self.left.store(waiting.left.len(), SeqCst);
         self.leaving.store(waiting.leaving.len(), SeqCst);
@@ -155,6 +164,7 @@ impl Backlog {
     pub(super) fn pop_into(&self, into: &mut Box<Notification>, of: &Of) -> Option<Waited> {
         match self.pop_left() {
             Some(tag) => Some(Waited::Left(tag)),
+            None if self.pop_exits() => Some(Waited::Exits),
             None => self.pop_received(into, of).then_some(Waited::Notification),
         }
     }
@@ -178,6 +188,24 @@ impl Backlog {
             spare.push(done);
         }
         true
+    }
+
+    /// Processes have ended: who has a permit is to tell of that.
+    pub(super) fn leave_exits(&self) {
+        let mut waiting = lock(&self.waiting);
+        waiting.exits = true;
+        self.count(&waiting);
+    }
+
+    /// Whether it is the caller's now to tell of processes that have ended.
+    pub(super) fn pop_exits(&self) -> bool {
+        if !self.exits.load(SeqCst) {
+            return false;
+        }
+        let mut waiting = lock(&self.waiting);
+        let exits = std::mem::take(&mut waiting.exits);
+        self.count(&waiting);
+        exits
     }
 
     /// A listener that has left.
@@ -220,6 +248,7 @@ impl Backlog {
             received,
             leaving,
             left,
+            ..
         } = &mut *waiting;
         let before = left.len();
         leaving.retain(|listener| {

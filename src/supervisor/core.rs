@@ -5,12 +5,12 @@ use super::listeners::Listeners;
 use super::mode::{self, Choice, Mode, Seen};
 use super::pool::Pool;
 use super::stats::Counters;
-use super::table::Table;
+use super::table::{ExitFunction, Table};
 use super::watch::Watch;
 use super::worker::{Place, Slot, Worker};
 use super::{lock, Stats, SupervisorOptions, WakeUp};
 use crate::error::{Error, Result, Status};
-use crate::kernel::{futex, interrupt, Errno};
+use crate::kernel::{futex, signals, Errno};
 use crate::notification::{Deferrals, Notification};
 use crate::shared::Shared;
 use crate::stall;
@@ -22,6 +22,10 @@ use std::time::{Duration, Instant};
 
 /// So many workers of a supervisor may be stuck and replaced.
 pub(super) const MOST_STUCK: usize = 64;
+
+/// So long the end of a run waits for processes that are about to end: their listener tells a moment
+/// before they do.
+const LAST_EXITS: Duration = Duration::from_millis(100);
 
 /// What the workers share.
 #[derive(Debug)]
@@ -344,7 +348,7 @@ impl Core {
     fn add_thread(&self, slot: usize, at_home: bool) -> bool {
         let started = self.me.upgrade().is_some_and(|core| {
             let body = move || {
-                interrupt::block_all_signals();
+                signals::block_all();
                 core.work(slot, Place::Thread { at_home });
             };
             let mut threads = lock(&self.threads);
@@ -545,6 +549,7 @@ impl Core {
         self.join_threads();
         self.settle_backlog();
         let end = self.end();
+        self.tell_last_exits();
         if matches!(end, Some(End::Stopped | End::Failed)) && self.options.drain_on_stop {
             self.drain();
         }
@@ -586,7 +591,7 @@ impl Core {
     fn start_watcher(&self) -> Option<JoinHandle<()>> {
         let core = self.me.upgrade()?;
         let body = move || {
-            interrupt::block_all_signals();
+            signals::block_all();
             core.watch.run(&core);
         };
         // Without it, handlers that are slow all of a sudden hold up the others.
@@ -630,6 +635,36 @@ impl Core {
         drop(notification);
         self.backlog.clear();
         self.see_off();
+    }
+
+    /// Tells of the processes that have ended. The caller holds a permit.
+    pub(super) fn tell_exits(&self, table: &Table, counters: &Counters) {
+        if let Some(function) = table.exit_function() {
+            let tell = |process| tell_exit(function, process, counters);
+            self.deferrals.exits.tell(tell);
+        }
+    }
+
+    /// At the end of a run or of a dispatch: tells of the processes that have ended, and of those that
+    /// are about to, as there is no listener left.
+    fn tell_last_exits(&self) {
+        let exits = &self.deferrals.exits;
+        let table = self.table();
+        let Some(function) = table.exit_function().filter(|_| !exits.is_empty()) else {
+            return;
+        };
+        // A worker that was stuck and is back in its handler has it. There is another run, or none.
+        if !self.backlog.take_permit() {
+            return self.backlog.leave_exits();
+        }
+        self.backlog.pop_exits();
+        let tell = |process| tell_exit(function, process, &self.nobody().counters);
+        if self.listeners.len() == 0 && !self.options.keep_running {
+            exits.tell_to_the_end(Instant::now() + LAST_EXITS, tell);
+        } else {
+            exits.tell(tell);
+        }
+        self.backlog.give_permit();
     }
 
     /// For what is done by no worker.
@@ -690,6 +725,7 @@ impl Core {
             self.tell_left(tag, &self.nobody().counters);
         }
         self.backlog.give_permit();
+        self.tell_last_exits();
         handled
     }
 
@@ -706,5 +742,14 @@ impl Core {
             slot.counters.add_to(&mut stats);
         }
         stats
+    }
+}
+
+/// Tells of the end of one process. One who panics has been told.
+fn tell_exit(function: &ExitFunction, process: libc::pid_t, counters: &Counters) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| function.call(process))) {
+        counters.panicked();
+        // As with a handler.
+        std::mem::forget(payload);
     }
 }

@@ -5,11 +5,12 @@ use crate::ending::Ending;
 use crate::error::{Error, Result};
 use crate::kernel::epoll::{Epoll, WakeFd};
 use crate::listener::Listener;
+use crate::lock::lock;
 use crate::shared::Shared;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 /// Whether a report is of the end of a listener's child; see [`Listeners::child_ended`].
@@ -22,6 +23,9 @@ pub(super) const WAKE: u64 = 0;
 
 /// In the key that the end of a listener's child is reported with, beside the listener's own key.
 const CHILD: u64 = 1 << 63;
+
+/// The key that ends of watched processes are reported with, all of them.
+pub(super) const EXITS: u64 = 1 << 62;
 
 /// A listener and the key it is reported with.
 #[derive(Debug, Clone)]
@@ -86,7 +90,7 @@ impl Listeners {
     }
 
     fn lock(&self) -> MutexGuard<'_, Set> {
-        self.set.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.set)
     }
 
     pub(super) fn add(&self, listener: &Listener, tag: usize) -> Result<()> {
@@ -138,6 +142,13 @@ impl Listeners {
         }
         self.changed(set);
         Some(gone)
+    }
+
+    /// Watches what tells of the ends of processes, which is told once until somebody has looked.
+    pub(super) fn watch_exits(&self, exits: BorrowedFd<'_>) -> Result<()> {
+        self.epoll
+            .add_edge(exits, EXITS)
+            .map_err(|e| Error::system(e, "watch for the ends of processes"))
     }
 
     /// Where a listener does not tell of its child's end, the child does, with another key.

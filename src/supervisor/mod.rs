@@ -5,6 +5,7 @@ mod backlog;
 mod core;
 mod listeners;
 mod mode;
+mod options;
 mod pool;
 mod stats;
 mod table;
@@ -15,16 +16,18 @@ use self::background::Background;
 use self::core::Core;
 use crate::error::{Error, Result, Status};
 use crate::kernel::fork::Process;
-use crate::kernel::{interrupt, Errno};
+use crate::kernel::{signals, Errno};
 use crate::listener::Listener;
+use crate::lock::lock;
 use crate::notification::{check_errnum, Notification};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use table::Table;
 
 pub use mode::WakeUp;
+pub use options::SupervisorOptions;
 pub use stats::Stats;
 pub use table::{HandlerFlags, Verdict};
 
@@ -34,44 +37,6 @@ const MAX_WORKERS: usize = 1024;
 /// How many notifications one [`Supervisor::dispatch`] handles before it returns to its event
 /// loop.
 const DISPATCH_AT_MOST: usize = 64;
-
-/// How a [`Supervisor`] is to work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct SupervisorOptions {
-    /// How many handlers may run at the same time, 1 to 1024. At 1, which is the default, they
-    /// never overlap. With more, several threads also receive at the same time, while several
-    /// targets of an only listener call at once and that is measured to be faster.
-    pub max_workers: usize,
-    /// The error number, positive, for notifications that nobody answers; `ENOSYS` by default.
-    pub fallback_error: i32,
-    /// Go on when there is no listener (any more), until stopped: for supervisors whose listeners
-    /// come at run time. Off by default.
-    pub keep_running: bool,
-    /// Whether waking a target up hands over the processor. Chosen by measuring by default.
-    pub wake_up: WakeUp,
-    /// A signal that is handled on the thread that called [`run`](Supervisor::run) while it waits
-    /// ends the run with [`Status::Interrupted`], whether its handler was installed with
-    /// `SA_RESTART` or not: for languages whose own signal handlers run when the call has returned.
-    /// It costs an `epoll_wait` for each notification. Off by default; without meaning for runs in
-    /// the background.
-    pub return_on_signal: bool,
-    /// When stopped, or ended by a handler that failed, give what is pending on the listeners the
-    /// fallback error. Off by default: it stays pending, for the next run or another process.
-    pub drain_on_stop: bool,
-}
-
-impl Default for SupervisorOptions {
-    fn default() -> Self {
-        SupervisorOptions {
-            max_workers: 1,
-            fallback_error: crate::shared::DEFAULT_FALLBACK,
-            keep_running: false,
-            wake_up: WakeUp::Auto,
-            return_on_signal: false,
-            drain_on_stop: false,
-        }
-    }
-}
 
 /// Serves listeners: receives their notifications and hands each to the handler for its system
 /// call. Every notification is answered, whatever a handler does.
@@ -97,10 +62,6 @@ pub struct Supervisor {
     core: Arc<Core>,
     background: Mutex<Option<Background>>,
     made_in: Process,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Supervisor {
@@ -234,6 +195,41 @@ impl Supervisor {
         })
     }
 
+    /// Sets the function that is told of the end of a target's process, with its id: for handlers that
+    /// keep something by process. **It is told of the processes that a handler has asked for**, with
+    /// [`Notification::watch_exit`], and of each once. The last function set counts.
+    ///
+    /// It runs as a handler does: on any thread of the run, never while a handler runs if
+    /// `max_workers` is 1, and never two at a time. A handler waits for it, but for a tenth of a
+    /// second at most: it is to be brief. It was called before a handler gets to see a call
+    /// of another process that was given the same id. Calls of a process that was killed may still be
+    /// handled after it; [`Notification::watch_exit`] then says [`Status::Gone`], so that nothing is
+    /// kept anew for a process that is told of no more. Before the run ends it is told of all that
+    /// have ended, and of those that are about to when the last listener has closed. What has not ended
+    /// when the supervisor is dropped it is not told of.
+    ///
+    /// Who sets one pays for it: an `epoll_wait` for each notification, and one more while there is a
+    /// process to be told of.
+    ///
+    /// # Errors
+    /// [`Status::InvalidArgument`] while the supervisor runs; [`Status::System`] when the process is
+    /// out of descriptors.
+    pub fn on_exit<F>(&self, function: F) -> Result<()>
+    where
+        F: Fn(libc::pid_t) + Send + Sync + 'static,
+    {
+        self.change_table(|table| {
+            let prepared = self.core.deferrals.exits.prepare();
+            let (exits, is_new) =
+                prepared.map_err(|e| Error::system(e, "watch for the ends of processes"))?;
+            if is_new {
+                self.core.listeners.watch_exits(exits)?;
+            }
+            table.on_exit(Box::new(function));
+            Ok(())
+        })
+    }
+
     /// Has `told` called with the tag of each listener that has left, once: because its targets have
     /// ended, it broke, or was taken away, and no handler is at work any more on a notification of
     /// its, nor will be. So what the tag stands for may be let go of then. Of what a handler has
@@ -301,7 +297,7 @@ impl Supervisor {
         self.core.begin_run()?;
         let core = Arc::clone(&self.core);
         let body = move || {
-            interrupt::block_all_signals();
+            signals::block_all();
             core.run_in_background()
         };
         match Background::start(body) {
@@ -397,6 +393,53 @@ impl AsFd for Supervisor {
     /// Readable when [`Supervisor::dispatch`] has something to do, and now and then when not.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.core.listeners.as_fd()
+    }
+}
+
+/// As [`AsFd`] does, and the same descriptor until the supervisor is dropped: for runtimes that ask for
+/// this, as tokio's `AsyncFd` does (before tokio 1.54, `AsyncFd::new`). That one tells of readiness once for each change, so everything there is has to be handled before it is waited for
+/// again:
+///
+/// ```
+/// use tokio::io::unix::AsyncFd;
+/// use unotify::{HandlerFlags, Spawn, Status, Supervisor, SupervisorOptions, Verdict};
+/// use unotify::scmp::{ScmpAction, ScmpFilterContext, ScmpSyscall};
+///
+/// async fn serve(supervisor: Supervisor) -> std::io::Result<unotify::Result<()>> {
+///     // SAFETY: a supervisor has the same descriptor from its beginning to its end.
+///     let supervisor = unsafe { AsyncFd::register(supervisor) }?;
+///     loop {
+///         let mut ready = supervisor.readable().await?;
+///         loop {
+///             match supervisor.get_ref().dispatch() {
+///                 Ok(0) => break,
+///                 Ok(_) => {}
+///                 Err(error) if error.status() == Status::Closed => return Ok(Ok(())),
+///                 Err(error) => return Ok(Err(error)),
+///             }
+///         }
+///         ready.clear_ready();
+///     }
+/// }
+///
+/// let mut filter = ScmpFilterContext::new(ScmpAction::Allow)?;
+/// filter.add_rule(ScmpAction::Notify, ScmpSyscall::from_name("getppid")?)?;
+/// let supervisor = Supervisor::new(SupervisorOptions::default())?;
+/// supervisor.on("getppid", HandlerFlags::empty(), |call| {
+///     let _ = call.reply_value(1234);
+///     Verdict::Handled
+/// })?;
+/// let mut child = Spawn::new(&filter, "sh").args(["-c", "test $PPID = 1234"]).spawn()?;
+/// supervisor.add_listener(child.take_listener().expect("nobody has taken it"), 0)?;
+///
+/// let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+/// runtime.block_on(serve(supervisor))??;
+/// assert!(child.wait()?.success());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+impl AsRawFd for Supervisor {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
     }
 }
 

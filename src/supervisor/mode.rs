@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 /// How the listeners of a supervisor wake their targets up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum WakeUp {
     /// Switched on and off by what is measured to be faster at the moment: on for one target, and
     /// with [`dispatch`](crate::Supervisor::dispatch).

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 /// What a handler says it did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Verdict {
     /// It answered, or took the notification away ([`Notification::take`]) to answer it later. If
     /// it did neither, the target gets the fallback error.
@@ -107,11 +108,27 @@ impl fmt::Debug for Handler {
     }
 }
 
+/// What is told of the end of a process.
+pub(super) struct ExitFunction(Box<dyn Fn(libc::pid_t) + Send + Sync>);
+
+impl ExitFunction {
+    pub(super) fn call(&self, process: libc::pid_t) {
+        (self.0)(process);
+    }
+}
+
+impl fmt::Debug for ExitFunction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ExitFunction")
+    }
+}
+
 /// The handlers, by architecture and number.
 #[derive(Clone, Default)]
 pub(super) struct Table {
     by_call: HashMap<(u32, i32), Arc<Handler>>,
     default: Option<Arc<Handler>>,
+    exit: Option<Arc<ExitFunction>>,
     on_close: Option<Arc<OnClose>>,
 }
 
@@ -170,6 +187,15 @@ impl Table {
             .get(&(request.arch, request.syscall))
             .or(self.default.as_ref())
             .cloned()
+    }
+
+    pub(super) fn on_exit(&mut self, function: Box<dyn Fn(libc::pid_t) + Send + Sync>) {
+        self.exit = Some(Arc::new(ExitFunction(function)));
+    }
+
+    /// Who is told of the ends of processes, if anybody.
+    pub(super) fn exit_function(&self) -> Option<&ExitFunction> {
+        self.exit.as_deref()
     }
 
     pub(super) fn default_handler(&self) -> Option<&Arc<Handler>> {

@@ -2,7 +2,7 @@
 
 use super::backlog::{Of, Waited};
 use super::core::{Core, End};
-use super::listeners::{is_child, Entry, WAKE};
+use super::listeners::{is_child, Entry, EXITS, WAKE};
 use super::mode::Round;
 use super::pool::{Claim, Sleeper, Woken};
 use super::stats::Counters;
@@ -99,6 +99,8 @@ pub(super) struct Worker<'a> {
     taken: u64,
     /// Reports of `epoll_wait` not looked at yet.
     events: Vec<Event>,
+    /// Among those looked at was one of processes that have ended.
+    exits: bool,
     round: Round,
     /// For a thread that blocks.
     receiver: Option<interrupt::Receiver>,
@@ -110,6 +112,8 @@ const NEVER: u64 = u64::MAX;
 /// Why a leader stops waiting.
 enum Received {
     Notification,
+    /// Processes have ended.
+    Exits,
     /// There is nothing more to lead.
     Nothing(End),
     /// There are to be fewer leaders.
@@ -142,6 +146,7 @@ impl<'a> Worker<'a> {
             news: NEVER,
             taken: core.taken.load(SeqCst),
             events: Vec::new(),
+            exits: false,
             round: Round::new(),
             receiver: None,
         })
@@ -271,6 +276,10 @@ impl<'a> Worker<'a> {
                     self.nudge_watcher();
                     self.tell_left(tag);
                 }
+                Some(Waited::Exits) => {
+                    self.nudge_watcher();
+                    self.tell_exits();
+                }
             }
         }
     }
@@ -336,6 +345,7 @@ impl<'a> Worker<'a> {
             {
                 match waited {
                     Waited::Left(tag) => self.tell_left(tag),
+                    Waited::Exits => self.tell_exits(),
                     Waited::Notification if in_time() => {
                         self.look_up();
                         self.handle();
@@ -377,6 +387,12 @@ impl<'a> Worker<'a> {
         loop {
             match self.receive(&claim) {
                 Received::Notification => {}
+                Received::Exits => {
+                    if self.lead_on_after_exits(&mut claim) {
+                        continue;
+                    }
+                    return None;
+                }
                 Received::Nothing(end) => {
                     core.pool.vacate(&claim);
                     return Some(end);
@@ -440,6 +456,34 @@ impl<'a> Worker<'a> {
         }
     }
 
+    /// Tells of processes that have ended, or leaves that to who has the permit. Whether it still
+    /// leads.
+    #[cold]
+    fn lead_on_after_exits(&mut self, claim: &mut Claim) -> bool {
+        let core = self.core;
+        if !self.take_permit() {
+            self.leave_waiting(claim);
+            return true;
+        }
+        core.pool.begin(claim);
+        core.watch.nudge();
+        if core.backlog.pop_exits() {
+            self.tell_exits();
+        }
+        if !core.pool.end(claim) {
+            return false;
+        }
+        if !core.backlog.is_empty() {
+            self.step_aside(claim);
+            self.clear_backlog();
+            return false;
+        }
+        if core.backlog.is_permit_wanted() {
+            self.give_permit();
+        }
+        true
+    }
+
     /// Leaves the lead to another worker.
     fn step_aside(&self, claim: &Claim) {
         self.core.pool.vacate(claim);
@@ -500,6 +544,9 @@ impl<'a> Worker<'a> {
             if received {
                 return Received::Notification;
             }
+            if std::mem::take(&mut self.exits) {
+                return Received::Exits;
+            }
         }
     }
 
@@ -518,8 +565,11 @@ impl<'a> Worker<'a> {
             .receiver
             .as_ref()
             .is_some_and(|r| r.can_be_interrupted());
-        let can_block =
-            interruptible && !self.until_signal && version::recv_ends_with_last_target();
+        // Nothing but the epoll instance tells of processes that end.
+        let can_block = interruptible
+            && !self.until_signal
+            && self.table.exit_function().is_none()
+            && version::recv_ends_with_last_target();
         let receives = &self.slot.receives;
         let only = || core.listeners.only(receives);
         self.entry = can_block.then(only).flatten();
@@ -568,8 +618,13 @@ impl<'a> Worker<'a> {
                 }
             }
         }
+        if self.table.exit_function().is_some() && self.events.iter().any(|e| e.key == EXITS) {
+            // Not told again, so it is remembered where no worker forgets it.
+            core.backlog.leave_exits();
+            self.exits = true;
+        }
         while let Some(event) = self.events.pop() {
-            if event.key == WAKE {
+            if event.key == WAKE || event.key == EXITS {
                 continue;
             }
             if is_child(event.key) {
@@ -657,6 +712,14 @@ impl<'a> Worker<'a> {
         self.remove(entry.key);
     }
 
+    /// Tells of the processes that have ended. The caller holds a permit.
+    #[cold]
+    pub(super) fn tell_exits(&self) {
+        self.slot.handling.store(true, Relaxed);
+        self.core.tell_exits(&self.table, &self.slot.counters);
+        self.slot.handling.store(false, Relaxed);
+    }
+
     /// Finds the handler for what was received.
     pub(super) fn look_up(&mut self) {
         let request = self.notification.request();
@@ -669,6 +732,10 @@ impl<'a> Worker<'a> {
 
     /// Calls the handler and sees to it that the target was answered.
     pub(super) fn handle(&mut self) {
+        if self.table.exit_function().is_some() && !self.core.deferrals.exits.is_empty() {
+            // The caller may have the id of a process that has ended. That comes first.
+            self.tell_exits();
+        }
         let notification = &mut self.notification;
         let counters = &self.slot.counters;
         let mut failed = false;

@@ -1,6 +1,7 @@
 //! A target's descriptors: copying them out, putting new ones in.
 
-use super::{check_proc, identity, permission, proc_path};
+use super::proc_files::{check_proc, proc_path};
+use super::{identity, permission};
 use crate::error::{Error, Result, Status};
 use crate::kernel::{self, file, pidfd, process, seccomp, Errno};
 use crate::notification::{Notification, Reply};
@@ -55,7 +56,7 @@ impl Notification {
     pub fn open_pidfd(&mut self) -> Result<OwnedFd> {
         let tid = self.target()?;
         let found = process_pidfd(tid).map(|(fd, _)| fd);
-        self.settled(found, "open a pidfd for the target")
+        self.if_pending(found, "open a pidfd for the target")
     }
 
     /// Gives the target a duplicate of `fd` (`SECCOMP_IOCTL_NOTIF_ADDFD`, Linux 5.9) and returns
@@ -183,7 +184,7 @@ fn get_fd(tid: libc::pid_t, target_fd: RawFd) -> kernel::Result<OwnedFd> {
 }
 
 /// A pidfd of the thread group, and its number.
-fn process_pidfd(tid: libc::pid_t) -> kernel::Result<(OwnedFd, libc::pid_t)> {
+pub(super) fn process_pidfd(tid: libc::pid_t) -> kernel::Result<(OwnedFd, libc::pid_t)> {
     match pidfd::open(tid, 0) {
         Ok(fd) => Ok((fd, tid)),
         // It does not lead its group, which kernels say differently.

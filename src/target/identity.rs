@@ -1,6 +1,6 @@
 //! Who a target is.
 
-use super::{check_proc, proc_path, status_field};
+use super::proc_files::{check_proc, proc_path, status_field};
 use crate::error::Result;
 use crate::kernel::{self, file, Errno};
 use crate::notification::Notification;
@@ -40,7 +40,7 @@ impl Notification {
     pub fn identity(&mut self) -> Result<Identity> {
         let tid = self.target()?;
         let found = check_proc().and_then(|()| read(tid));
-        self.settled(found, "read who the target is")
+        self.if_pending(found, "read who the target is")
     }
 
     /// The path of the program that the target executes (`/proc/TID/exe`), as the supervisor
@@ -52,7 +52,7 @@ impl Notification {
     pub fn executable(&mut self) -> Result<PathBuf> {
         let tid = self.target()?;
         let found = check_proc().and_then(|()| file::read_link(None, &proc_path(tid, "exe")));
-        let path = self.settled(found, "read which program the target executes")?;
+        let path = self.if_pending(found, "read which program the target executes")?;
         Ok(OsString::from_vec(path).into())
     }
 }

@@ -19,7 +19,8 @@
 //! too late.
 
 use super::memory_file::MemoryFile;
-use super::{maps, permission, proc_path};
+use super::proc_files::{check_proc, proc_path};
+use super::{maps, permission};
 use crate::error::{Error, Result, Status};
 use crate::kernel::memory::{self, Scratch};
 use crate::kernel::{self, file, Errno};
@@ -65,7 +66,7 @@ impl Notification {
         while scratch.bytes().len() < len {
             let had = scratch.bytes().len();
             let count = match end_of(addr, had) {
-                Some(at) => scratch.read_with(len - had, |room| self.fetch(tid, at, room)),
+                Some(at) => scratch.read_with(len - had, |buffer| self.fetch(tid, at, buffer)),
                 None => Err(Errno(libc::EFAULT)),
             };
             match count {
@@ -172,7 +173,7 @@ impl Notification {
                 Some(at) => {
                     let page = memory::page_size();
                     let rest = usize::try_from(page - at % page).unwrap_or(usize::MAX);
-                    scratch.read_with(rest.min(limit - had), |room| self.fetch(tid, at, room))
+                    scratch.read_with(rest.min(limit - had), |buffer| self.fetch(tid, at, buffer))
                 }
                 None => Err(Errno(libc::EFAULT)),
             };
@@ -195,10 +196,10 @@ impl Notification {
         &mut self,
         tid: libc::pid_t,
         addr: u64,
-        room: &mut [MaybeUninit<u8>],
+        buffer: &mut [MaybeUninit<u8>],
     ) -> kernel::Result<usize> {
         if !self.has_memory_file() {
-            match memory::read(tid, addr, room) {
+            match memory::read(tid, addr, buffer) {
                 Err(errno @ Errno(libc::ENOSYS | libc::EPERM)) => {
                     // The file may be refused as well; then the first reason is the better one.
                     self.open_memory(tid, false).map_err(|_| errno)?;
@@ -207,7 +208,7 @@ impl Notification {
             }
         }
         match &self.memory {
-            Some(memory) => memory::pread(memory.file.as_fd(), addr, room),
+            Some(memory) => memory::pread(memory.file.as_fd(), addr, buffer),
             None => Err(Errno(libc::ENOSYS)),
         }
     }
@@ -279,7 +280,7 @@ impl Notification {
     /// Opens the memory file and checks that it is the target's.
     fn open_memory(&mut self, tid: libc::pid_t, writable: bool) -> kernel::Result<()> {
         self.memory = None;
-        super::check_proc()?;
+        check_proc()?;
         let access = if writable {
             libc::O_RDWR
         } else {

@@ -10,8 +10,10 @@
 //! away and back in between, the path that is followed is one that the target might as well have
 //! named absolutely: it never leads to anything that the target could not have asked for.
 
-use super::place::{self, IN_ROOT};
-use super::{check_proc, permission, proc_path, procfs, status_field, translate};
+use super::open_how::{checked, creates, open_again, Asked, OpenHow, PATH_FLAGS, TRIES};
+use super::place;
+use super::proc_files::{check_proc, proc_path, status_field};
+use super::{permission, procfs, translate};
 use crate::error::{Error, Result, Status};
 use crate::kernel::{self, file, Errno};
 use crate::notification::Notification;
@@ -20,76 +22,6 @@ use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
-
-/// What `open(2)` takes notice of. It ignores the rest, `openat2(2)` would refuse it.
-const KNOWN_FLAGS: i32 = libc::O_ACCMODE
-    | libc::O_CREAT
-    | libc::O_EXCL
-    | libc::O_TRUNC
-    | libc::O_APPEND
-    | libc::O_NONBLOCK
-    | libc::O_SYNC
-    | libc::O_ASYNC
-    | libc::O_DIRECT
-    | libc::O_NOFOLLOW
-    | libc::O_NOATIME
-    | libc::O_TMPFILE;
-
-/// What goes together with `O_PATH`.
-const PATH_FLAGS: i32 = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW;
-
-/// What `F_SETFL` changes, but for `O_NONBLOCK`.
-const CHANGEABLE_FLAGS: i32 = libc::O_APPEND | libc::O_ASYNC | libc::O_DIRECT | libc::O_NOATIME;
-
-/// How often a path is tried that somebody renames parts of.
-const TRIES: usize = 128;
-
-/// How to open what a target names: `OpenHow::new(O_CREAT | O_WRONLY).mode(0o600)`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub struct OpenHow {
-    /// `O_*` flags, as of `open(2)`, which ignores unknown ones.
-    pub flags: i32,
-    /// Permissions of a file that is created; looked at with `O_CREAT` and `O_TMPFILE` only.
-    pub mode: u32,
-    /// Further `RESOLVE_*` flags of `openat2(2)`. With `RESOLVE_BENEATH` or `RESOLVE_IN_ROOT` the
-    /// directory that the path starts from takes the place of the target's root;
-    /// `RESOLVE_NO_XDEV` implies `RESOLVE_BENEATH` for a relative path.
-    pub resolve: u64,
-    /// An empty path is the directory descriptor itself (`AT_EMPTY_PATH`): what comes out is a
-    /// duplicate of the target's descriptor, to which flags and mode have no meaning, or for
-    /// `AT_FDCWD` its working directory opened with `O_PATH`.
-    pub empty_path: bool,
-}
-
-impl OpenHow {
-    /// With these `O_*` flags and nothing else.
-    #[must_use]
-    pub fn new(flags: i32) -> Self {
-        OpenHow {
-            flags,
-            ..OpenHow::default()
-        }
-    }
-
-    /// With [`OpenHow::mode`].
-    #[must_use]
-    pub fn mode(self, mode: u32) -> Self {
-        OpenHow { mode, ..self }
-    }
-
-    /// With [`OpenHow::resolve`].
-    #[must_use]
-    pub fn resolve(self, resolve: u64) -> Self {
-        OpenHow { resolve, ..self }
-    }
-
-    /// With [`OpenHow::empty_path`].
-    #[must_use]
-    pub fn empty_path(self, empty_path: bool) -> Self {
-        OpenHow { empty_path, ..self }
-    }
-}
 
 impl Notification {
     /// Opens the file whose path is at `path_addr` in the target's memory, as the target would:
@@ -170,7 +102,7 @@ impl Notification {
     fn open_path(&mut self, dirfd: RawFd, path: &CStr, how: OpenHow) -> Result<OwnedFd> {
         let tid = self.target()?;
         let root = place::root(tid);
-        let root = self.settled(root, "open the target's root directory")?;
+        let root = self.if_pending(root, "open the target's root directory")?;
         let start = if is_absolute(path) {
             None
         } else {
@@ -195,7 +127,7 @@ impl Notification {
     pub(super) fn asked(&mut self, tid: libc::pid_t, how: OpenHow) -> Result<Asked> {
         let umask = if creates(how.flags) {
             let umask = umask(tid);
-            self.settled(umask, "read the target's umask")?
+            self.if_pending(umask, "read the target's umask")?
         } else {
             0
         };
@@ -240,7 +172,7 @@ impl Notification {
             return self.get_fd(dirfd);
         }
         let found = check_proc().and_then(|()| place::start(tid, dirfd));
-        let found = self.settled(found, "open the target's working directory")?;
+        let found = self.if_pending(found, "open the target's working directory")?;
         if file::is_procfs(found.as_fd())
             .and_then(|is| Ok(is && !procfs::is_foreign(found.as_fd())?))
             != Ok(false)
@@ -269,7 +201,7 @@ impl Notification {
         }
         let tid = self.target()?;
         let root = place::root(tid);
-        let root = self.settled(root, "open the target's root directory")?;
+        let root = self.if_pending(root, "open the target's root directory")?;
         let start = place::start(tid, dirfd);
         self.check_valid()?;
         let start = start.map_err(|errno| self.explain_start(errno, dirfd))?;
@@ -320,53 +252,12 @@ fn split(path: &[u8]) -> kernel::Result<(CString, CString)> {
     }
 }
 
-pub(super) fn creates(flags: i32) -> bool {
-    flags & libc::O_PATH == 0
-        && (flags & libc::O_CREAT != 0 || flags & libc::O_TMPFILE == libc::O_TMPFILE)
-}
-
 /// The umask of a thread (in `/proc/TID/status` since Linux 4.7).
 pub(super) fn umask(tid: libc::pid_t) -> kernel::Result<u32> {
     let status = file::read_all(&proc_path(tid, "status"))?;
     status_field(&status, "Umask", 8)
         .and_then(|numbers| numbers.first().copied())
         .ok_or(Errno(libc::EIO))
-}
-
-/// What was asked for, with what the target adds to it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Asked {
-    pub(super) how: OpenHow,
-    pub(super) umask: u32,
-}
-
-impl Asked {
-    /// In the kernel's terms, so that it neither blocks nor gives anybody a terminal.
-    pub(super) fn kernel_how(&self) -> file::OpenHow {
-        let how = self.how;
-        let flags = if how.flags & libc::O_PATH != 0 {
-            how.flags & PATH_FLAGS
-        } else {
-            how.flags & KNOWN_FLAGS | libc::O_NOCTTY | libc::O_NONBLOCK | libc::O_LARGEFILE
-        };
-        file::OpenHow {
-            flags: (flags | libc::O_CLOEXEC) as u64,
-            mode: if creates(how.flags) {
-                (how.mode & 0o7777 & !self.umask).into()
-            } else {
-                0
-            },
-            resolve: how.resolve | IN_ROOT,
-        }
-    }
-
-    /// Lets what is open block if that was asked for.
-    pub(super) fn settle(&self, opened: OwnedFd) -> kernel::Result<OwnedFd> {
-        if self.how.flags & (libc::O_NONBLOCK | libc::O_PATH) == 0 {
-            file::set_flags(opened.as_fd(), self.how.flags & CHANGEABLE_FLAGS)?;
-        }
-        Ok(opened)
-    }
 }
 
 /// Opens `path` below `root`, or below or relative to `start`. A relative path becomes the one
@@ -410,22 +301,6 @@ fn resolve(
     Err(Errno(libc::EAGAIN))
 }
 
-/// `openat2`, again while renames keep the kernel from being sure of `..`.
-pub(super) fn open_again(
-    dir: BorrowedFd<'_>,
-    path: &CStr,
-    how: file::OpenHow,
-) -> kernel::Result<OwnedFd> {
-    let mut outcome = Err(Errno(libc::EAGAIN));
-    for _ in 0..TRIES {
-        outcome = file::openat2(dir, path, how);
-        if !matches!(outcome, Err(Errno(libc::EAGAIN))) || how.resolve & libc::RESOLVE_CACHED != 0 {
-            break;
-        }
-    }
-    outcome
-}
-
 fn join(start: &[u8], path: &CStr) -> kernel::Result<CString> {
     let mut whole = vec![b'/'];
     if !start.is_empty() {
@@ -437,30 +312,6 @@ fn join(start: &[u8], path: &CStr) -> kernel::Result<CString> {
         return Err(Errno(libc::ENAMETOOLONG));
     }
     CString::new(whole).map_err(|_| Errno(libc::ENOENT))
-}
-
-/// Lets through what does not depend on who opens it, and blocks as the target asked for.
-pub(super) fn checked(
-    root: BorrowedFd<'_>,
-    opened: OwnedFd,
-    asked: &Asked,
-) -> kernel::Result<OwnedFd> {
-    if asked.how.flags & libc::O_PATH != 0 {
-        if file::is_procfs(opened.as_fd())? {
-            let stat = file::stat(opened.as_fd())?;
-            return procfs::open_foreign(root, opened.as_fd(), &stat, asked.kernel_how());
-        }
-        return Ok(opened);
-    }
-    let stat = file::stat(opened.as_fd())?;
-    if stat.is_controlling_terminal() {
-        return Err(Errno(libc::ENXIO));
-    }
-    if stat.is_of_no_disk() && file::is_procfs(opened.as_fd())? {
-        let opened = procfs::open_foreign(root, opened.as_fd(), &stat, asked.kernel_how())?;
-        return asked.settle(opened);
-    }
-    asked.settle(opened)
 }
 
 /// A relative path behind its directory's name below the root.
@@ -511,19 +362,6 @@ fn explain_open(errno: Errno, path: &CStr) -> Error {
             ),
         ),
     }
-}
-
-/// What opening again came to.
-pub(super) fn explain_reopen(errno: Errno) -> Error {
-    let (status, message) = match errno.0 {
-        libc::ELOOP => (
-            Status::System,
-            "cannot open again a symbolic link, or what may be the supervisor's own in a /proc",
-        ),
-        libc::EBADF => (Status::InvalidArgument, "the descriptor is not open"),
-        _ => return Error::system(errno, "open the file again"),
-    };
-    Error::with_errno(status, errno, message)
 }
 
 #[cfg(test)]

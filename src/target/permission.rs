@@ -1,6 +1,6 @@
 //! What it takes to look into a target, and what of it is missing.
 
-use super::{proc_path, status_field};
+use super::proc_files::{proc_path, status_field};
 use crate::error::{Error, Status};
 use crate::kernel::{file, version, Errno};
 

@@ -1,7 +1,7 @@
 //! Where a target's paths begin: its root directory, and the directory a relative path is
 //! relative to.
 
-use super::{check_proc, proc_path};
+use super::proc_files::{check_proc, proc_path};
 use crate::kernel::file::{self, OpenHow};
 use crate::kernel::{self, Errno};
 use std::ffi::CString;

@@ -27,9 +27,10 @@
 //! The numbers cannot turn into this process's between the proof and the use: a directory of a
 //! procfs stays with the process that it was opened for, also when its number is used again.
 
-use super::{place, status_field};
+use super::place;
+use super::proc_files::{proc_path, status_field};
 use crate::kernel::file::{self, OpenHow, Stat};
-use crate::kernel::{self, process, Errno};
+use crate::kernel::{self, process, signals, Errno};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -150,7 +151,7 @@ impl Procfs {
         let Some(number) = theirs.get(level).and_then(|n| (*n).try_into().ok()) else {
             return Ok(false);
         };
-        match process::share_memory(process::thread_id(), number) {
+        match process::share_memory(signals::thread_id(), number) {
             // A kernel without kcmp(2); or no right to compare, which is the one to open its memory.
             Err(Errno(libc::ENOSYS | libc::EPERM | libc::EACCES)) => Ok(false),
             other => other,
@@ -170,12 +171,12 @@ pub(super) struct Thread {
 impl Thread {
     /// The one with this number, not yet checked to be the target.
     pub(super) fn of(tid: libc::pid_t) -> kernel::Result<Self> {
-        let status = file::read_all(&super::proc_path(tid, "status"))?;
+        let status = file::read_all(&proc_path(tid, "status"))?;
         let numbers = |field| status_field(&status, field, 10).ok_or(Errno(libc::EIO));
         Ok(Thread {
             tids: numbers("NSpid")?,
             tgids: numbers("NStgid")?,
-            namespace: file::read_link(None, &super::proc_path(tid, "ns/pid"))?,
+            namespace: file::read_link(None, &proc_path(tid, "ns/pid"))?,
         })
     }
 
@@ -322,7 +323,7 @@ mod tests {
 
     #[test]
     fn this_processs_directories_are_not_whatever_thread_they_go_by() {
-        let tid = process::thread_id();
+        let tid = signals::thread_id();
         assert_ne!(tid as u32, std::process::id());
         assert!(!foreign("/proc/self"));
         assert!(!foreign("/proc/self/fd"));
@@ -333,7 +334,7 @@ mod tests {
 
     #[test]
     fn this_thread_has_its_own_numbers_in_its_own_proc() {
-        let tid = process::thread_id();
+        let tid = signals::thread_id();
         let thread = Thread::of(tid).unwrap();
         let procfs = Procfs::at(directory("/proc").as_fd()).unwrap().unwrap();
         let numbers = procfs.numbers_of(&thread).unwrap();

@@ -1,8 +1,8 @@
 //! Opening for good what was opened with `O_PATH` and decided on.
 
-use super::open::{self, Asked, OpenHow};
+use super::open_how::{Asked, OpenHow};
 use super::{place, procfs};
-use crate::error::Result;
+use crate::error::{Error, Result, Status};
 use crate::kernel::{self, file, Errno};
 use crate::notification::Notification;
 use std::ffi::CString;
@@ -26,13 +26,13 @@ impl Notification {
     /// root, and under its name.
     ///
     /// # Errors
-    /// [`Status::System`](crate::Status::System) with the error number of opening, which is the one
+    /// [`Status::System`] with the error number of opening, which is the one
     /// to answer the target with: `ENXIO` for a FIFO that nobody reads, a socket, or `/dev/tty`
     /// without a terminal; `ELOOP` for a symbolic link, or the supervisor's own `/proc`; `EACCES`,
     /// `EISDIR`, `EROFS`, `ETXTBSY`, ...; `ENOENT` without a `/proc`.
-    /// [`Status::InvalidArgument`](crate::Status::InvalidArgument) when `fd` is not open.
-    /// [`Status::Gone`](crate::Status::Gone), [`Status::NotVisible`](crate::Status::NotVisible),
-    /// [`Status::Answered`](crate::Status::Answered).
+    /// [`Status::InvalidArgument`] when `fd` is not open.
+    /// [`Status::Gone`], [`Status::NotVisible`],
+    /// [`Status::Answered`].
     pub fn reopen(&mut self, fd: BorrowedFd<'_>, flags: i32, mode: u32) -> Result<OwnedFd> {
         self.watched(|n| n.reopen_checked(fd, flags, mode))
     }
@@ -45,7 +45,7 @@ impl Notification {
         // What is opened is the caller's. What is asked about the target on the way is checked there.
         let opened = self.open_for_good(tid, fd, &asked);
         self.check_valid()?;
-        opened.map_err(open::explain_reopen)
+        opened.map_err(explain_reopen)
     }
 
     /// Opens again what is open, for a target that is known to wait.
@@ -69,12 +69,12 @@ impl Notification {
         if stat.is_of_no_disk() && file::is_procfs(fd)? {
             let root = self.root_of(tid)?;
             let opened = procfs::open_foreign(root.as_fd(), fd, &stat, how)?;
-            return asked.settle(opened);
+            return asked.set_blocking(opened);
         }
         let link = CString::new(format!("/proc/thread-self/fd/{}", fd.as_raw_fd()));
         let link = link.unwrap_or_default();
         let opened = file::create(None, &link, how.flags as i32, how.mode as u32)?;
-        asked.settle(opened)
+        asked.set_blocking(opened)
     }
 
     fn root_of(&mut self, tid: libc::pid_t) -> kernel::Result<OwnedFd> {
@@ -82,4 +82,17 @@ impl Notification {
         self.check_valid().map_err(|e| Errno(e.errno()))?;
         root
     }
+}
+
+/// What opening again came to.
+fn explain_reopen(errno: Errno) -> Error {
+    let (status, message) = match errno.0 {
+        libc::ELOOP => (
+            Status::System,
+            "cannot open again a symbolic link, or what may be the supervisor's own in a /proc",
+        ),
+        libc::EBADF => (Status::InvalidArgument, "the descriptor is not open"),
+        _ => return Error::system(errno, "open the file again"),
+    };
+    Error::with_errno(status, errno, message)
 }

@@ -5,9 +5,9 @@
 //! within one devpts only, so a target that has several of them in reach may choose between those of
 //! the same number; it never gets a terminal that it could not name itself.
 
-use super::open::Asked;
+use super::open_how::Asked;
 use super::place::IN_ROOT;
-use super::proc_path;
+use super::proc_files::proc_path;
 use crate::kernel::file::{self, OpenHow};
 use crate::kernel::{self, Errno};
 use crate::notification::Notification;

@@ -9,9 +9,9 @@
 //! kernel is given instead, and whose outcome is checked like any other: somebody who exchanges
 //! parts of the path meanwhile gets an error, or something that another path leads to as well.
 
-use super::open::{self, Asked};
+use super::open_how::{self, Asked};
 use super::place::{self, IN_ROOT};
-use super::proc_path;
+use super::proc_files::proc_path;
 use super::procfs::{Procfs, Thread};
 use crate::kernel::file::{self, OpenHow};
 use crate::kernel::{self, Errno};
@@ -96,7 +96,7 @@ impl Walk<'_> {
             mode: 0,
             resolve: IN_ROOT | libc::RESOLVE_NO_SYMLINKS,
         };
-        open::open_again(self.root, &text(path)?, how)
+        open_how::open_again(self.root, &text(path)?, how)
     }
 }
 
@@ -117,8 +117,8 @@ impl Notification {
         asked: &Asked,
     ) -> kernel::Result<Option<OwnedFd>> {
         let flags = asked.how.flags;
-        let follow =
-            flags & libc::O_NOFOLLOW == 0 && (!open::creates(flags) || flags & libc::O_EXCL == 0);
+        let follow = flags & libc::O_NOFOLLOW == 0
+            && (!open_how::creates(flags) || flags & libc::O_EXCL == 0);
         let mut walk = Walk {
             root,
             done: Vec::new(),
@@ -176,8 +176,8 @@ impl Notification {
         }
         let mut how = asked.kernel_how();
         how.resolve |= libc::RESOLVE_NO_SYMLINKS;
-        let opened = open::open_again(root, &text(&walk.done)?, how)?;
-        open::checked(root, opened, asked).map(Some)
+        let opened = open_how::open_again(root, &text(&walk.done)?, how)?;
+        open_how::checked(root, opened, asked).map(Some)
     }
 
     /// Puts the target's numbers where `self` or `thread-self` in a procfs's root was met.

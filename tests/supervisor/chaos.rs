@@ -5,6 +5,7 @@
 
 use super::stuck::{may_withhold, Withheld, PAGE};
 use crate::support::*;
+use std::collections::HashSet;
 use std::fs;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering::SeqCst};
@@ -136,6 +137,12 @@ fn target(dice: &Dice, plan: Plan) -> (Target, Listener) {
 struct Crowd {
     now: AtomicUsize,
     too_many: AtomicBool,
+    /// Whether handlers ask for notice of their targets' ends.
+    watches: AtomicBool,
+    /// The processes that they have asked for.
+    watched: Mutex<HashSet<libc::pid_t>>,
+    /// Those whose ends were told.
+    ended: Mutex<Vec<libc::pid_t>>,
 }
 
 impl Crowd {
@@ -160,6 +167,11 @@ fn handler(
     move |n| {
         crowd.enter(most);
         let [argument, page, ..] = n.request().args;
+        if crowd.watches.load(SeqCst) && (argument >> 3) % 4 == 0 {
+            if let Ok(process) = n.watch_exit() {
+                crowd.watched.lock().unwrap().insert(process);
+            }
+        }
         match argument & 7 {
             MOMENT_LONG => {
                 let begun = Instant::now();
@@ -304,6 +316,18 @@ fn round(seed: u64, withhold: bool) {
         supervisor.on(call, flags, handler).unwrap();
     }
     drop(later);
+    if dice.one_in(2) {
+        crowd.watches.store(true, SeqCst);
+        let crowd = Arc::clone(&crowd);
+        supervisor
+            .on_exit(move |process| {
+                crowd.enter(max_workers);
+                crowd.ended.lock().unwrap().push(process);
+                thread::sleep(Duration::from_micros(process as u64 % 300));
+                crowd.leave();
+            })
+            .unwrap();
+    }
 
     let mut tally = Tally::default();
     let mut targets: Vec<(Target, Plan)> = Vec::new();
@@ -365,6 +389,13 @@ fn round(seed: u64, withhold: bool) {
     run.take().into_iter().for_each(stop);
     soon(|| supervisor.stats().workers == 0);
     soon(|| supervisor.stats().deferred_outstanding == 0);
+    // What has ended since the last run.
+    let _ = supervisor.dispatch();
+    let mut ended = std::mem::take(&mut *crowd.ended.lock().unwrap());
+    ended.sort_unstable();
+    let mut watched: Vec<_> = crowd.watched.lock().unwrap().drain().collect();
+    watched.sort_unstable();
+    assert_eq!(ended, watched);
     assert!(!crowd.too_many.load(SeqCst), "handlers overlapped");
     assert_eq!(crowd.now.load(SeqCst), 0);
     assert_eq!(tally.closed, 0);

@@ -3,10 +3,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod async_fd;
 mod backlog;
 mod chaos;
 mod close;
 mod event_loop;
+mod exits;
 mod handlers;
 mod listeners;
 mod modes;

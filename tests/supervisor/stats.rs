@@ -198,3 +198,21 @@ fn the_slowest_handler_is_told() {
         assert!(slowest < slowed(Duration::from_secs(5)), "{slowest:?}");
     });
 }
+
+#[test]
+fn what_is_taken_when_it_is_answered_is_counted_as_answered() {
+    watched(|| {
+        let supervisor = supervisor(SupervisorOptions::default(), |n| {
+            let _ = n.reply_value(1);
+            drop(n.take().unwrap());
+            Verdict::Handled
+        });
+        let (target, listener) = Target::calls_once(0);
+        supervisor.add_listener(listener, 0).unwrap();
+        supervisor.run().unwrap();
+        assert_eq!(target.result(), 1);
+        let stats = supervisor.stats();
+        assert_eq!((stats.received, stats.values, stats.deferred), (1, 1, 1));
+        assert_eq!(stats.deferred_outstanding, 0);
+    });
+}

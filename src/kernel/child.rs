@@ -9,7 +9,8 @@
 //! nothing to send: between its filter and its `execve` stands no system call at all. `execve`
 //! then gives the child a table of its own.
 
-use super::process::{ignored_signals, Handle, SignalMask};
+use super::process::Handle;
+use super::signals::{self, SignalMask};
 use super::{check, fd, guard, seccomp, Errno, Result};
 use std::ffi::{c_char, CStr, CString};
 use std::os::fd::RawFd;
@@ -92,7 +93,7 @@ pub(crate) struct Page(NonNull<Words>);
 
 // SAFETY: the page is atomics only.
 unsafe impl Send for Page {}
-// SAFETY: as above.
+// SAFETY: the page is atomics only.
 unsafe impl Sync for Page {}
 
 impl Page {
@@ -209,7 +210,7 @@ pub(crate) fn start(launch: &Launch, page: &Page) -> Result<Handle> {
         argv: pointers(&launch.argv),
         envp: pointers(&launch.envp),
         filter: seccomp::fprog(&launch.program)?,
-        ignored: ignored_signals(),
+        ignored: signals::ignored(),
         // SAFETY: no arguments.
         parent: unsafe { libc::getpid() },
     };
@@ -277,7 +278,7 @@ fn child(prepared: &Prepared<'_>) -> ! {
 /// All that comes before the filter. Gives the program to execute.
 fn get_ready<'a>(prepared: &Prepared<'a>) -> std::result::Result<&'a CStr, (Stage, Errno)> {
     let launch = prepared.launch;
-    reset_signals(prepared.ignored);
+    signals::reset(prepared.ignored);
     if launch.die_with_parent {
         die_with(prepared.parent).map_err(|errno| (Stage::Parent, errno))?;
     }
@@ -293,51 +294,8 @@ fn get_ready<'a>(prepared: &Prepared<'a>) -> std::result::Result<&'a CStr, (Stag
     if launch.no_new_privs {
         seccomp::set_no_new_privs().map_err(|errno| (Stage::NoNewPrivs, errno))?;
     }
-    set_mask(&launch.mask);
+    launch.mask.set_bare();
     Ok(path)
-}
-
-/// Bytes of the kernel's signal set.
-const SIGNAL_SET: usize = if cfg!(any(target_arch = "mips", target_arch = "mips64")) {
-    16
-} else {
-    8
-};
-
-/// Puts every signal on its default that is not to stay ignored, before one is let through: the
-/// handlers are for the process this is a copy of.
-fn reset_signals(ignored: u64) {
-    // The kernel's `struct sigaction`, whatever its layout: all zero is the default action.
-    let default = [0u64; 20];
-    for signal in 1..=64u32 {
-        if ignored & (1 << (signal - 1)) == 0 {
-            // SAFETY: the structure is longer than any architecture's. The bare system call is
-            // used because the C library takes a lock for some signals. For SIGKILL and SIGSTOP
-            // it fails, and they have their default.
-            unsafe {
-                libc::syscall(
-                    libc::SYS_rt_sigaction,
-                    signal,
-                    default.as_ptr(),
-                    std::ptr::null::<u64>(),
-                    SIGNAL_SET,
-                );
-            }
-        }
-    }
-}
-
-fn set_mask(mask: &SignalMask) {
-    // SAFETY: the C library's set begins with the kernel's.
-    unsafe {
-        libc::syscall(
-            libc::SYS_rt_sigprocmask,
-            libc::SIG_SETMASK,
-            mask.as_ptr(),
-            std::ptr::null::<libc::sigset_t>(),
-            SIGNAL_SET,
-        );
-    }
 }
 
 fn die_with(parent: libc::pid_t) -> Result<()> {
@@ -450,12 +408,12 @@ fn end() -> ! {
         unsafe {
             std::arch::asm!("ud2")
         };
-        // SAFETY: as above.
+        // SAFETY: raises SIGILL, whose action is the default here.
         #[cfg(any(target_arch = "arm", target_arch = "aarch64"))]
         unsafe {
             std::arch::asm!("udf #0")
         };
-        // SAFETY: as above.
+        // SAFETY: raises SIGILL, whose action is the default here.
         #[cfg(any(target_arch = "riscv32", target_arch = "riscv64"))]
         unsafe {
             std::arch::asm!("unimp")

@@ -1,4 +1,4 @@
-//! Whose turn it is to wait in the kernel.
+//! The lock of those who receive: one thread waits in the kernel, the others wait for it.
 
 use crate::kernel::futex;
 use std::sync::atomic::{
@@ -19,13 +19,13 @@ const BARRED: u32 = 4;
 /// `RECV` wakes every thread that is blocked in it for each notification, so only one thread is
 /// let in. Without a second thread it costs no system call.
 #[derive(Debug, Default)]
-pub(crate) struct Turn(AtomicU32);
+pub(crate) struct ReceiveLock(AtomicU32);
 
-/// The turn, until it is dropped.
+/// The lock, held until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Taken<'a>(&'a AtomicU32);
+pub(crate) struct Held<'a>(&'a AtomicU32);
 
-/// Why there is no turn to be had.
+/// Why the lock is not to be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Denied {
     TimeIsUp,
@@ -34,17 +34,17 @@ pub(crate) enum Denied {
     Interrupted,
 }
 
-impl Turn {
-    /// Waits for the turn, until `deadline`. With `until_signal` a signal that is handled on this
+impl ReceiveLock {
+    /// Waits for the lock, until `deadline`. With `until_signal` a signal that is handled on this
     /// thread ends the waiting.
     #[inline]
-    pub(crate) fn take(
+    pub(crate) fn lock(
         &self,
         deadline: Option<Instant>,
         until_signal: bool,
-    ) -> Result<Taken<'_>, Denied> {
+    ) -> Result<Held<'_>, Denied> {
         match self.0.compare_exchange(FREE, TAKEN, Acquire, Relaxed) {
-            Ok(_) => Ok(Taken(&self.0)),
+            Ok(_) => Ok(Held(&self.0)),
             Err(_) => self.wait(deadline, until_signal),
         }
     }
@@ -56,7 +56,7 @@ impl Turn {
     }
 
     #[cold]
-    fn wait(&self, deadline: Option<Instant>, until_signal: bool) -> Result<Taken<'_>, Denied> {
+    fn wait(&self, deadline: Option<Instant>, until_signal: bool) -> Result<Held<'_>, Denied> {
         loop {
             let now = self.0.load(Acquire);
             if now & BARRED != 0 {
@@ -72,7 +72,7 @@ impl Turn {
                 continue;
             }
             if now == FREE {
-                return Ok(Taken(&self.0));
+                return Ok(Held(&self.0));
             }
             let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
             if left.is_some_and(|left| left.is_zero()) {
@@ -86,7 +86,7 @@ impl Turn {
         }
     }
 
-    /// Bars the turn, or takes that back. Whoever has it keeps it and asks [`Turn::is_barred`].
+    /// Bars the lock, or takes that back. Whoever holds it keeps it and asks [`ReceiveLock::is_barred`].
     /// Async-signal-safe.
     pub(crate) fn bar(&self, bar: bool) {
         if bar {
@@ -102,7 +102,7 @@ impl Turn {
     }
 }
 
-impl Drop for Taken<'_> {
+impl Drop for Held<'_> {
     #[inline]
     fn drop(&mut self) {
         if self

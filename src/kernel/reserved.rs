@@ -3,13 +3,13 @@
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 
-/// Room for a shared value.
+/// Memory for a shared value.
 #[derive(Debug)]
-pub(crate) struct Room<T>(Arc<MaybeUninit<T>>);
+pub(crate) struct Reserved<T>(Arc<MaybeUninit<T>>);
 
-impl<T> Room<T> {
+impl<T> Reserved<T> {
     pub(crate) fn new() -> Self {
-        Room(Arc::new_uninit())
+        Reserved(Arc::new_uninit())
     }
 
     /// Puts the value in. Allocates and frees nothing.
