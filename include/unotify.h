@@ -829,15 +829,16 @@ unotify_status unotify_supervisor_take_listener(unotify_supervisor *supervisor, 
  * Errors: as there. */
 unotify_status unotify_supervisor_remove_listener(unotify_supervisor *supervisor, void *data);
 
-/** Sets the handler for a system call, on every architecture that has it. The last one set counts.
- * `flags` is 0 or `UNOTIFY_HANDLER_BLOCKING`. The handler runs on any thread of the run, with
- * `max_workers` above 1 on several at a time. It and `data` must be usable until the supervisor is
- * freed.
+/** Sets a handler for a system call, on every architecture that has it. Several for one call are
+ * asked in the order in which they were set, until one returns something else than
+ * `UNOTIFY_NOT_HANDLED`. `flags` is 0 or `UNOTIFY_HANDLER_BLOCKING`. The handler runs on any
+ * thread of the run, with `max_workers` above 1 on several at a time. It and `data` must be usable
+ * until the supervisor is freed.
  * Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL`; `UNOTIFY_ERR_INVALID_ARGUMENT`, also while it runs. */
 unotify_status unotify_supervisor_on(unotify_supervisor *supervisor, const char *syscall,
                                      uint32_t flags, unotify_handler handler, void *data);
 
-/** Sets the handler for every system call that has none, or whose handler returned
+/** Sets a handler for every system call that has none, or whose handlers returned
  * `UNOTIFY_NOT_HANDLED`. See unotify_supervisor_on(). */
 unotify_status unotify_supervisor_on_default(unotify_supervisor *supervisor,
                                              unotify_handler handler, void *data);

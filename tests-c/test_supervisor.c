@@ -101,6 +101,23 @@ static void what_no_handler_wants_gets_the_fallback_error(void)
     CHECK_INT(stats.fallbacks, 2);
 }
 
+static void handlers_are_asked_in_order_until_one_handles_it(void)
+{
+    unotify_supervisor *s = supervisor_with(1, 0, want_nothing, NULL);
+    target t = supervised_target(s);
+
+    OK(unotify_supervisor_on(s, "getppid", 0, want_nothing, NULL));
+    OK(unotify_supervisor_on(s, "getppid", 0, echo, NULL));
+    OK(unotify_supervisor_on(s, "getppid", 0, answer_nothing, NULL));
+    OK(unotify_supervisor_on_default(s, answer_nothing, NULL));
+    target_call(&t, 7, 0);
+    OK(unotify_supervisor_start(s));
+    CHECK_INT(target_result(&t), 7);
+    target_end(&t);
+    OK(unotify_supervisor_join(s, -1));
+    unotify_supervisor_free(s);
+}
+
 static void the_default_handler_gets_what_no_handler_wants(void)
 {
     unotify_supervisor *s = supervisor_with(1, 0, want_nothing, NULL);
@@ -640,6 +657,7 @@ int main(void)
     RUN(CASE(a_run_ends_with_its_last_target),
         CASE(a_handler_that_answers_nothing_leaves_the_fallback_error),
         CASE(what_no_handler_wants_gets_the_fallback_error),
+        CASE(handlers_are_asked_in_order_until_one_handles_it),
         CASE(the_default_handler_gets_what_no_handler_wants), CASE(any_other_verdict_is_handled),
         CASE(a_handler_that_fails_leaves_the_fallback_error_and_ends_the_run),
         CASE(the_first_of_two_answers_counts), CASE(freed_in_its_handler_it_is_answered),

@@ -369,8 +369,9 @@ fn give_away(slot: &mut Box<Notification>) -> bool {
     false
 }
 
-/// Sets the handler for a system call, on every architecture that has it. The last one set counts.
-/// `flags` is 0 or `UNOTIFY_HANDLER_BLOCKING`. The handler runs on any thread of the run, with
+/// Sets a handler for a system call, on every architecture that has it. Several for one call are
+/// asked in the order in which they were set, until one returns something else than
+/// `UNOTIFY_NOT_HANDLED`. `flags` is 0 or `UNOTIFY_HANDLER_BLOCKING`. The handler runs on any thread of the run, with
 /// `max_workers` above 1 on several at a time. It and `data` must be usable until the supervisor
 /// is freed.
 ///
@@ -397,7 +398,7 @@ pub unsafe extern "C" fn unotify_supervisor_on(
     })
 }
 
-/// Sets the handler for every system call that has none, or whose handler returned
+/// Sets a handler for every system call that has none, or whose handlers returned
 /// `UNOTIFY_NOT_HANDLED`. See unotify_supervisor_on().
 ///
 /// # Safety

@@ -152,9 +152,10 @@ impl Supervisor {
         self.take_listener(tag).map(drop)
     }
 
-    /// Sets the handler for a system call, on every architecture that has it. The last one set
-    /// counts. Handlers may run on any thread of the run, and with `max_workers` above 1 several
-    /// at a time.
+    /// Sets a handler for a system call, on every architecture that has it. Several for one call are
+    /// asked in the order in which they were set, until one says something other than
+    /// [`Verdict::NotHandled`]. Handlers may run on any thread of the run, and with `max_workers`
+    /// above 1 several at a time.
     ///
     /// # Errors
     /// [`Status::UnknownSyscall`]; [`Status::InvalidArgument`] while the supervisor runs.
@@ -173,7 +174,8 @@ impl Supervisor {
         self.change_table(|table| table.on(syscall, flags, Box::new(handler)))
     }
 
-    /// Sets the handler for every system call that has none, or whose handler did not want it.
+    /// Sets a handler for every system call that has none, or whose handlers did not want it. Several
+    /// are asked in the order in which they were set.
     ///
     /// # Errors
     /// [`Status::InvalidArgument`] while the supervisor runs.

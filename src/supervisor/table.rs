@@ -17,8 +17,8 @@ pub enum Verdict {
     /// It answered, or took the notification away ([`Notification::take`]) to answer it later. If
     /// it did neither, the target gets the fallback error.
     Handled,
-    /// It did not want to. The default handler is asked, if there is one and it is not the one
-    /// that says so; else the target gets the fallback error.
+    /// It did not want to. The next handler of the call is asked, then the default ones; when all
+    /// refuse, the target gets the fallback error.
     NotHandled,
     /// It could not go on, and the supervisor is not to either: the target gets the fallback error
     /// unless it was answered, and the run ends with [`Status::Handler`]. For languages whose
@@ -126,8 +126,8 @@ impl fmt::Debug for ExitFunction {
 /// The handlers, by architecture and number.
 #[derive(Clone, Default)]
 pub(super) struct Table {
-    by_call: HashMap<(u32, i32), Arc<Handler>>,
-    default: Option<Arc<Handler>>,
+    by_call: HashMap<(u32, i32), Vec<Arc<Handler>>>,
+    default: Vec<Arc<Handler>>,
     exit: Option<Arc<ExitFunction>>,
     on_close: Option<Arc<OnClose>>,
 }
@@ -164,13 +164,14 @@ impl Table {
         }
         let handler = Handler::new(flags, function);
         for call in calls {
-            self.by_call.insert(call, Arc::clone(&handler));
+            let handlers = self.by_call.entry(call).or_default();
+            handlers.push(Arc::clone(&handler));
         }
         Ok(())
     }
 
     pub(super) fn on_default(&mut self, flags: HandlerFlags, function: Box<Function>) {
-        self.default = Some(Handler::new(flags, function));
+        self.default.push(Handler::new(flags, function));
     }
 
     pub(super) fn on_close(&mut self, told: Arc<OnClose>) {
@@ -182,11 +183,23 @@ impl Table {
         self.on_close.as_ref()
     }
 
+    /// The handlers to be asked, in this order until one does not refuse.
+    fn asked(&self, request: &Request) -> impl Iterator<Item = &Arc<Handler>> {
+        let call = (request.arch, request.syscall);
+        let of_call = self.by_call.get(&call).into_iter().flatten();
+        of_call.chain(&self.default)
+    }
+
+    /// The first handler for a call.
     pub(super) fn find(&self, request: &Request) -> Option<Arc<Handler>> {
-        self.by_call
-            .get(&(request.arch, request.syscall))
-            .or(self.default.as_ref())
-            .cloned()
+        self.asked(request).next().cloned()
+    }
+
+    /// The handler that is asked when this one has refused.
+    pub(super) fn after(&self, request: &Request, refused: &Arc<Handler>) -> Option<&Arc<Handler>> {
+        self.asked(request)
+            .skip_while(|handler| !Arc::ptr_eq(handler, refused))
+            .nth(1)
     }
 
     pub(super) fn on_exit(&mut self, function: Box<dyn Fn(libc::pid_t) + Send + Sync>) {
@@ -196,10 +209,6 @@ impl Table {
     /// Who is told of the ends of processes, if anybody.
     pub(super) fn exit_function(&self) -> Option<&ExitFunction> {
         self.exit.as_deref()
-    }
-
-    pub(super) fn default_handler(&self) -> Option<&Arc<Handler>> {
-        self.default.as_ref()
     }
 }
 

@@ -743,12 +743,13 @@ impl<'a> Worker<'a> {
         if let Some(handler) = &self.handler {
             let begun = handler.is_timed().then(Instant::now);
             let mut verdict = call(handler, notification, counters);
-            if let (Verdict::NotHandled, State::Pending) = (verdict, notification.state()) {
-                if let Some(default) = self.table.default_handler() {
-                    if !Arc::ptr_eq(default, handler) {
-                        verdict = call(default, notification, counters);
-                    }
-                }
+            let mut asked = handler;
+            while let (Verdict::NotHandled, State::Pending) = (verdict, notification.state()) {
+                let Some(next) = self.table.after(notification.request(), asked) else {
+                    break;
+                };
+                asked = next;
+                verdict = call(asked, notification, counters);
             }
             failed = verdict == Verdict::Failed;
             if let Some(begun) = begun {

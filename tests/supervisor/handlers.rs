@@ -64,19 +64,6 @@ fn each_call_goes_to_its_handler() {
 }
 
 #[test]
-fn the_last_handler_set_counts() {
-    watched(|| {
-        let supervisor = supervisor(SupervisorOptions::default(), value(1));
-        supervisor
-            .on("getppid", HandlerFlags::empty(), value(2))
-            .unwrap();
-        let (target, listener) = Target::calls_once(0);
-        run_to_the_end(&supervisor, listener);
-        assert_eq!(target.result(), 2);
-    });
-}
-
-#[test]
 fn the_default_handler_gets_calls_without_a_handler() {
     watched(|| {
         let supervisor = supervisor(SupervisorOptions::default(), value(1));
@@ -99,6 +86,42 @@ fn the_default_handler_gets_what_a_handler_does_not_want() {
         let (target, listener) = Target::calls_once(0);
         run_to_the_end(&supervisor, listener);
         assert_eq!(target.result(), 3);
+    });
+}
+
+#[test]
+fn handlers_of_a_call_are_asked_in_order_until_one_handles_it() {
+    watched(|| {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let handler = |number: usize, wants: bool| {
+            let asked = Arc::clone(&asked);
+            move |n: &mut Notification| {
+                asked.lock().unwrap().push(number);
+                if !wants {
+                    return Verdict::NotHandled;
+                }
+                n.reply_value(number as i64).unwrap();
+                Verdict::Handled
+            }
+        };
+        let supervisor = Supervisor::new(SupervisorOptions::default()).unwrap();
+        let flags = HandlerFlags::empty();
+        // Another call's are not asked, nor is one after that which handles it.
+        supervisor.on("getpid", flags, handler(9, true)).unwrap();
+        for number in 0..2 {
+            supervisor
+                .on("getppid", flags, handler(number, false))
+                .unwrap();
+        }
+        for number in 2..5 {
+            supervisor
+                .on_default(flags, handler(number, number == 3))
+                .unwrap();
+        }
+        let (target, listener) = Target::calls_once(0);
+        run_to_the_end(&supervisor, listener);
+        assert_eq!(target.result(), 3);
+        assert_eq!(*asked.lock().unwrap(), [0, 1, 2, 3]);
     });
 }
 

