@@ -22,13 +22,13 @@ impl Supervisor {
     /// [`keep_running`](crate::SupervisorOptions::keep_running), is no error.
     ///
     /// ```
-    /// use unotify::{HandlerFlags, ScmpAction, ScmpFilterContext, ScmpSyscall};
+    /// use unotify::{ScmpAction, ScmpFilterContext, ScmpSyscall};
     /// use unotify::{Spawn, Supervisor, SupervisorOptions, Verdict};
     ///
     /// let mut filter = ScmpFilterContext::new(ScmpAction::Allow)?;
     /// filter.add_rule(ScmpAction::Notify, ScmpSyscall::from_name("getppid")?)?;
     /// let supervisor = Supervisor::new(SupervisorOptions::default())?;
-    /// supervisor.on("getppid", HandlerFlags::empty(), |call| {
+    /// supervisor.on("getppid", |call| {
     ///     let _ = call.reply_value(1234); // it fails when the target was killed meanwhile
     ///     Verdict::Handled
     /// })?;

@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 use support::{alone, echo, slowed, status, supervisor, Process, Target, MOMENT};
-use unotify::{HandlerFlags, Status, Supervisor, SupervisorOptions, Verdict};
+use unotify::{Status, Supervisor, SupervisorOptions, Verdict};
 
 /// Runs `body` in a copy of this process, to its end.
 fn in_a_copy(body: impl FnOnce()) {
@@ -185,7 +185,7 @@ fn a_copy_cannot_run_a_supervisor_nor_add_to_it() {
         let (target, listener) = Target::serves();
         let added = supervisor.add_listener(listener, 0);
         drop(target);
-        let set = supervisor.on("getpid", HandlerFlags::empty(), |_| Verdict::Handled);
+        let set = supervisor.on("getpid", |_| Verdict::Handled);
         for refused in [
             added,
             set,

@@ -78,7 +78,7 @@ fn an_execve_that_a_handler_refuses_is_an_error() {
     watched(|| {
         let supervisor = answering(SupervisorOptions::default());
         supervisor
-            .on("execve", HandlerFlags::empty(), |call| {
+            .on("execve", |call| {
                 let _ = call.reply_error(libc::EXDEV);
                 Verdict::Handled
             })

@@ -4,8 +4,7 @@
 //!     cargo run --example hostname
 
 use unotify::{
-    HandlerFlags, ScmpAction, ScmpFilterContext, ScmpSyscall, Spawn, Supervisor, SupervisorOptions,
-    Verdict,
+    ScmpAction, ScmpFilterContext, ScmpSyscall, Spawn, Supervisor, SupervisorOptions, Verdict,
 };
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -15,13 +14,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 
     let supervisor = Supervisor::new(SupervisorOptions::default())?;
-    supervisor.on("uname", HandlerFlags::empty(), |notification| {
+    supervisor.on("uname", |notification| {
         println!("{} asks for its host: refused", notification.request().pid);
         // Fails only if the target is gone, and then nobody waits for the answer.
         let _ = notification.reply_error(1);
         Verdict::Handled
     })?;
-    supervisor.on_default(HandlerFlags::empty(), |notification| {
+    supervisor.on_default(|notification| {
         let _ = notification.reply_continue();
         Verdict::Handled
     })?;

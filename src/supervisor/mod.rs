@@ -159,7 +159,18 @@ impl Supervisor {
     ///
     /// # Errors
     /// [`Status::UnknownSyscall`]; [`Status::InvalidArgument`] while the supervisor runs.
-    pub fn on<F>(&self, syscall: &str, flags: HandlerFlags, handler: F) -> Result<()>
+    pub fn on<F>(&self, syscall: &str, handler: F) -> Result<()>
+    where
+        F: Fn(&mut Notification) -> Verdict + Send + Sync + 'static,
+    {
+        self.on_with(syscall, HandlerFlags::empty(), handler)
+    }
+
+    /// [`Supervisor::on`] with what is known of the handler.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn on_with<F>(&self, syscall: &str, flags: HandlerFlags, handler: F) -> Result<()>
     where
         F: Fn(&mut Notification) -> Verdict + Send + Sync + 'static,
     {
@@ -179,7 +190,18 @@ impl Supervisor {
     ///
     /// # Errors
     /// [`Status::InvalidArgument`] while the supervisor runs.
-    pub fn on_default<F>(&self, flags: HandlerFlags, handler: F) -> Result<()>
+    pub fn on_default<F>(&self, handler: F) -> Result<()>
+    where
+        F: Fn(&mut Notification) -> Verdict + Send + Sync + 'static,
+    {
+        self.on_default_with(HandlerFlags::empty(), handler)
+    }
+
+    /// [`Supervisor::on_default`] with what is known of the handler.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn on_default_with<F>(&self, flags: HandlerFlags, handler: F) -> Result<()>
     where
         F: Fn(&mut Notification) -> Verdict + Send + Sync + 'static,
     {

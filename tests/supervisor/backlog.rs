@@ -18,7 +18,7 @@ fn calls_are_received_while_all_handlers_are_held(max_workers: usize, flags: Han
     let go = Mutex::new(go);
     let supervisor = Supervisor::new(workers(max_workers)).unwrap();
     supervisor
-        .on("getppid", flags, move |n| {
+        .on_with("getppid", flags, move |n| {
             enter.send(()).unwrap();
             go.lock().unwrap().recv().unwrap();
             echo(n)
@@ -68,7 +68,7 @@ fn threads_of_handlers(supervisor: &Supervisor, run: impl FnOnce()) -> usize {
     let overlapping = AtomicBool::new(false);
     let calls = AtomicU64::new(0);
     supervisor
-        .on("getppid", HandlerFlags::empty(), move |n| {
+        .on("getppid", move |n| {
             assert!(!overlapping.swap(true, SeqCst));
             seen.lock().unwrap().insert(thread::current().id());
             // Slow for a while, then fast for a while.
@@ -169,7 +169,7 @@ fn what_waits_for_a_handler_is_answered_when_the_run_is_stopped() {
 fn hanging_pipelines(handler: Duration, times: u32) -> u32 {
     let supervisor = Supervisor::new(workers(1)).unwrap();
     supervisor
-        .on_default(HandlerFlags::empty(), move |n| {
+        .on_default(move |n| {
             let begun = Instant::now();
             while begun.elapsed() < handler {
                 std::hint::spin_loop();

@@ -313,7 +313,7 @@ fn round(seed: u64, withhold: bool) {
         ("getuid", HandlerFlags::BLOCKING),
     ] {
         let handler = handler(&crowd, max_workers, &later);
-        supervisor.on(call, flags, handler).unwrap();
+        supervisor.on_with(call, flags, handler).unwrap();
     }
     drop(later);
     if dice.one_in(2) {
@@ -434,7 +434,7 @@ fn round_cut_short(seed: u64, withhold: bool) {
         ("getuid", HandlerFlags::BLOCKING),
     ] {
         let handler = handler(&crowd, max_workers, &later);
-        supervisor.on(call, flags, handler).unwrap();
+        supervisor.on_with(call, flags, handler).unwrap();
     }
     drop(later);
     let targets: Vec<_> = (0..1 + dice.roll(4))

@@ -93,7 +93,7 @@ fn nobody_is_told_before_the_last_handler_is_done() {
                 let done = Arc::new(AtomicBool::new(false));
                 let (begin, end) = (Arc::clone(&begun), Arc::clone(&done));
                 supervisor
-                    .on("getppid", flags, move |n| {
+                    .on_with("getppid", flags, move |n| {
                         begin.store(true, SeqCst);
                         thread::sleep(Duration::from_millis(60));
                         end.store(true, SeqCst);
@@ -130,7 +130,7 @@ fn nobody_is_told_while_something_waits_in_the_backlog() {
         let handled = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&handled);
         supervisor
-            .on("getppid", HandlerFlags::BLOCKING, move |n| {
+            .on_with("getppid", HandlerFlags::BLOCKING, move |n| {
                 thread::sleep(Duration::from_millis(30));
                 count.fetch_add(1, SeqCst);
                 echo(n)
@@ -176,7 +176,7 @@ fn with_one_worker_it_is_told_beside_no_handler() {
         let told = Arc::new(AtomicUsize::new(0));
         let (also_alone, count) = (alone.clone(), Arc::clone(&told));
         supervisor
-            .on("getppid", HandlerFlags::empty(), move |n| {
+            .on("getppid", move |n| {
                 alone();
                 echo(n)
             })
@@ -224,7 +224,7 @@ fn a_supervisor_that_is_dropped_tells_of_what_is_left() {
                 targets[0].make_call(4);
                 assert_eq!(targets[0].result(), 4);
             }
-            assert_eq!(tags(&left), []);
+            assert!(tags(&left).is_empty());
             drop(supervisor);
             assert_eq!(tags(&left), [1, 2, 3]);
             // And they are closed.
@@ -249,7 +249,7 @@ fn a_supervisor_that_is_dropped_tells_of_a_listener_with_a_stuck_worker() {
             });
             supervisor.stop();
             assert_eq!(status(supervisor.join()), Status::Stopped);
-            assert_eq!(tags(&left), []);
+            assert!(tags(&left).is_empty());
             drop(supervisor);
             assert_eq!(tags(&left), [0]);
             target.process.kill();

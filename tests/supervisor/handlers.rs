@@ -38,9 +38,7 @@ where
     F: Fn(&mut Notification) -> Verdict + Send + Sync + 'static,
 {
     let supervisor = supervisor(SupervisorOptions::default(), handler);
-    supervisor
-        .on("getuid", HandlerFlags::empty(), value(99))
-        .unwrap();
+    supervisor.on("getuid", value(99)).unwrap();
     let (target, listener) = calling(&["getppid", "getuid"], &[CALL, libc::SYS_getuid]);
     run_to_the_end(&supervisor, listener);
     (target.result(), target.result())
@@ -50,9 +48,7 @@ where
 fn each_call_goes_to_its_handler() {
     watched(|| {
         let supervisor = supervisor(SupervisorOptions::default(), value(1));
-        supervisor
-            .on("getuid", HandlerFlags::empty(), value(2))
-            .unwrap();
+        supervisor.on("getuid", value(2)).unwrap();
         let calls = &[libc::SYS_getuid, CALL, libc::SYS_getuid];
         let (target, listener) = calling(&["getppid", "getuid"], calls);
         run_to_the_end(&supervisor, listener);
@@ -67,9 +63,7 @@ fn each_call_goes_to_its_handler() {
 fn the_default_handler_gets_calls_without_a_handler() {
     watched(|| {
         let supervisor = supervisor(SupervisorOptions::default(), value(1));
-        supervisor
-            .on_default(HandlerFlags::empty(), value(3))
-            .unwrap();
+        supervisor.on_default(value(3)).unwrap();
         let (target, listener) = calling(&["getppid", "getgid"], &[libc::SYS_getgid, CALL]);
         run_to_the_end(&supervisor, listener);
         assert_eq!((target.result(), target.result()), (3, 1));
@@ -80,9 +74,7 @@ fn the_default_handler_gets_calls_without_a_handler() {
 fn the_default_handler_gets_what_a_handler_does_not_want() {
     watched(|| {
         let supervisor = supervisor(SupervisorOptions::default(), |_| Verdict::NotHandled);
-        supervisor
-            .on_default(HandlerFlags::empty(), value(3))
-            .unwrap();
+        supervisor.on_default(value(3)).unwrap();
         let (target, listener) = Target::calls_once(0);
         run_to_the_end(&supervisor, listener);
         assert_eq!(target.result(), 3);
@@ -105,18 +97,13 @@ fn handlers_of_a_call_are_asked_in_order_until_one_handles_it() {
             }
         };
         let supervisor = Supervisor::new(SupervisorOptions::default()).unwrap();
-        let flags = HandlerFlags::empty();
         // Another call's are not asked, nor is one after that which handles it.
-        supervisor.on("getpid", flags, handler(9, true)).unwrap();
+        supervisor.on("getpid", handler(9, true)).unwrap();
         for number in 0..2 {
-            supervisor
-                .on("getppid", flags, handler(number, false))
-                .unwrap();
+            supervisor.on("getppid", handler(number, false)).unwrap();
         }
         for number in 2..5 {
-            supervisor
-                .on_default(flags, handler(number, number == 3))
-                .unwrap();
+            supervisor.on_default(handler(number, number == 3)).unwrap();
         }
         let (target, listener) = Target::calls_once(0);
         run_to_the_end(&supervisor, listener);
@@ -132,9 +119,7 @@ fn a_handler_that_answered_and_does_not_want_it_has_answered() {
             n.reply_value(1).unwrap();
             Verdict::NotHandled
         });
-        supervisor
-            .on_default(HandlerFlags::empty(), |_| panic!("not for me"))
-            .unwrap();
+        supervisor.on_default(|_| panic!("not for me")).unwrap();
         let (target, listener) = Target::calls_once(0);
         run_to_the_end(&supervisor, listener);
         assert_eq!(target.result(), 1);
@@ -272,9 +257,7 @@ fn after_a_failure_what_comes_waits_for_the_next_run() {
 fn the_failure_of_a_default_handler_counts_as_well() {
     watched(|| {
         let supervisor = supervisor(SupervisorOptions::default(), |_| Verdict::NotHandled);
-        supervisor
-            .on_default(HandlerFlags::empty(), |_| Verdict::Failed)
-            .unwrap();
+        supervisor.on_default(|_| Verdict::Failed).unwrap();
         let (target, listener) = Target::calls_once(0);
         supervisor.add_listener(listener, 0).unwrap();
         assert_eq!(status(supervisor.run()), Status::Handler);
@@ -308,7 +291,7 @@ fn a_failure_after_a_stop_is_told_and_stops_no_other_run() {
         let stopped = Arc::downgrade(&supervisor);
         let failing = AtomicBool::new(true);
         supervisor
-            .on("getppid", HandlerFlags::empty(), move |n| {
+            .on("getppid", move |n| {
                 if failing.swap(false, Ordering::SeqCst) {
                     stopped.upgrade().unwrap().stop();
                     return Verdict::Failed;
@@ -363,9 +346,7 @@ fn a_notification_taken_away_is_answered_later_by_another_thread() {
             keep.send(n.take().unwrap()).unwrap();
             Verdict::Handled
         });
-        supervisor
-            .on("getuid", HandlerFlags::empty(), value(99))
-            .unwrap();
+        supervisor.on("getuid", value(99)).unwrap();
         let (target, listener) = Target::under(
             &notifying(&["getppid", "getuid"]),
             LoadFlags::empty(),
@@ -479,9 +460,7 @@ fn a_target_killed_while_its_handler_runs_leaves_the_supervisor_running() {
 fn an_unknown_system_call_is_refused_by_name() {
     watched(|| {
         let supervisor = Supervisor::new(SupervisorOptions::default()).unwrap();
-        let error = supervisor
-            .on("opennat", HandlerFlags::empty(), value(0))
-            .unwrap_err();
+        let error = supervisor.on("opennat", value(0)).unwrap_err();
         assert_eq!(error.status(), Status::UnknownSyscall);
         assert!(error.to_string().contains("opennat"), "{error}");
     });
@@ -494,14 +473,12 @@ fn handlers_cannot_be_set_while_the_supervisor_runs() {
         let (target, listener) = Target::serves();
         supervisor.add_listener(listener, 0).unwrap();
         supervisor.start().unwrap();
-        let set = supervisor.on("getuid", HandlerFlags::empty(), value(0));
+        let set = supervisor.on("getuid", value(0));
         assert_eq!(status(set), Status::InvalidArgument);
-        let set = supervisor.on_default(HandlerFlags::empty(), value(0));
+        let set = supervisor.on_default(value(0));
         assert_eq!(status(set), Status::InvalidArgument);
         target.end();
         supervisor.join().unwrap();
-        supervisor
-            .on("getuid", HandlerFlags::empty(), value(0))
-            .unwrap();
+        supervisor.on("getuid", value(0)).unwrap();
     });
 }

@@ -98,7 +98,7 @@ fn all_workers_are_stopped_after_they_were_all_at_work() {
         const WORKERS: usize = 4;
         let supervisor = Supervisor::new(workers(WORKERS)).unwrap();
         supervisor
-            .on("getppid", HandlerFlags::BLOCKING, |n| {
+            .on_with("getppid", HandlerFlags::BLOCKING, |n| {
                 thread::sleep(Duration::from_millis(2));
                 echo(n)
             })
@@ -179,7 +179,7 @@ fn a_handler_stops_its_supervisor() {
         let supervisor = Arc::new(Supervisor::new(workers(1)).unwrap());
         let me = Arc::downgrade(&supervisor);
         supervisor
-            .on("getppid", HandlerFlags::empty(), move |n| {
+            .on("getppid", move |n| {
                 me.upgrade().unwrap().stop();
                 echo(n)
             })

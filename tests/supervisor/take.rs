@@ -96,7 +96,7 @@ fn what_was_received_is_handled_though_its_listener_is_taken() {
             let begin = Arc::clone(&begun);
             let supervisor = Supervisor::new(options(max_workers, true)).unwrap();
             supervisor
-                .on("getppid", HandlerFlags::BLOCKING, move |n| {
+                .on_with("getppid", HandlerFlags::BLOCKING, move |n| {
                     begin.store(true, SeqCst);
                     thread::sleep(Duration::from_millis(50));
                     echo(n)
@@ -161,7 +161,7 @@ fn idle_workers_keep_no_listener_open_that_was_removed() {
     watched(|| {
         let supervisor = Supervisor::new(options(4, true)).unwrap();
         supervisor
-            .on("getppid", HandlerFlags::BLOCKING, |n| {
+            .on_with("getppid", HandlerFlags::BLOCKING, |n| {
                 thread::sleep(Duration::from_millis(5));
                 echo(n)
             })
@@ -194,7 +194,7 @@ fn a_worker_keeps_no_listener_open_that_was_removed_before_it_handled() {
     watched(|| {
         let supervisor = Supervisor::new(options(1, true)).unwrap();
         supervisor
-            .on("getppid", HandlerFlags::BLOCKING, |n| {
+            .on_with("getppid", HandlerFlags::BLOCKING, |n| {
                 thread::sleep(Duration::from_millis(50));
                 echo(n)
             })
@@ -226,7 +226,7 @@ fn a_handler_may_remove_its_own_listener() {
             let supervisor = Arc::new(Supervisor::new(options(max_workers, false)).unwrap());
             let remover = Arc::downgrade(&supervisor);
             supervisor
-                .on("getppid", HandlerFlags::empty(), move |n| {
+                .on("getppid", move |n| {
                     remover.upgrade().unwrap().remove_listener(n.tag()).unwrap();
                     echo(n)
                 })

@@ -16,7 +16,7 @@ fn most_at_once(max_workers: usize, targets: usize, flags: HandlerFlags) -> usiz
     let seen = Arc::clone(&most);
     let supervisor = Supervisor::new(workers(max_workers)).unwrap();
     supervisor
-        .on("getppid", flags, move |n| {
+        .on_with("getppid", flags, move |n| {
             seen.fetch_max(now.fetch_add(1, SeqCst) + 1, SeqCst);
             thread::sleep(Duration::from_millis(5));
             now.fetch_sub(1, SeqCst);
@@ -69,7 +69,7 @@ fn others_go_on(flags: HandlerFlags, max_workers: usize, listeners: usize) {
     let go = Mutex::new(go);
     let supervisor = Supervisor::new(workers(max_workers)).unwrap();
     supervisor
-        .on("getppid", flags, move |n| {
+        .on_with("getppid", flags, move |n| {
             if n.request().args[0] == HELD {
                 enter.send(()).unwrap();
                 go.lock().unwrap().recv().unwrap();
@@ -153,7 +153,7 @@ fn more_stuck_handlers_than_workers_wait_for_each_other_only() {
     watched(|| {
         let supervisor = Supervisor::new(workers(2)).unwrap();
         supervisor
-            .on("getppid", HandlerFlags::BLOCKING, |n| {
+            .on_with("getppid", HandlerFlags::BLOCKING, |n| {
                 thread::sleep(Duration::from_millis(1));
                 echo(n)
             })
@@ -195,7 +195,7 @@ fn a_handler_that_panics_leaves_its_worker_at_work() {
         std::panic::set_hook(Box::new(|_| ()));
         let supervisor = Supervisor::new(workers(2)).unwrap();
         supervisor
-            .on("getppid", HandlerFlags::BLOCKING, |n| {
+            .on_with("getppid", HandlerFlags::BLOCKING, |n| {
                 assert_ne!(n.request().args[0] % 2, 0, "on purpose");
                 echo(n)
             })

@@ -1,6 +1,6 @@
 //! Supervisors, and what came of what they were asked.
 
-use unotify::{HandlerFlags, Notification, Status, Supervisor, SupervisorOptions, Verdict};
+use unotify::{Notification, Status, Supervisor, SupervisorOptions, Verdict};
 
 /// What a call that was to fail came to.
 pub(crate) fn status<T>(result: unotify::Result<T>) -> Status {
@@ -21,9 +21,7 @@ where
     F: Fn(&mut Notification) -> Verdict + Send + Sync + 'static,
 {
     let supervisor = Supervisor::new(options).unwrap();
-    supervisor
-        .on("getppid", HandlerFlags::empty(), handler)
-        .unwrap();
+    supervisor.on("getppid", handler).unwrap();
     supervisor
 }
 
