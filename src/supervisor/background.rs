@@ -1,7 +1,7 @@
 //! The run in the background: a thread that is waited for with a time limit.
 
-use super::lock;
 use crate::error::{Error, Result, Status};
+use crate::lock::lock;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};

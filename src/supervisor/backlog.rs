@@ -9,8 +9,8 @@
 //! of theirs any more, then for a permit, as telling of it is a handler's call. And so does what is to
 //! be told of processes that have ended.
 
-use super::lock;
 use crate::kernel::futex;
+use crate::lock::lock;
 use crate::notification::Notification;
 use crate::shared::Shared;
 use std::collections::VecDeque;

@@ -5,11 +5,16 @@ mod backlog;
 mod core;
 mod listeners;
 mod mode;
+mod notices;
 mod options;
 mod pool;
+mod receive;
+mod run;
+mod slot;
 mod stats;
 mod table;
 mod watch;
+mod watcher;
 mod worker;
 
 use self::background::Background;

@@ -1,116 +1,74 @@
 //! The loop: receive, find the handler, call it, settle.
 
-use super::backlog::{Of, Waited};
+use super::backlog::Waited;
 use super::core::{Core, End};
-use super::listeners::{is_child, Entry, EXITS, WAKE};
+use super::listeners::Entry;
 use super::mode::Round;
 use super::pool::{Claim, Sleeper, Woken};
+use super::slot::{Place, Slot};
 use super::stats::Counters;
 use super::table::{Handler, Table, Verdict};
-use crate::error::{Result, Status};
+use crate::error::Result;
 use crate::kernel::epoll::{Epoll, Event};
-use crate::kernel::{interrupt, version, Errno};
+use crate::kernel::interrupt;
 use crate::notification::{Notification, State};
-use crate::shared::Shared;
-use crate::stall;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::atomic::{Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
-
-/// What others may know of a worker.
-#[derive(Debug, Default)]
-#[repr(align(64))]
-pub(super) struct Slot {
-    /// Who gets it out of a `RECV`.
-    pub(super) mark: interrupt::Mark,
-    /// The call it makes that a target can make last.
-    pub(super) place: stall::Place,
-    handling: AtomicBool,
-    /// The listener it receives from, or may be about to, or has received its notification from.
-    receives: Of,
-    /// The listener of what it handles from the backlog.
-    handles: Of,
-    /// What the workers in this slot have done.
-    pub(super) counters: Counters,
-}
-
-impl Slot {
-    /// Whether it is in a handler.
-    pub(super) fn is_handling(&self) -> bool {
-        self.handling.load(SeqCst)
-    }
-
-    /// Whether it has something of that listener, or may get something.
-    pub(super) fn has_of(&self, listener: *const Shared) -> bool {
-        [&self.receives, &self.handles]
-            .iter()
-            .any(|of| ptr::eq(of.load(SeqCst), listener))
-    }
-}
-
-/// Where a worker works.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    /// On the thread that called `run` or `dispatch`.
-    Caller,
-    /// On a thread of the library's, which is the one that handlers run on if there is but one
-    /// worker.
-    Thread { at_home: bool },
-}
 
 /// How long received notifications are still handled when the supervisor was stopped.
 const HANDLED_AFTER_STOP: Duration = Duration::from_millis(20);
 
 /// What one worker thread holds on to.
 pub(super) struct Worker<'a> {
-    core: &'a Core,
-    slot: &'a Slot,
+    pub(super) core: &'a Core,
+    pub(super) slot: &'a Slot,
     /// The run it works for.
-    run: u64,
-    place: Place,
+    pub(super) run: u64,
+    pub(super) place: Place,
     /// All handlers are to run on its thread, as there is one worker.
-    at_home: bool,
+    pub(super) at_home: bool,
     /// A signal ends the run.
-    until_signal: bool,
+    pub(super) until_signal: bool,
     /// Whether it may run a handler. Kept from one notification to the next while it is the only
     /// one that leads.
-    permit: bool,
+    pub(super) permit: bool,
     /// The handler that ran last was a fast one.
-    was_fast: bool,
-    table: Arc<Table>,
+    pub(super) was_fast: bool,
+    pub(super) table: Arc<Table>,
     /// The system call looked up last, and its handler.
-    call: (u32, i32),
-    handler: Option<Arc<Handler>>,
+    pub(super) call: (u32, i32),
+    pub(super) handler: Option<Arc<Handler>>,
     /// Received into again and again.
-    notification: Box<Notification>,
+    pub(super) notification: Box<Notification>,
     /// The listener received from last.
-    entry: Option<Entry>,
+    pub(super) entry: Option<Entry>,
     /// Whether to block on that one in `RECV`: it is the only one, and a thread can be got out of
     /// there.
-    only: bool,
+    pub(super) only: bool,
     /// What to wait on for that one if several workers receive from it.
-    share: Option<Epoll>,
+    pub(super) share: Option<Epoll>,
     /// The [`Core::news`] that this was true at.
-    news: u64,
+    pub(super) news: u64,
     /// The [`Core::taken`] that it has let go for.
-    taken: u64,
+    pub(super) taken: u64,
     /// Reports of `epoll_wait` not looked at yet.
-    events: Vec<Event>,
+    pub(super) events: Vec<Event>,
     /// Among those looked at was one of processes that have ended.
-    exits: bool,
-    round: Round,
+    pub(super) exits: bool,
+    pub(super) round: Round,
     /// For a thread that blocks.
-    receiver: Option<interrupt::Receiver>,
+    pub(super) receiver: Option<interrupt::Receiver>,
 }
 
 /// The [`Core::news`] of a worker that has yet to catch up.
-const NEVER: u64 = u64::MAX;
+pub(super) const NEVER: u64 = u64::MAX;
 
 /// Why a leader stops waiting.
-enum Received {
+pub(super) enum Received {
     Notification,
     /// Processes have ended.
     Exits,
@@ -217,7 +175,7 @@ impl<'a> Worker<'a> {
         true
     }
 
-    fn take_permit(&mut self) -> bool {
+    pub(super) fn take_permit(&mut self) -> bool {
         self.permit = self.permit || self.core.backlog.take_permit();
         self.permit
     }
@@ -227,7 +185,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Gives the permit back, and sees to it that somebody handles what waits for one.
-    fn give_permit(&mut self) {
+    pub(super) fn give_permit(&mut self) {
         if !std::mem::take(&mut self.permit) {
             return;
         }
@@ -310,7 +268,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Keeps nothing of a listener, which it handles nothing of.
-    fn forget_listener(&mut self) {
+    pub(super) fn forget_listener(&mut self) {
         self.taken = self.core.taken.load(SeqCst);
         self.entry = None;
         self.only = false;
@@ -503,213 +461,6 @@ impl<'a> Worker<'a> {
         while core.backlog.is_full() && !self.is_over() {
             thread::sleep(Duration::from_millis(1));
         }
-    }
-
-    /// Waits for the next notification.
-    #[inline]
-    fn receive(&mut self, claim: &Claim) -> Received {
-        loop {
-            if self.core.news.load(SeqCst) != self.news {
-                if self.core.run_number() != self.run {
-                    return Received::Late;
-                }
-                if let Some(end) = self.catch_up() {
-                    return Received::Nothing(end);
-                }
-                let recalled = self.core.pool.is_recalled() && !self.at_home;
-                // One alone waits for many, whatever a leader wants that has yet to catch up: of those
-                // who wait together, news wake one.
-                let wanted = self.core.pool.is_wanted(claim) && (self.only || claim.is_first());
-                if recalled || !wanted {
-                    return Received::NotWanted;
-                }
-                if self.core.backlog.has_left() && self.take_permit() {
-                    // The next look has to find what others may have left behind.
-                    self.news = NEVER;
-                    return Received::Left;
-                }
-                // It may be idle for long from here on.
-                if self.core.pool.wants_several()
-                    || self.core.backlog.is_permit_wanted()
-                    || !self.core.backlog.is_empty()
-                {
-                    self.give_permit();
-                }
-            }
-            let received = match (self.only, &self.share) {
-                (true, None) => self.receive_from_entry(),
-                (true, Some(_)) => self.receive_from_share(),
-                (false, _) => self.receive_from_many(true),
-            };
-            if received {
-                return Received::Notification;
-            }
-            if std::mem::take(&mut self.exits) {
-                return Received::Exits;
-            }
-        }
-    }
-
-    /// Looks up what has changed since it last did.
-    #[cold]
-    fn catch_up(&mut self) -> Option<End> {
-        let core = self.core;
-        // Read first: what changes from here on is news again.
-        self.news = core.news.load(SeqCst);
-        self.events.clear();
-        if core.taken.load(SeqCst) != self.taken {
-            self.forget_listener();
-            self.news = core.news.load(SeqCst);
-        }
-        let interruptible = self
-            .receiver
-            .as_ref()
-            .is_some_and(|r| r.can_be_interrupted());
-        // Nothing but the epoll instance tells of processes that end.
-        let can_block = interruptible
-            && !self.until_signal
-            && self.table.exit_function().is_none()
-            && version::recv_ends_with_last_target();
-        let receives = &self.slot.receives;
-        let only = || core.listeners.only(receives);
-        self.entry = can_block.then(only).flatten();
-        self.only = self.entry.is_some();
-        if !self.only {
-            receives.store(ptr::null_mut(), SeqCst);
-        }
-        core.see_off();
-        if !self.only {
-            // Two that wait for many could both go for the same one, and one would wait for it
-            // alone.
-            core.pool.want(1);
-        }
-        // Without an own epoll instance they all block in RECV, and are all woken each time.
-        let several = core.pool.wants_several();
-        let only = self.entry.as_ref().filter(|_| several);
-        self.share = only.and_then(|entry| core.listeners.share(entry).ok());
-        if let Some(end) = core.end() {
-            return Some(end);
-        }
-        (core.listeners.len() == 0 && !core.options.keep_running).then_some(End::Finished)
-    }
-
-    /// A listener has nothing more to give.
-    fn remove(&mut self, key: u64) {
-        if self.entry.as_ref().is_some_and(|e| e.key == key) {
-            self.entry = None;
-            self.slot.receives.store(ptr::null_mut(), SeqCst);
-        }
-        self.core.remove(key);
-    }
-
-    /// Receives from whoever has something; whether it did.
-    fn receive_from_many(&mut self, block: bool) -> bool {
-        let core = self.core;
-        if self.events.is_empty() {
-            match core.listeners.epoll().wait(block, &mut self.events) {
-                Ok(interrupted) if interrupted && self.until_signal => {
-                    core.finish(self.run, End::Interrupted);
-                }
-                Ok(_) => {}
-                // Only a broken descriptor does that, and then nothing can be received.
-                Err(_) => {
-                    core.finish(self.run, End::Stopped);
-                    return false;
-                }
-            }
-        }
-        if self.table.exit_function().is_some() && self.events.iter().any(|e| e.key == EXITS) {
-            // Not told again, so it is remembered where no worker forgets it.
-            core.backlog.leave_exits();
-            self.exits = true;
-        }
-        while let Some(event) = self.events.pop() {
-            if event.key == WAKE || event.key == EXITS {
-                continue;
-            }
-            if is_child(event.key) {
-                if let Some(key) = core.listeners.child_ended(event.key) {
-                    self.remove(key);
-                }
-                continue;
-            }
-            if !event.readable {
-                self.remove(event.key);
-                continue;
-            }
-            if self.entry.as_ref().is_none_or(|e| e.key != event.key) {
-                self.slot.receives.store(ptr::null_mut(), SeqCst);
-                self.entry = core.listeners.get(event.key, &self.slot.receives);
-                core.see_off();
-            }
-            if self.receive_from_entry() {
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Receives from the only listener, for which others wait too.
-    fn receive_from_share(&mut self) -> bool {
-        let (Some(share), Some(entry)) = (&self.share, &self.entry) else {
-            return false;
-        };
-        // What fails here fails in RECV too, which says why.
-        let failed = share.wait(true, &mut self.events).is_err();
-        let of_it = self.events.iter().find(|e| e.key == entry.key).copied();
-        self.events.clear();
-        match of_it {
-            Some(event) if !event.readable => self.remove(event.key),
-            None if !failed => {}
-            // If another one was faster, the next notification is for this one.
-            _ => return self.receive_from_entry(),
-        }
-        false
-    }
-
-    /// One `RECV`, which is interrupted when there is news.
-    #[inline]
-    fn receive_from_entry(&mut self) -> bool {
-        let core = self.core;
-        let Some(entry) = &self.entry else {
-            return false;
-        };
-        self.notification.rebind(&entry.shared);
-        self.notification.count_by(&core.deferrals);
-        let result = match &self.receiver {
-            Some(receiver) => {
-                let news = self.news;
-                let has_news = || core.news.load(SeqCst) != news;
-                self.notification
-                    .fill_interruptibly(receiver, &self.slot.mark, has_news)
-            }
-            None => self.notification.fill(),
-        };
-        match result {
-            Ok(()) => {
-                self.slot.counters.received();
-                entry.shared.switch_sync_wake_up(core.sync.load(Relaxed));
-                true
-            }
-            Err(errno) => {
-                self.received_nothing(errno);
-                false
-            }
-        }
-    }
-
-    #[cold]
-    fn received_nothing(&mut self, errno: Errno) {
-        let Some(entry) = &self.entry else {
-            return;
-        };
-        let Some(error) = entry.shared.explain_recv(errno) else {
-            return;
-        };
-        if error.status() != Status::Closed {
-            self.core.remember(error);
-        }
-        self.remove(entry.key);
     }
 
     /// Tells of the processes that have ended. The caller holds a permit.

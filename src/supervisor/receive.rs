@@ -1,0 +1,219 @@
+//! How a leader waits for notifications: in `RECV` on the only listener, or in epoll on several.
+
+use super::core::End;
+use super::listeners::{is_child, EXITS, WAKE};
+use super::pool::Claim;
+use super::worker::{Received, Worker, NEVER};
+use crate::error::Status;
+use crate::kernel::{version, Errno};
+use std::ptr;
+use std::sync::atomic::{Ordering::Relaxed, Ordering::SeqCst};
+
+impl Worker<'_> {
+    /// Waits for the next notification.
+    #[inline]
+    pub(super) fn receive(&mut self, claim: &Claim) -> Received {
+        loop {
+            if self.core.news.load(SeqCst) != self.news {
+                if self.core.run_number() != self.run {
+                    return Received::Late;
+                }
+                if let Some(end) = self.catch_up() {
+                    return Received::Nothing(end);
+                }
+                let recalled = self.core.pool.is_recalled() && !self.at_home;
+                // One alone waits for many, whatever a leader wants that has yet to catch up: of those
+                // who wait together, news wake one.
+                let wanted = self.core.pool.is_wanted(claim) && (self.only || claim.is_first());
+                if recalled || !wanted {
+                    return Received::NotWanted;
+                }
+                if self.core.backlog.has_left() && self.take_permit() {
+                    // The next look has to find what others may have left behind.
+                    self.news = NEVER;
+                    return Received::Left;
+                }
+                // It may be idle for long from here on.
+                if self.core.pool.wants_several()
+                    || self.core.backlog.is_permit_wanted()
+                    || !self.core.backlog.is_empty()
+                {
+                    self.give_permit();
+                }
+            }
+            let received = match (self.only, &self.share) {
+                (true, None) => self.receive_from_entry(),
+                (true, Some(_)) => self.receive_from_share(),
+                (false, _) => self.receive_from_many(true),
+            };
+            if received {
+                return Received::Notification;
+            }
+            if std::mem::take(&mut self.exits) {
+                return Received::Exits;
+            }
+        }
+    }
+
+    /// Looks up what has changed since it last did.
+    #[cold]
+    fn catch_up(&mut self) -> Option<End> {
+        let core = self.core;
+        // Read first: what changes from here on is news again.
+        self.news = core.news.load(SeqCst);
+        self.events.clear();
+        if core.taken.load(SeqCst) != self.taken {
+            self.forget_listener();
+            self.news = core.news.load(SeqCst);
+        }
+        let interruptible = self
+            .receiver
+            .as_ref()
+            .is_some_and(|r| r.can_be_interrupted());
+        // Nothing but the epoll instance tells of processes that end.
+        let can_block = interruptible
+            && !self.until_signal
+            && self.table.exit_function().is_none()
+            && version::recv_ends_with_last_target();
+        let receives = &self.slot.receives;
+        let only = || core.listeners.only(receives);
+        self.entry = can_block.then(only).flatten();
+        self.only = self.entry.is_some();
+        if !self.only {
+            receives.store(ptr::null_mut(), SeqCst);
+        }
+        core.see_off();
+        if !self.only {
+            // Two that wait for many could both go for the same one, and one would wait for it
+            // alone.
+            core.pool.want(1);
+        }
+        // Without an own epoll instance they all block in RECV, and are all woken each time.
+        let several = core.pool.wants_several();
+        let only = self.entry.as_ref().filter(|_| several);
+        self.share = only.and_then(|entry| core.listeners.share(entry).ok());
+        if let Some(end) = core.end() {
+            return Some(end);
+        }
+        (core.listeners.len() == 0 && !core.options.keep_running).then_some(End::Finished)
+    }
+
+    /// A listener has nothing more to give.
+    fn remove(&mut self, key: u64) {
+        if self.entry.as_ref().is_some_and(|e| e.key == key) {
+            self.entry = None;
+            self.slot.receives.store(ptr::null_mut(), SeqCst);
+        }
+        self.core.remove(key);
+    }
+
+    /// Receives from whoever has something; whether it did.
+    pub(super) fn receive_from_many(&mut self, block: bool) -> bool {
+        let core = self.core;
+        if self.events.is_empty() {
+            match core.listeners.epoll().wait(block, &mut self.events) {
+                Ok(interrupted) if interrupted && self.until_signal => {
+                    core.finish(self.run, End::Interrupted);
+                }
+                Ok(_) => {}
+                // Only a broken descriptor does that, and then nothing can be received.
+                Err(_) => {
+                    core.finish(self.run, End::Stopped);
+                    return false;
+                }
+            }
+        }
+        if self.table.exit_function().is_some() && self.events.iter().any(|e| e.key == EXITS) {
+            // Not told again, so it is remembered where no worker forgets it.
+            core.backlog.leave_exits();
+            self.exits = true;
+        }
+        while let Some(event) = self.events.pop() {
+            if event.key == WAKE || event.key == EXITS {
+                continue;
+            }
+            if is_child(event.key) {
+                if let Some(key) = core.listeners.child_ended(event.key) {
+                    self.remove(key);
+                }
+                continue;
+            }
+            if !event.readable {
+                self.remove(event.key);
+                continue;
+            }
+            if self.entry.as_ref().is_none_or(|e| e.key != event.key) {
+                self.slot.receives.store(ptr::null_mut(), SeqCst);
+                self.entry = core.listeners.get(event.key, &self.slot.receives);
+                core.see_off();
+            }
+            if self.receive_from_entry() {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Receives from the only listener, for which others wait too.
+    fn receive_from_share(&mut self) -> bool {
+        let (Some(share), Some(entry)) = (&self.share, &self.entry) else {
+            return false;
+        };
+        // What fails here fails in RECV too, which says why.
+        let failed = share.wait(true, &mut self.events).is_err();
+        let of_it = self.events.iter().find(|e| e.key == entry.key).copied();
+        self.events.clear();
+        match of_it {
+            Some(event) if !event.readable => self.remove(event.key),
+            None if !failed => {}
+            // If another one was faster, the next notification is for this one.
+            _ => return self.receive_from_entry(),
+        }
+        false
+    }
+
+    /// One `RECV`, which is interrupted when there is news.
+    #[inline]
+    fn receive_from_entry(&mut self) -> bool {
+        let core = self.core;
+        let Some(entry) = &self.entry else {
+            return false;
+        };
+        self.notification.rebind(&entry.shared);
+        self.notification.count_by(&core.deferrals);
+        let result = match &self.receiver {
+            Some(receiver) => {
+                let news = self.news;
+                let has_news = || core.news.load(SeqCst) != news;
+                self.notification
+                    .fill_interruptibly(receiver, &self.slot.mark, has_news)
+            }
+            None => self.notification.fill(),
+        };
+        match result {
+            Ok(()) => {
+                self.slot.counters.received();
+                entry.shared.switch_sync_wake_up(core.sync.load(Relaxed));
+                true
+            }
+            Err(errno) => {
+                self.received_nothing(errno);
+                false
+            }
+        }
+    }
+
+    #[cold]
+    fn received_nothing(&mut self, errno: Errno) {
+        let Some(entry) = &self.entry else {
+            return;
+        };
+        let Some(error) = entry.shared.explain_recv(errno) else {
+            return;
+        };
+        if error.status() != Status::Closed {
+            self.core.remember(error);
+        }
+        self.remove(entry.key);
+    }
+}
