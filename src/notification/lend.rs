@@ -3,8 +3,10 @@
 
 use super::state::{Reply, State};
 use crate::exits::Exits;
-use std::sync::atomic::{AtomicU64, AtomicU8, Ordering};
-use std::sync::Arc;
+use crate::lock::lock;
+use crate::shared::Shared;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicU8, Ordering, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, Weak};
 
 /// Whose a notification is that a supervisor shows to its handlers.
 #[derive(Debug)]
@@ -128,6 +130,9 @@ pub(crate) struct Deferrals {
     /// The target processes whose ends handlers want to know.
     pub(crate) exits: Exits,
     outstanding: AtomicU64,
+    /// Listeners to be closed when none is outstanding any more, and whether there are some.
+    to_be_closed: Mutex<Vec<Weak<Shared>>>,
+    closes: AtomicBool,
     answered: [AtomicU64; Reply::ALL.len()],
     gone: AtomicU64,
 }
@@ -142,7 +147,31 @@ impl Deferrals {
     }
 
     pub(crate) fn sub(&self) {
-        self.outstanding.fetch_sub(1, Ordering::Relaxed);
+        let left = self.outstanding.fetch_sub(1, SeqCst) - 1;
+        if left == 0 && self.closes.load(SeqCst) {
+            self.close();
+        }
+    }
+
+    /// Has listeners closed under the hands of whoever holds them, as soon as no notification is
+    /// outstanding which has a right to that. Nobody is to keep another one from here on.
+    pub(crate) fn close_at_the_end(&self, listeners: Vec<Weak<Shared>>) {
+        *lock(&self.to_be_closed) = listeners;
+        // Said before the look: whoever drops the last one looks for this after that.
+        self.closes.store(true, SeqCst);
+        if self.outstanding.load(SeqCst) == 0 {
+            self.close();
+        }
+    }
+
+    #[cold]
+    fn close(&self) {
+        let listeners = std::mem::take(&mut *lock(&self.to_be_closed));
+        for listener in listeners {
+            if let Some(listener) = listener.upgrade() {
+                listener.sever();
+            }
+        }
     }
 
     /// Counts what became of one.

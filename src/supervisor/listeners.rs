@@ -10,7 +10,7 @@ use crate::shared::Shared;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 /// Whether a report is of the end of a listener's child; see [`Listeners::child_ended`].
@@ -264,22 +264,24 @@ impl Listeners {
         self.lock().by_key.iter().map(entry).collect()
     }
 
-    /// Lets go of all of them. With `sever`, one that somebody holds all the same, a worker that is
-    /// stuck, is closed under its hands. Their tags.
-    pub(super) fn close_all(&self, sever: bool) -> Vec<usize> {
+    /// Lets go of all of them. Their tags, and those that somebody holds all the same: a worker that is
+    /// stuck, or a notification that was kept.
+    pub(super) fn let_go(&self) -> (Vec<usize>, Vec<Weak<Shared>>) {
         let mut set = self.lock();
         let mut all: Vec<_> = set.by_key.drain().collect();
         all.sort_by_key(|(key, _)| *key);
         set.unwatched = None;
         self.changed(&set);
         drop(set);
-        let close = |(_, Member { shared, tag })| {
-            if sever && Arc::strong_count(&shared) > 1 {
-                shared.sever();
-            }
-            tag
+        let held = |(_, member): &(u64, Member)| {
+            let is_held = Arc::strong_count(&member.shared) > 1;
+            is_held.then(|| Arc::downgrade(&member.shared))
         };
-        all.into_iter().map(close).collect()
+        let held = all.iter().filter_map(held).collect();
+        (
+            all.into_iter().map(|(_, member)| member.tag).collect(),
+            held,
+        )
     }
 
     pub(super) fn len(&self) -> usize {

@@ -118,8 +118,10 @@ impl Core {
         // One that is back in its handler just now is waited for, as those were at the run's end.
         self.finish(self.run_number(), End::Stopped);
         self.watch.run(self);
-        let sever = self.stuck.load(SeqCst) != 0 && self.deferrals.outstanding() == 0;
-        let left = self.listeners.close_all(sever);
+        let (left, held) = self.listeners.let_go();
+        if self.stuck.load(SeqCst) != 0 {
+            self.deferrals.close_at_the_end(held);
+        }
         for tag in self.backlog.all_left().into_iter().chain(left) {
             self.tell_left(tag, &self.nobody().counters);
         }

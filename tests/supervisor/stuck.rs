@@ -5,7 +5,7 @@ use crate::support::*;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 use unotify::*;
@@ -316,6 +316,42 @@ fn a_supervisor_that_is_dropped_leaves_no_target_waiting_for_a_worker_that_is_st
         assert_eq!(target.result(), -i64::from(libc::ENOSYS));
         target.channel.tell(0);
         target.end();
+    });
+}
+
+#[test]
+fn a_supervisor_that_is_dropped_leaves_no_target_waiting_for_one_that_is_stuck_and_one_that_is_kept(
+) {
+    watched(|| {
+        if !may_withhold() {
+            return;
+        }
+        let kept = Arc::new(Mutex::new(None));
+        let keeps = Arc::clone(&kept);
+        let supervisor = supervisor(workers(2), move |n| {
+            if n.request().args[0] == 7 {
+                *keeps.lock().unwrap() = Some(n.take().unwrap());
+                return Verdict::Handled;
+            }
+            read_and_echo(n)
+        });
+        let (target, listener) = withholder();
+        supervisor.add_listener(listener, 0).unwrap();
+        let (other, listener) = Target::calls_once(7);
+        supervisor.add_listener(listener, 0).unwrap();
+        supervisor.start().unwrap();
+        soon(|| supervisor.stats().workers_stuck == 1);
+        soon(|| supervisor.stats().deferred_outstanding == 1);
+        drop(supervisor);
+        // What was kept can be answered still, and after that nobody has a right to a listener.
+        let mut notification = kept.lock().unwrap().take().unwrap();
+        notification.reply_value(70).unwrap();
+        assert_eq!(other.result(), 70);
+        drop(notification);
+        assert_eq!(target.result(), -i64::from(libc::ENOSYS));
+        target.channel.tell(0);
+        target.end();
+        other.end();
     });
 }
 
