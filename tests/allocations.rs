@@ -79,10 +79,7 @@ fn receiving_into_a_notification_and_answering_allocates_nothing() {
 
 fn a_supervisor_allocates_nothing(max_workers: usize, targets: usize) {
     alone(|| {
-        let options = SupervisorOptions {
-            max_workers,
-            ..SupervisorOptions::default()
-        };
+        let options = SupervisorOptions::default().max_workers(max_workers);
         let supervisor = supervisor(options, echo);
         let targets: Vec<_> = (0..targets)
             .map(|_| {

@@ -139,10 +139,7 @@ fn with_a_running_supervisor(max_workers: usize, in_the_copy: impl Fn(&mut Optio
     alone(|| {
         let (target, listener) = Target::serves();
         let (idle, of_idle) = Target::serves();
-        let options = SupervisorOptions {
-            max_workers,
-            ..SupervisorOptions::default()
-        };
+        let options = SupervisorOptions::default().max_workers(max_workers);
         let mut supervisor = Some(supervisor(options, echo));
         let running = supervisor.as_ref().unwrap();
         running.add_listener(listener, 0).unwrap();

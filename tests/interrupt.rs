@@ -258,11 +258,9 @@ fn a_handled_signal_ends_a_run_that_asks_for_it() {
         let thread = thread_id();
         for (flags, max_workers) in [(0, 1), (libc::SA_RESTART, 1), (libc::SA_RESTART, 3)] {
             handle(libc::SIGUSR1, nothing, flags);
-            let options = SupervisorOptions {
-                return_on_signal: true,
-                max_workers,
-                ..SupervisorOptions::default()
-            };
+            let options = SupervisorOptions::default()
+                .return_on_signal(true)
+                .max_workers(max_workers);
             let supervisor = supervisor(options, |n| {
                 // The others lead meanwhile, so that the caller's thread sleeps elsewhere.
                 thread::sleep(Duration::from_millis(1));

@@ -231,10 +231,7 @@ fn a_supervisor_on_a_kernel_that_looks_old_ends_with_the_last_target() {
 /// Stops a run over and over. A wake-up that is lost makes it hang.
 fn stops_supervisors() {
     for max_workers in [1, 4] {
-        let options = SupervisorOptions {
-            max_workers,
-            ..SupervisorOptions::default()
-        };
+        let options = SupervisorOptions::default().max_workers(max_workers);
         let supervisor = supervisor(options, echo);
         let (target, listener) = Target::serves();
         supervisor.add_listener(listener, 0).unwrap();

@@ -109,10 +109,7 @@ fn a_run_that_is_stopped_leaves_no_program_behind() {
 #[test]
 fn a_supervisor_that_keeps_running_tells_the_status_when_it_is_stopped() {
     watched(|| {
-        let options = SupervisorOptions {
-            keep_running: true,
-            ..SupervisorOptions::default()
-        };
+        let options = SupervisorOptions::default().keep_running(true);
         let supervisor = Arc::new(answering(options));
         let stopping = Arc::clone(&supervisor);
         let stopper = thread::spawn(move || {
@@ -133,10 +130,7 @@ fn a_supervisor_that_keeps_running_tells_the_status_when_it_is_stopped() {
 #[test]
 fn a_supervisor_that_runs_already_kills_the_program_that_it_cannot_serve() {
     alone(|| {
-        let options = SupervisorOptions {
-            keep_running: true,
-            ..SupervisorOptions::default()
-        };
+        let options = SupervisorOptions::default().keep_running(true);
         let supervisor = answering(options);
         supervisor.start().unwrap();
         let filter = notifying(&["getppid"]);

@@ -174,10 +174,7 @@ fn a_supervisor_of_many_workers_makes_one_recv_and_one_send() {
 /// What the wake-up mode of a run of one target was switched to, in order.
 fn switches(wake_up: WakeUp) -> Option<Vec<char>> {
     let threads = traced(|| {
-        let options = SupervisorOptions {
-            wake_up,
-            ..SupervisorOptions::default()
-        };
+        let options = SupervisorOptions::default().wake_up(wake_up);
         supervise(options, 1);
     })?;
     // The library's own process comes first and switches before it starts any thread; the target

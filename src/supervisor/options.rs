@@ -11,6 +11,7 @@ use super::mode::WakeUp;
 /// assert_eq!((options.max_workers, options.drain_on_stop), (4, false));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct SupervisorOptions {
     /// How many handlers may run at the same time, 1 to 1024. At 1, which is the default, they
     /// never overlap. With more, several threads also receive at the same time, while several

@@ -117,10 +117,7 @@ fn it_takes_turns_with_what_else_the_runtime_does() {
 #[test]
 fn the_end_of_a_process_wakes_it() {
     watched(|| {
-        let options = SupervisorOptions {
-            keep_running: true,
-            ..SupervisorOptions::default()
-        };
+        let options = SupervisorOptions::default().keep_running(true);
         let supervisor = supervisor(options, |n| {
             n.watch_exit().unwrap();
             echo(n)

@@ -294,14 +294,12 @@ impl Tally {
 fn round(seed: u64, withhold: bool) {
     let mut dice = Dice(seed);
     let max_workers = 1 + dice.roll(4) as usize;
-    let options = SupervisorOptions {
-        max_workers,
-        fallback_error: FALLBACK,
-        keep_running: dice.one_in(2),
-        wake_up: [WakeUp::Auto, WakeUp::Sync, WakeUp::Async][dice.roll(3) as usize],
-        return_on_signal: dice.one_in(4),
-        ..SupervisorOptions::default()
-    };
+    let options = SupervisorOptions::default()
+        .max_workers(max_workers)
+        .fallback_error(FALLBACK)
+        .keep_running(dice.one_in(2))
+        .wake_up([WakeUp::Auto, WakeUp::Sync, WakeUp::Async][dice.roll(3) as usize])
+        .return_on_signal(dice.one_in(4));
     let may_stop = dice.one_in(2);
     // Those of supervisors that were dropped while they were stuck sleep for good.
     let threads = threads_of_library();
@@ -421,11 +419,9 @@ fn round(seed: u64, withhold: bool) {
 fn round_cut_short(seed: u64, withhold: bool) {
     let mut dice = Dice(seed);
     let max_workers = 1 + dice.roll(4) as usize;
-    let options = SupervisorOptions {
-        max_workers,
-        fallback_error: FALLBACK,
-        ..SupervisorOptions::default()
-    };
+    let options = SupervisorOptions::default()
+        .max_workers(max_workers)
+        .fallback_error(FALLBACK);
     let crowd = Arc::<Crowd>::default();
     let (later, answerer) = answer_later(dice.clone());
     let supervisor = Supervisor::new(options).unwrap();

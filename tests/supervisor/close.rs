@@ -9,11 +9,9 @@ use std::time::Duration;
 use unotify::*;
 
 fn options(max_workers: usize, keep_running: bool) -> SupervisorOptions {
-    SupervisorOptions {
-        max_workers,
-        keep_running,
-        ..SupervisorOptions::default()
-    }
+    SupervisorOptions::default()
+        .max_workers(max_workers)
+        .keep_running(keep_running)
 }
 
 /// The tags of the listeners that have left.

@@ -103,10 +103,7 @@ fn an_event_loop_serves_several_targets_to_their_end() {
 #[test]
 fn targets_that_die_do_not_make_dispatching_wait() {
     watched(|| {
-        let options = SupervisorOptions {
-            keep_running: true,
-            ..SupervisorOptions::default()
-        };
+        let options = SupervisorOptions::default().keep_running(true);
         let supervisor = supervisor(options, echo);
         let (lives, listener) = Target::serves();
         supervisor.add_listener(listener, 0).unwrap();

@@ -31,10 +31,7 @@ fn told_by(supervisor: &Supervisor) -> Receiver<libc::pid_t> {
 }
 
 fn going_on(max_workers: usize) -> SupervisorOptions {
-    SupervisorOptions {
-        keep_running: true,
-        ..workers(max_workers)
-    }
+    workers(max_workers).keep_running(true)
 }
 
 fn served(supervisor: &Supervisor) -> Target {

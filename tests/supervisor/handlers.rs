@@ -147,10 +147,7 @@ fn a_call_without_a_handler_gets_enosys() {
 #[test]
 fn what_no_handler_wants_gets_the_error_chosen() {
     watched(|| {
-        let options = SupervisorOptions {
-            fallback_error: libc::EPERM,
-            ..SupervisorOptions::default()
-        };
+        let options = SupervisorOptions::default().fallback_error(libc::EPERM);
         let supervisor = Supervisor::new(options).unwrap();
         let (target, listener) = Target::calls_once(0);
         run_to_the_end(&supervisor, listener);
@@ -204,10 +201,7 @@ fn a_handler_whose_panic_panics_again_leaves_the_fallback_error() {
 fn a_handler_that_fails_leaves_the_fallback_error_and_ends_the_run() {
     for max_workers in [1, 4] {
         watched(move || {
-            let options = SupervisorOptions {
-                max_workers,
-                ..SupervisorOptions::default()
-            };
+            let options = SupervisorOptions::default().max_workers(max_workers);
             let supervisor = supervisor(options, |_| Verdict::Failed);
             let (target, listener) = Target::calls_once(0);
             supervisor.add_listener(listener, 0).unwrap();
@@ -269,11 +263,9 @@ fn the_failure_of_a_default_handler_counts_as_well() {
 fn the_failure_of_a_handler_in_the_background_is_told_by_join() {
     for max_workers in [1, 4] {
         watched(move || {
-            let options = SupervisorOptions {
-                max_workers,
-                keep_running: true,
-                ..SupervisorOptions::default()
-            };
+            let options = SupervisorOptions::default()
+                .max_workers(max_workers)
+                .keep_running(true);
             let supervisor = supervisor(options, |_| Verdict::Failed);
             let (target, listener) = Target::calls_once(0);
             supervisor.add_listener(listener, 0).unwrap();

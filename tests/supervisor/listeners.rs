@@ -5,11 +5,9 @@ use std::thread;
 use unotify::*;
 
 fn options(max_workers: usize, keep_running: bool) -> SupervisorOptions {
-    SupervisorOptions {
-        max_workers,
-        keep_running,
-        ..SupervisorOptions::default()
-    }
+    SupervisorOptions::default()
+        .max_workers(max_workers)
+        .keep_running(keep_running)
 }
 
 #[test]

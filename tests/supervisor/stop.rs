@@ -79,10 +79,7 @@ fn workers_that_may_be_several_are_stopped() {
 #[test]
 fn a_run_that_waits_for_a_first_listener_is_stopped() {
     watched(|| {
-        let options = SupervisorOptions {
-            keep_running: true,
-            ..workers(2)
-        };
+        let options = workers(2).keep_running(true);
         let supervisor = supervisor(options, echo);
         let mut watch = Stopwatch::default();
         for _ in 0..TIMES {
@@ -248,11 +245,7 @@ fn what_is_pending_stays_for_the_next_run() {
 #[test]
 fn what_is_pending_gets_the_fallback_error_if_chosen() {
     watched(|| {
-        let options = SupervisorOptions {
-            drain_on_stop: true,
-            fallback_error: libc::EDOM,
-            ..workers(1)
-        };
+        let options = workers(1).drain_on_stop(true).fallback_error(libc::EDOM);
         let supervisor = supervisor(options, |_| panic!("it is not to be asked"));
         let targets: Vec<_> = (0..3)
             .map(|_| {
@@ -370,10 +363,7 @@ fn a_join_with_a_time_limit_leaves_the_run_as_it_was() {
 #[test]
 fn of_several_that_join_one_is_told() {
     watched(|| {
-        let options = SupervisorOptions {
-            keep_running: true,
-            ..SupervisorOptions::default()
-        };
+        let options = SupervisorOptions::default().keep_running(true);
         let supervisor = Supervisor::new(options).unwrap();
         supervisor.start().unwrap();
         let mut told = thread::scope(|scope| {

@@ -12,11 +12,9 @@ use unotify::*;
 const ENOSYS: i64 = -(libc::ENOSYS as i64);
 
 fn options(max_workers: usize, keep_running: bool) -> SupervisorOptions {
-    SupervisorOptions {
-        max_workers,
-        keep_running,
-        ..SupervisorOptions::default()
-    }
+    SupervisorOptions::default()
+        .max_workers(max_workers)
+        .keep_running(keep_running)
 }
 
 /// Counts the listeners that have left.

@@ -223,10 +223,7 @@ fn every_wake_up_mode_serves_several_targets() {
     for wake_up in [WakeUp::Auto, WakeUp::Sync, WakeUp::Async] {
         for max_workers in [1, 4] {
             watched(|| {
-                let options = SupervisorOptions {
-                    wake_up,
-                    ..workers(max_workers)
-                };
+                let options = workers(max_workers).wake_up(wake_up);
                 let supervisor = supervisor(options, echo);
                 let targets: Vec<_> = (0..4)
                     .map(|_| {

@@ -9,10 +9,7 @@ pub(crate) fn status<T>(result: unotify::Result<T>) -> Status {
 
 /// Options of a supervisor whose handlers may run so many at a time.
 pub(crate) fn workers(max_workers: usize) -> SupervisorOptions {
-    SupervisorOptions {
-        max_workers,
-        ..SupervisorOptions::default()
-    }
+    SupervisorOptions::default().max_workers(max_workers)
 }
 
 /// A supervisor with these options and one handler for [`CALL`].
