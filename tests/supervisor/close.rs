@@ -8,12 +8,6 @@ use std::thread;
 use std::time::Duration;
 use unotify::*;
 
-fn options(max_workers: usize, keep_running: bool) -> SupervisorOptions {
-    SupervisorOptions::default()
-        .max_workers(max_workers)
-        .keep_running(keep_running)
-}
-
 /// The tags of the listeners that have left.
 type Left = Arc<Mutex<Vec<usize>>>;
 
@@ -36,7 +30,7 @@ fn tags(left: &Left) -> Vec<usize> {
 fn a_run_tells_of_each_listener_before_it_ends() {
     for (max_workers, listeners) in [(1, 1), (1, 3), (4, 1), (4, 3)] {
         watched(|| {
-            let supervisor = supervisor(options(max_workers, false), echo);
+            let supervisor = supervisor(workers(max_workers), echo);
             let left = told_by(&supervisor);
             for tag in 1..=listeners {
                 let (_, listener) = Target::calls_once(7);
@@ -54,7 +48,7 @@ fn a_run_tells_of_each_listener_before_it_ends() {
 fn a_run_that_goes_on_tells_at_once() {
     for (max_workers, others) in [(1, 0), (1, 1), (1, 2), (4, 0), (4, 2)] {
         watched(|| {
-            let supervisor = supervisor(options(max_workers, true), echo);
+            let supervisor = supervisor(workers(max_workers).keep_running(true), echo);
             let left = told_by(&supervisor);
             supervisor.start().unwrap();
             let others: Vec<_> = (0..others)
@@ -86,7 +80,7 @@ fn nobody_is_told_before_the_last_handler_is_done() {
     for max_workers in [1, 4] {
         for flags in [HandlerFlags::empty(), HandlerFlags::BLOCKING] {
             watched(|| {
-                let supervisor = Supervisor::new(options(max_workers, true)).unwrap();
+                let supervisor = Supervisor::new(workers(max_workers).keep_running(true)).unwrap();
                 let begun = Arc::new(AtomicBool::new(false));
                 let done = Arc::new(AtomicBool::new(false));
                 let (begin, end) = (Arc::clone(&begun), Arc::clone(&done));
@@ -124,7 +118,7 @@ fn nobody_is_told_before_the_last_handler_is_done() {
 #[test]
 fn nobody_is_told_while_something_waits_in_the_backlog() {
     watched(|| {
-        let supervisor = Supervisor::new(options(1, true)).unwrap();
+        let supervisor = Supervisor::new(workers(1).keep_running(true)).unwrap();
         let handled = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&handled);
         supervisor
@@ -160,7 +154,7 @@ fn nobody_is_told_while_something_waits_in_the_backlog() {
 #[test]
 fn with_one_worker_it_is_told_beside_no_handler() {
     watched(|| {
-        let supervisor = Supervisor::new(options(1, true)).unwrap();
+        let supervisor = Supervisor::new(workers(1).keep_running(true)).unwrap();
         let inside = Arc::new(AtomicUsize::new(0));
         let overlaps = Arc::new(AtomicUsize::new(0));
         let (handler_inside, handler_overlaps) = (Arc::clone(&inside), Arc::clone(&overlaps));
@@ -208,7 +202,7 @@ fn with_one_worker_it_is_told_beside_no_handler() {
 fn a_supervisor_that_is_dropped_tells_of_what_is_left() {
     for run_before in [false, true] {
         watched(|| {
-            let supervisor = supervisor(options(1, false), echo);
+            let supervisor = supervisor(workers(1), echo);
             let left = told_by(&supervisor);
             let targets: Vec<_> = (1..=3)
                 .map(|tag| {
@@ -260,7 +254,7 @@ fn what_a_handler_has_taken_is_not_waited_for() {
     watched(|| {
         let taken = Arc::new(Mutex::new(None));
         let keep = Arc::clone(&taken);
-        let supervisor = supervisor(options(1, false), move |n| {
+        let supervisor = supervisor(workers(1), move |n| {
             *keep.lock().unwrap() = Some(n.take().unwrap());
             Verdict::Handled
         });
@@ -279,7 +273,7 @@ fn what_a_handler_has_taken_is_not_waited_for() {
 #[test]
 fn an_event_loop_is_told_in_its_dispatch() {
     watched(|| {
-        let supervisor = supervisor(options(1, false), echo);
+        let supervisor = supervisor(workers(1), echo);
         let left = Left::default();
         let (tell, here) = (Arc::clone(&left), thread::current().id());
         supervisor
@@ -309,7 +303,7 @@ fn an_event_loop_is_told_in_its_dispatch() {
 fn a_panic_of_who_is_told_is_counted_and_ends_nothing() {
     alone(|| {
         std::panic::set_hook(Box::new(|_| ()));
-        let supervisor = supervisor(options(1, false), echo);
+        let supervisor = supervisor(workers(1), echo);
         supervisor.on_close(|_| panic!("on purpose")).unwrap();
         for tag in [1, 2] {
             let (_, listener) = Target::calls_once(7);
@@ -323,7 +317,7 @@ fn a_panic_of_who_is_told_is_counted_and_ends_nothing() {
 #[test]
 fn who_is_told_may_add_a_listener() {
     watched(|| {
-        let supervisor = Arc::new(supervisor(options(1, false), echo));
+        let supervisor = Arc::new(supervisor(workers(1), echo));
         let again = Arc::downgrade(&supervisor);
         let targets = Arc::new(Mutex::new(Vec::new()));
         let keep = Arc::clone(&targets);
@@ -350,7 +344,7 @@ fn who_is_told_may_add_a_listener() {
 fn each_of_many_listeners_is_told_of_once() {
     for max_workers in [1, 4] {
         watched(|| {
-            let supervisor = supervisor(options(max_workers, true), echo);
+            let supervisor = supervisor(workers(max_workers).keep_running(true), echo);
             let left = told_by(&supervisor);
             supervisor.start().unwrap();
             let per_thread = 40;
@@ -380,7 +374,7 @@ fn each_of_many_listeners_is_told_of_once() {
 #[test]
 fn who_is_told_is_not_changed_while_it_runs() {
     watched(|| {
-        let supervisor = supervisor(options(1, true), echo);
+        let supervisor = supervisor(workers(1).keep_running(true), echo);
         supervisor.start().unwrap();
         assert_eq!(status(supervisor.on_close(|_| ())), Status::InvalidArgument);
     });

@@ -4,17 +4,11 @@ use crate::support::*;
 use std::thread;
 use unotify::*;
 
-fn options(max_workers: usize, keep_running: bool) -> SupervisorOptions {
-    SupervisorOptions::default()
-        .max_workers(max_workers)
-        .keep_running(keep_running)
-}
-
 #[test]
 fn a_run_without_listeners_ends_at_once() {
     watched(|| {
-        supervisor(options(1, false), echo).run().unwrap();
-        supervisor(options(4, false), echo).run().unwrap();
+        supervisor(workers(1), echo).run().unwrap();
+        supervisor(workers(4), echo).run().unwrap();
     });
 }
 
@@ -22,7 +16,7 @@ fn a_run_without_listeners_ends_at_once() {
 fn a_run_ends_when_the_last_listener_closes() {
     for (max_workers, listeners) in [(1, 1), (1, 3), (4, 1), (4, 3)] {
         watched(|| {
-            let supervisor = supervisor(options(max_workers, false), echo);
+            let supervisor = supervisor(workers(max_workers), echo);
             let mut targets = Vec::new();
             for _ in 0..listeners {
                 let (target, listener) = Target::serves();
@@ -45,7 +39,7 @@ fn a_run_ends_when_the_last_listener_closes() {
 #[test]
 fn a_run_that_keeps_running_waits_for_further_listeners() {
     watched(|| {
-        let supervisor = supervisor(options(1, true), echo);
+        let supervisor = supervisor(workers(1).keep_running(true), echo);
         supervisor.start().unwrap();
         for i in 0..20 {
             let (target, listener) = Target::serves();
@@ -63,7 +57,7 @@ fn a_run_that_keeps_running_waits_for_further_listeners() {
 #[test]
 fn a_listener_is_added_while_a_worker_waits_for_the_only_one() {
     watched(|| {
-        let supervisor = supervisor(options(1, false), echo);
+        let supervisor = supervisor(workers(1), echo);
         let (first, listener) = Target::serves();
         supervisor.add_listener(listener, 0).unwrap();
         supervisor.start().unwrap();
@@ -88,7 +82,7 @@ fn a_listener_is_added_while_a_worker_waits_for_the_only_one() {
 #[test]
 fn a_busy_listener_does_not_starve_the_others() {
     watched(|| {
-        let supervisor = supervisor(options(1, false), echo);
+        let supervisor = supervisor(workers(1), echo);
         let (busy, listener) = Target::repeats();
         supervisor.add_listener(listener, 0).unwrap();
         let (quiet, listener) = Target::serves();
@@ -119,7 +113,7 @@ fn a_thousand_listeners_are_served_and_close_while_it_runs() {
             libc::setrlimit(libc::RLIMIT_NOFILE, &limit);
         }
         let before = entries("fd");
-        let supervisor = supervisor(options(1, true), echo);
+        let supervisor = supervisor(workers(1).keep_running(true), echo);
         supervisor.start().unwrap();
         let targets: Vec<_> = (0..listeners)
             .map(|i| {
@@ -147,7 +141,7 @@ fn a_thousand_listeners_are_served_and_close_while_it_runs() {
 #[test]
 fn threads_add_listeners_that_close_while_it_runs() {
     alone(|| {
-        let supervisor = supervisor(options(4, true), echo);
+        let supervisor = supervisor(workers(4).keep_running(true), echo);
         supervisor.start().unwrap();
         thread::scope(|scope| {
             for _ in 0..4 {

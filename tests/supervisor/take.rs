@@ -11,12 +11,6 @@ use unotify::*;
 
 const ENOSYS: i64 = -(libc::ENOSYS as i64);
 
-fn options(max_workers: usize, keep_running: bool) -> SupervisorOptions {
-    SupervisorOptions::default()
-        .max_workers(max_workers)
-        .keep_running(keep_running)
-}
-
 /// Counts the listeners that have left.
 fn count_left(supervisor: &Supervisor) -> Arc<AtomicUsize> {
     let left = Arc::new(AtomicUsize::new(0));
@@ -39,7 +33,7 @@ fn answer_one(listener: &Listener, value: i64) {
 fn a_listener_that_was_taken_serves_its_target_elsewhere() {
     for (max_workers, others) in [(1, 0), (1, 1), (1, 2), (4, 0), (4, 2)] {
         watched(|| {
-            let supervisor = supervisor(options(max_workers, true), echo);
+            let supervisor = supervisor(workers(max_workers).keep_running(true), echo);
             let left = count_left(&supervisor);
             supervisor.start().unwrap();
             let others: Vec<_> = (0..others)
@@ -73,7 +67,7 @@ fn a_listener_that_was_taken_serves_its_target_elsewhere() {
 #[test]
 fn what_is_pending_stays_with_a_listener_that_is_taken() {
     watched(|| {
-        let supervisor = supervisor(options(1, false), echo);
+        let supervisor = supervisor(workers(1), echo);
         let left = count_left(&supervisor);
         let (target, listener) = Target::calls_once(7);
         supervisor.add_listener(listener, 5).unwrap();
@@ -92,7 +86,7 @@ fn what_was_received_is_handled_though_its_listener_is_taken() {
         watched(|| {
             let begun = Arc::new(AtomicBool::new(false));
             let begin = Arc::clone(&begun);
-            let supervisor = Supervisor::new(options(max_workers, true)).unwrap();
+            let supervisor = Supervisor::new(workers(max_workers).keep_running(true)).unwrap();
             supervisor
                 .on_with("getppid", HandlerFlags::BLOCKING, move |n| {
                     begin.store(true, SeqCst);
@@ -123,7 +117,7 @@ fn what_was_received_is_handled_though_its_listener_is_taken() {
 fn the_targets_of_a_listener_that_was_removed_do_not_wait() {
     for (max_workers, others) in [(1, 0), (1, 1), (4, 0), (4, 1)] {
         watched(|| {
-            let supervisor = supervisor(options(max_workers, true), echo);
+            let supervisor = supervisor(workers(max_workers).keep_running(true), echo);
             let left = count_left(&supervisor);
             supervisor.start().unwrap();
             let others: Vec<_> = (0..others)
@@ -157,7 +151,7 @@ fn the_targets_of_a_listener_that_was_removed_do_not_wait() {
 #[test]
 fn idle_workers_keep_no_listener_open_that_was_removed() {
     watched(|| {
-        let supervisor = Supervisor::new(options(4, true)).unwrap();
+        let supervisor = Supervisor::new(workers(4).keep_running(true)).unwrap();
         supervisor
             .on_with("getppid", HandlerFlags::BLOCKING, |n| {
                 thread::sleep(Duration::from_millis(5));
@@ -190,7 +184,7 @@ fn idle_workers_keep_no_listener_open_that_was_removed() {
 #[test]
 fn a_worker_keeps_no_listener_open_that_was_removed_before_it_handled() {
     watched(|| {
-        let supervisor = Supervisor::new(options(1, true)).unwrap();
+        let supervisor = Supervisor::new(workers(1).keep_running(true)).unwrap();
         supervisor
             .on_with("getppid", HandlerFlags::BLOCKING, |n| {
                 thread::sleep(Duration::from_millis(50));
@@ -221,7 +215,7 @@ fn a_worker_keeps_no_listener_open_that_was_removed_before_it_handled() {
 fn a_handler_may_remove_its_own_listener() {
     for max_workers in [1, 4] {
         watched(|| {
-            let supervisor = Arc::new(Supervisor::new(options(max_workers, false)).unwrap());
+            let supervisor = Arc::new(Supervisor::new(workers(max_workers)).unwrap());
             let remover = Arc::downgrade(&supervisor);
             supervisor
                 .on("getppid", move |n| {
@@ -245,7 +239,7 @@ fn a_handler_may_remove_its_own_listener() {
 #[test]
 fn an_event_loop_is_told_that_its_last_listener_was_taken() {
     watched(|| {
-        let supervisor = supervisor(options(1, false), echo);
+        let supervisor = supervisor(workers(1), echo);
         let left = count_left(&supervisor);
         let (target, listener) = Target::serves();
         supervisor.add_listener(listener, 5).unwrap();
@@ -262,7 +256,7 @@ fn an_event_loop_is_told_that_its_last_listener_was_taken() {
 #[test]
 fn of_two_that_were_added_alike_the_first_is_taken_first() {
     watched(|| {
-        let supervisor = supervisor(options(1, false), echo);
+        let supervisor = supervisor(workers(1), echo);
         let targets = [0, 1].map(|_| {
             let (target, listener) = Target::serves();
             supervisor.add_listener(listener, 5).unwrap();
@@ -281,7 +275,7 @@ fn of_two_that_were_added_alike_the_first_is_taken_first() {
 #[test]
 fn what_is_not_served_cannot_be_taken() {
     watched(|| {
-        let supervisor = supervisor(options(1, false), echo);
+        let supervisor = supervisor(workers(1), echo);
         assert_eq!(status(supervisor.take_listener(5)), Status::Closed);
         let (target, listener) = Target::serves();
         supervisor.add_listener(listener, 5).unwrap();
@@ -321,7 +315,7 @@ fn a_listener_with_a_stuck_worker_can_be_taken() {
 fn no_call_is_lost_while_a_listener_goes_to_and_fro() {
     for max_workers in [1, 4] {
         watched(|| {
-            let supervisor = supervisor(options(max_workers, true), echo);
+            let supervisor = supervisor(workers(max_workers).keep_running(true), echo);
             let left = count_left(&supervisor);
             supervisor.start().unwrap();
             let (busy, listener) = Target::repeats();
