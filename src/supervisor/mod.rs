@@ -431,7 +431,7 @@ impl AsFd for Supervisor {
 ///
 /// ```
 /// use tokio::io::unix::AsyncFd;
-/// use unotify::{HandlerFlags, Spawn, Status, Supervisor, SupervisorOptions, Verdict};
+/// use unotify::{Spawn, Status, Supervisor, SupervisorOptions, Verdict};
 /// use unotify::scmp::{ScmpAction, ScmpFilterContext, ScmpSyscall};
 ///
 /// async fn serve(supervisor: Supervisor) -> std::io::Result<unotify::Result<()>> {
@@ -454,7 +454,7 @@ impl AsFd for Supervisor {
 /// let mut filter = ScmpFilterContext::new(ScmpAction::Allow)?;
 /// filter.add_rule(ScmpAction::Notify, ScmpSyscall::from_name("getppid")?)?;
 /// let supervisor = Supervisor::new(SupervisorOptions::default())?;
-/// supervisor.on("getppid", HandlerFlags::empty(), |call| {
+/// supervisor.on("getppid", |call| {
 ///     let _ = call.reply_value(1234);
 ///     Verdict::Handled
 /// })?;
