@@ -75,7 +75,7 @@ fn sizes() -> Result<Sizes> {
     let notif = usize::from(raw.seccomp_notif).max(size_of::<Request>());
     let resp = usize::from(raw.seccomp_notif_resp).max(size_of::<Response>());
     Ok(unpack(
-        SIZES.get_or_find(|| (notif as u64) << 32 | resp as u64),
+        SIZES.get_or_find(|| ((notif as u64) << 32) | resp as u64),
     ))
 }
 
