@@ -44,9 +44,12 @@ fn start() -> Arc<Sender<()>> {
     let name = thread::current().name().unwrap_or("a test").to_owned();
     // The thread is there before the test begins, which may count threads.
     let (up, is_up) = channel();
+    // Here, as the environment has a lock, and a process that is forked meanwhile would inherit it
+    // from this thread, which it does not have.
+    let limit = slowed(LIMIT);
     thread::spawn(move || {
         up.send(()).unwrap();
-        if wait.recv_timeout(slowed(LIMIT)) == Err(RecvTimeoutError::Timeout) {
+        if wait.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
             // Not with a macro, whose output the test runner captures.
             let _ = writeln!(io::stderr(), "{name} hangs");
             abort();
