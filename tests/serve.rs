@@ -50,7 +50,7 @@ fn what_the_program_leaves_behind_is_served_to_its_end() {
         let filter = notifying(&["getppid"]);
         let out = file("left-behind", "", 0o644);
         let script = format!(
-            "(sleep 0.3; exec sh -c 'echo $PPID >{}') & exit 3",
+            "(sleep 0.3; exec sh -c 'echo $PPID >\"{}\"') & exit 3",
             out.display()
         );
         let status = supervisor.run_program(&mut sh(&filter, &script)).unwrap();
