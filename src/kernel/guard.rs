@@ -4,6 +4,7 @@
 //! closed (`F_SETOWN`, `F_SETSIG`, `O_ASYNC`). That is arranged in the open file, not in the child:
 //! so the child need not, and cannot, call it off, and whoever starts it can.
 
+use super::syscall::syscall;
 use super::{check, Errno, Result};
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
@@ -15,35 +16,32 @@ const F_SETSIG: libc::c_int = 10;
 /// not come.
 pub(super) fn arm(end: RawFd) -> Result<()> {
     // SAFETY: no arguments.
-    let own = unsafe { libc::syscall(libc::SYS_getpid) };
+    let own = unsafe { syscall(libc::SYS_getpid, [0; 6]) }?;
     for (what, value) in [
-        (libc::F_SETOWN, own),
-        (F_SETSIG, libc::SIGKILL.into()),
-        (libc::F_SETFL, libc::O_ASYNC.into()),
+        (libc::F_SETOWN, own as usize),
+        (F_SETSIG, libc::SIGKILL as usize),
+        (libc::F_SETFL, libc::O_ASYNC as usize),
     ] {
         // SAFETY: integers only.
-        check(unsafe { libc::syscall(libc::SYS_fcntl, end, what, value) })?;
+        unsafe {
+            syscall(
+                libc::SYS_fcntl,
+                [end as usize, what as usize, value, 0, 0, 0],
+            )
+        }?;
     }
     let mut entry = libc::pollfd {
         fd: end,
         events: 0,
         revents: 0,
     };
-    let now = libc::timespec {
+    let mut now = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
+    let (entry, now) = (&raw mut entry as usize, &raw mut now as usize);
     // SAFETY: one entry, a time limit, no set of signals; all live across the call.
-    let polled = check(unsafe {
-        libc::syscall(
-            libc::SYS_ppoll,
-            &raw mut entry,
-            1usize,
-            &raw const now,
-            std::ptr::null::<libc::sigset_t>(),
-            0usize,
-        )
-    })?;
+    let polled = unsafe { syscall(libc::SYS_ppoll, [entry, 1, now, 0, 0, 0]) }?;
     if polled == 0 {
         Ok(())
     } else {

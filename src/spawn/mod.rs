@@ -15,7 +15,7 @@ pub use files::Stdio;
 use crate::ending::Life;
 use crate::error::{Error, Result, Status};
 use crate::install::{self, Install};
-use crate::kernel::child::{Launch, Page};
+use crate::kernel::room::Launch;
 use crate::kernel::signals::{SignalMask, SignalsBlocked};
 use crate::kernel::{seccomp, socket, Errno};
 use crate::listener::Listener;
@@ -251,12 +251,9 @@ impl<'a> Spawn<'a> {
     /// - [`Status::System`] or [`Status::NoMemory`] when the system has no room for a process, a
     ///   thread or a descriptor.
     pub fn spawn(&mut self) -> Result<Child> {
-        let page = Page::new().map_err(|e| Error::system(e, "map memory to share"))?;
-        let page = Arc::new(page);
         let (ours, theirs) = socket::pair().map_err(|e| Error::system(e, "make a socket pair"))?;
         let mut job = Job {
             launch: self.launch()?,
-            page: Arc::clone(&page),
             moves: self.files.moves(),
             socket: theirs.as_raw_fd(),
             name: self.file.to_string_lossy().into_owned(),
@@ -266,11 +263,15 @@ impl<'a> Spawn<'a> {
         job.launch.mask = blocked.before();
         let started = start::on_a_thread(job, ours, theirs);
         drop(blocked);
-        let Started { child, listener } = started?;
+        let Started {
+            child,
+            listener,
+            room,
+        } = started?;
         let life = Arc::new(Life::new(child));
         let sync_wake_up = !self.load_flags.contains(LoadFlags::NO_SYNC_WAKE_UP);
         let listener = Listener::of_child(listener, sync_wake_up, &life);
-        Ok(Child::new(life, listener, page))
+        Ok(Child::new(life, listener, room))
     }
 
     /// Everything the child needs, but for the mask.

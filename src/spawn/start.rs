@@ -15,12 +15,12 @@
 use super::files::{self, Move};
 use crate::error::{Error, Result, Status};
 use crate::install;
-use crate::kernel::child::{self, Launch, Page, Progress, Stage};
+use crate::kernel::child::{self, Progress, Stage};
 use crate::kernel::process::{self, Handle};
+use crate::kernel::room::{Launch, Room};
 use crate::kernel::{fd_table, guard, signals, socket, Errno};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::mpsc::{sync_channel, Receiver, SyncSender};
-use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -37,7 +37,6 @@ const LOOKS: u32 = 200;
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) launch: Launch,
-    pub(super) page: Arc<Page>,
     pub(super) moves: Vec<Move>,
     /// Where the listener is sent.
     pub(super) socket: RawFd,
@@ -50,11 +49,12 @@ pub(super) struct Job {
 pub(super) struct Started {
     pub(super) child: Handle,
     pub(super) listener: OwnedFd,
+    pub(super) room: Room,
 }
 
 /// What the thread has to say, and what it then waits to hear: that the caller has what was sent.
 struct Line {
-    sender: SyncSender<Result<libc::pid_t>>,
+    sender: SyncSender<Result<(libc::pid_t, Room)>>,
     taken: Receiver<()>,
 }
 
@@ -75,13 +75,14 @@ pub(super) fn on_a_thread(job: Job, ours: OwnedFd, theirs: OwnedFd) -> Result<St
     });
     // Leaves numbers free for what is received.
     drop(theirs);
-    let result = result.and_then(|pid| {
+    let result = result.and_then(|(pid, room)| {
         let received = socket::recv_fds(ours.as_fd(), &mut [0]);
         let received = received.map_err(|e| Error::system(e, "take over the listener"))?;
         match received.fds {
             [Some(listener), pidfd] => Ok(Started {
                 child: Handle::new(pid, pidfd),
                 listener,
+                room,
             }),
             _ => Err(Error::new(Status::System, "the listener was lost")),
         }
@@ -208,14 +209,14 @@ impl Guard {
 fn work(job: Job, line: Line) -> Option<Thread<()>> {
     let stays = job.launch.die_with_parent;
     let Line { sender, taken } = line;
-    let (child, guard) = match launch(job) {
+    let (child, room, guard) = match launch(job) {
         Ok(launched) => launched,
         Err(error) => {
             let _ = sender.send(Err(error));
             return None;
         }
     };
-    let told = sender.send(Ok(child.pid())).is_ok() && taken.recv().is_ok();
+    let told = sender.send(Ok((child.pid(), room))).is_ok() && taken.recv().is_ok();
     let disarmed = guard
         .as_ref()
         .is_none_or(|guard| guard::disarm(guard.end.as_fd()).is_ok());
@@ -231,7 +232,7 @@ fn work(job: Job, line: Line) -> Option<Thread<()>> {
 }
 
 /// Starts the child and sends its listener. Gives what kills it, to be disarmed.
-fn launch(mut job: Job) -> Result<(Handle, Option<Guard>)> {
+fn launch(mut job: Job) -> Result<(Handle, Room, Option<Guard>)> {
     own_table()?;
     let socket = files::arrange(&job.moves, job.socket)?;
     let to_be = if job.launch.die_with_parent {
@@ -247,7 +248,7 @@ fn launch(mut job: Job) -> Result<(Handle, Option<Guard>)> {
     job.launch.guard = guard.as_ref().map(|guard| guard.end.as_raw_fd());
     let started = pairs.and_then(|(mail, exec)| start(&job, &socket, &mail, exec));
     match started {
-        Ok(child) => Ok((child, guard)),
+        Ok((child, room)) => Ok((child, room, guard)),
         Err(error) => {
             if let Some(guard) = guard {
                 guard.end();
@@ -263,11 +264,11 @@ fn start(
     socket: &OwnedFd,
     mail: &(OwnedFd, OwnedFd),
     exec: (OwnedFd, OwnedFd),
-) -> Result<Handle> {
-    let child =
-        child::start(&job.launch, &job.page).map_err(|e| Error::system(e, "start a process"))?;
-    match hand_over(job, &child, socket, mail, exec) {
-        Ok(()) => Ok(child),
+) -> Result<(Handle, Room)> {
+    let (child, room) =
+        child::start(&job.launch).map_err(|e| Error::system(e, "start a process"))?;
+    match hand_over(job, &child, &room, socket, mail, exec) {
+        Ok(()) => Ok((child, room)),
         Err(error) => {
             child.put_down();
             Err(error)
@@ -280,12 +281,13 @@ fn start(
 fn hand_over(
     job: &Job,
     child: &Handle,
+    room: &Room,
     socket: &OwnedFd,
     mail: &(OwnedFd, OwnedFd),
     (exec_ends, exec_pending): (OwnedFd, OwnedFd),
 ) -> Result<()> {
     let (near, far) = mail;
-    let number = await_listener(job, child)?;
+    let number = await_listener(job, child, room)?;
     // A message in flight is the one place that is in neither table.
     let mailed = socket::send_fds(far.as_fd(), b"L", &[number]);
     fd_table::close(number);
@@ -300,7 +302,7 @@ fn hand_over(
     drop(exec_pending);
     fd_table::wait_either([exec_ends.as_fd(), listener.as_fd()])
         .map_err(|e| Error::system(e, "wait for the program"))?;
-    if let Some(errno) = job.page.exec_error() {
+    if let Some(errno) = room.exec_error() {
         return Err(not_executed(job, errno));
     }
     let pidfd = child.pidfd().map(|fd| fd.as_raw_fd());
@@ -310,13 +312,13 @@ fn hand_over(
 }
 
 /// Waits for the child to install the filter and gives the listener's number.
-fn await_listener(job: &Job, child: &Handle) -> Result<RawFd> {
+fn await_listener(job: &Job, child: &Handle, room: &Room) -> Result<RawFd> {
     let mut looks = 0;
     loop {
-        match job.page.progress() {
+        match room.progress() {
             Progress::Listening(number) => return Ok(number),
             Progress::Failed(stage, errno) => return Err(explain(job, stage, errno)),
-            Progress::Starting => job.page.sleep_while_starting(PATIENCE),
+            Progress::Starting => room.sleep_while_starting(PATIENCE),
             Progress::Installing => {
                 looks += 1;
                 if looks < LOOKS {
@@ -328,12 +330,7 @@ fn await_listener(job: &Job, child: &Handle) -> Result<RawFd> {
         }
         // It may have told and ended in between.
         let ended = child.has_ended() != Ok(false);
-        if ended
-            && matches!(
-                job.page.progress(),
-                Progress::Starting | Progress::Installing
-            )
-        {
+        if ended && matches!(room.progress(), Progress::Starting | Progress::Installing) {
             return Err(Error::with_errno(
                 Status::System,
                 Errno(libc::ECANCELED),
