@@ -15,7 +15,7 @@ use super::known::Known;
 use super::process::Handle;
 use super::room::{Head, Launch, Plan, Room, Words, FAILED, INSTALLING, LISTENING, STARTING};
 use super::syscall::syscall;
-use super::{check, fd, guard, seccomp, signals, Errno, Result};
+use super::{check, fd, futex, guard, seccomp, signals, Errno, Result};
 use std::ffi::c_char;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -74,17 +74,7 @@ impl Room {
 
     /// Sleeps while the child gets ready, at most for `limit`; may return early.
     pub(crate) fn sleep_while_starting(&self, limit: Duration) {
-        let limit = super::fd::timespec(limit);
-        // SAFETY: the word and the time limit live across the call.
-        unsafe {
-            libc::syscall(
-                libc::SYS_futex,
-                self.words().state.as_ptr(),
-                libc::FUTEX_WAIT, // not private: the other side is another process
-                STARTING,
-                &raw const limit,
-            );
-        }
+        futex::wait_shared(&self.words().state, STARTING, Some(limit));
     }
 
     /// The error of the child's `execve`, once it has failed.
