@@ -243,7 +243,13 @@ fn hand_over(
     (exec_ends, exec_pending): (OwnedFd, OwnedFd),
     guard: Option<&Guard>,
 ) -> Result<()> {
+    // While the child gets ready.
+    let others = files::listeners();
     let listener = await_listener(job, child, room)?;
+    // Its own may have been there already.
+    for other in others.into_iter().filter(|&other| other != listener) {
+        fd_table::close(other);
+    }
     let guard_end = guard.map(|guard| guard.end.as_raw_fd());
     let pidfd = child.pidfd().map(|fd| fd.as_raw_fd());
     let fds = [listener, exec_ends.as_raw_fd()].into_iter();
