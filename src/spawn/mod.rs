@@ -20,7 +20,7 @@ use crate::kernel::signals::{SignalMask, SignalsBlocked};
 use crate::kernel::{seccomp, socket, Errno};
 use crate::listener::Listener;
 use crate::load::LoadFlags;
-use crate::scmp::ScmpFilterContext;
+use crate::scmp::{program, ScmpArch, ScmpFilterContext};
 use files::Files;
 use start::{Job, Started};
 use std::collections::BTreeMap;
@@ -252,8 +252,10 @@ impl<'a> Spawn<'a> {
     ///   thread or a descriptor.
     pub fn spawn(&mut self) -> Result<Child> {
         let (ours, theirs) = socket::pair().map_err(|e| Error::system(e, "make a socket pair"))?;
+        let launch = self.launch()?;
         let mut job = Job {
-            launch: self.launch()?,
+            execve_waits: may_wait(&launch.program),
+            launch,
             moves: self.files.moves(),
             socket: theirs.as_raw_fd(),
             name: self.file.to_string_lossy().into_owned(),
@@ -340,6 +342,16 @@ impl Environment {
         });
         strings.collect()
     }
+}
+
+/// Whether somebody may be asked about an `execve` under this filter, for all that the filter tells.
+fn may_wait(program: &[libc::sock_filter]) -> bool {
+    let arch = ScmpArch::native().to_sys();
+    let verdict = program::verdict(program, libc::SYS_execve as u32, arch);
+    !matches!(
+        verdict.map(|action| action & libc::SECCOMP_RET_ACTION_FULL),
+        Some(libc::SECCOMP_RET_ALLOW | libc::SECCOMP_RET_LOG)
+    )
 }
 
 /// Where a program may be, by the rules of `execvp(3)`.

@@ -38,6 +38,8 @@ const LOOKS: u32 = 200;
 pub(super) struct Job {
     pub(super) launch: Launch,
     pub(super) moves: Vec<Move>,
+    /// Whether the child's `execve` may wait for somebody.
+    pub(super) execve_waits: bool,
     /// Where the listener is sent.
     pub(super) socket: RawFd,
     /// The program, for messages.
@@ -244,7 +246,11 @@ fn hand_over(
     guard: Option<&Guard>,
 ) -> Result<()> {
     // While the child gets ready.
-    let others = files::listeners();
+    let others = if job.execve_waits {
+        files::listeners()
+    } else {
+        Vec::new()
+    };
     let listener = await_listener(job, child, room)?;
     // Its own may have been there already.
     for other in others.into_iter().filter(|&other| other != listener) {
