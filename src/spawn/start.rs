@@ -78,32 +78,45 @@ pub(super) fn on_a_thread(job: Job, ours: OwnedFd, theirs: OwnedFd) -> Result<St
     // Leaves numbers free for what is received.
     drop(theirs);
     let started = launched.and_then(|launched| take_over(&name, &ours, launched));
+    let (started, keeper) = match started {
+        Ok((started, keeper)) => (Ok(started), keeper),
+        Err(error) => (Err(error), None),
+    };
     if stays && started.is_ok() {
         // Hung up when the thread has nothing open any more.
         let _ = receiver.recv();
     } else {
         end_of(thread);
     }
+    // Which has had time to end.
+    drop(keeper);
     started
 }
 
 /// Takes the listener, waits until the fate of the `execve` is known or lies with the supervisor, and
 /// calls the guard off. What fails leaves no child.
-fn take_over(name: &str, ours: &OwnedFd, launched: Launched) -> Result<Started> {
-    let Launched { pid, room, keeper } = launched;
+fn take_over(name: &str, ours: &OwnedFd, launched: Launched) -> Result<(Started, Option<Keeper>)> {
+    let Launched {
+        pid,
+        room,
+        mut keeper,
+    } = launched;
     let mut pidfd = None;
-    let done = await_execve(ours, keeper, &mut pidfd);
+    let done = await_execve(ours, keeper.as_mut(), &mut pidfd);
     let child = Handle::new(pid, pidfd);
     let done = done.and_then(|listener| match room.exec_error() {
         Some(errno) => Err(not_executed(name, errno)),
         None => Ok(listener),
     });
     match done {
-        Ok(listener) => Ok(Started {
-            child,
-            listener,
-            room,
-        }),
+        Ok(listener) => {
+            let started = Started {
+                child,
+                listener,
+                room,
+            };
+            Ok((started, keeper))
+        }
         Err(error) => {
             child.put_down();
             Err(error)
@@ -114,7 +127,7 @@ fn take_over(name: &str, ours: &OwnedFd, launched: Launched) -> Result<Started> 
 /// Gives the listener, and the child's descriptor as soon as that is there.
 fn await_execve(
     ours: &OwnedFd,
-    keeper: Option<Keeper>,
+    keeper: Option<&mut Keeper>,
     pidfd: &mut Option<OwnedFd>,
 ) -> Result<OwnedFd> {
     let received = socket::recv_fds(ours.as_fd(), &mut [0])
@@ -132,8 +145,9 @@ fn await_execve(
     };
     fd_table::wait_either([exec_ends.as_fd(), listener.as_fd()])
         .map_err(|e| Error::system(e, "wait for the program"))?;
-    if let Some(end) = guard_end {
+    if let (Some(end), Some(keeper)) = (guard_end, keeper) {
         guard::disarm(end.as_fd()).map_err(|e| Error::system(e, "call the guard off"))?;
+        keeper.release();
     }
     Ok(listener)
 }
