@@ -184,6 +184,33 @@ pub unsafe extern "C" fn unotify_listener_receive(
     timeout_ms: c_int,
     notification: *mut *mut unotify_notification,
 ) -> unotify_status {
+    if timeout_ms != -1 {
+        // SAFETY: the handles are live or NULL, as promised.
+        return unsafe { receive_patiently(listener, timeout_ms, notification) };
+    }
+    // SAFETY: NULL or a live handle; NULL or what points to a handle or NULL, as promised.
+    let given = unsafe { (listener.as_ref(), notification.as_ref()) };
+    if let (Some(listener), Some(&reused)) = given {
+        // SAFETY: NULL or a live handle that no other thread uses, as promised.
+        let reused = unsafe { reused.as_mut() };
+        if reused.is_some_and(|reused| listener.0.receive_at_once(reused.inner())) {
+            return unotify_status::Ok;
+        }
+    }
+    // SAFETY: the handles are live or NULL, as promised.
+    unsafe { receive_patiently(listener, -1, notification) }
+}
+
+/// Receives where that could not be done at once.
+///
+/// # Safety
+/// As [`unotify_listener_receive`].
+#[cold]
+unsafe fn receive_patiently(
+    listener: *const unotify_listener,
+    timeout_ms: c_int,
+    notification: *mut *mut unotify_notification,
+) -> unotify_status {
     // SAFETY: the handles are live or NULL, as promised.
     call(|| unsafe { receive(listener, timeout_ms, ReceiveFlags::empty(), notification) })
 }

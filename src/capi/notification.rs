@@ -3,7 +3,7 @@
 use super::boundary::{call, call_in_place, infallible, invalid, reclaim, unotify_status, Out};
 use crate::error::Result;
 use crate::for_c::Ownership;
-use crate::notification::{Notification, Request};
+use crate::notification::{is_errnum, Notification, Reply, Request, CONTINUE};
 use std::ffi::{c_int, c_void};
 
 /// One system call of a target, as it stood when the target made it (the kernel's
@@ -98,6 +98,28 @@ pub unsafe extern "C" fn unotify_notification_check_valid(
     call(|| unsafe { inner(notification) }?.check_valid())
 }
 
+/// Answers, if nothing stands in the way of that; whether it did.
+///
+/// # Safety
+/// `notification` is null or live, and no other thread uses the notification in it meanwhile.
+#[inline(always)]
+unsafe fn reply_at_once(
+    notification: *mut unotify_notification,
+    how: Reply,
+    val: i64,
+    error: c_int,
+    flags: u32,
+) -> bool {
+    // SAFETY: null or live, and no other thread uses what is in it, as promised.
+    unsafe { notification.as_mut() }.is_some_and(|n| n.0.send_at_once(how, val, error, flags))
+}
+
+/// Answers where [`reply_at_once`] did not, or says why not.
+#[cold]
+fn reply(body: impl FnOnce() -> Result<()>) -> unotify_status {
+    call_in_place(body)
+}
+
 /// Lets the call return `value`. Values from -4095 to -1 are errors to the target's C library.
 ///
 /// # Safety
@@ -108,7 +130,11 @@ pub unsafe extern "C" fn unotify_notification_reply_value(
     value: i64,
 ) -> unotify_status {
     // SAFETY: `notification` is NULL or a live handle that no other thread uses, as promised.
-    call_in_place(|| unsafe { inner(notification) }?.reply_value(value))
+    if unsafe { reply_at_once(notification, Reply::Value, value, 0, 0) } {
+        return unotify_status::Ok;
+    }
+    // SAFETY: as before.
+    reply(|| unsafe { inner(notification) }?.reply_value(value))
 }
 
 /// Lets the call fail with `errnum`, a **positive** error number such as `EPERM`.
@@ -123,7 +149,11 @@ pub unsafe extern "C" fn unotify_notification_reply_error(
     errnum: c_int,
 ) -> unotify_status {
     // SAFETY: `notification` is NULL or a live handle that no other thread uses, as promised.
-    call_in_place(|| unsafe { inner(notification) }?.reply_error(errnum))
+    if is_errnum(errnum) && unsafe { reply_at_once(notification, Reply::Error, 0, -errnum, 0) } {
+        return unotify_status::Ok;
+    }
+    // SAFETY: as before.
+    reply(|| unsafe { inner(notification) }?.reply_error(errnum))
 }
 
 /// Lets the kernel carry out the call as if there were no filter
@@ -139,7 +169,11 @@ pub unsafe extern "C" fn unotify_notification_reply_continue(
     notification: *mut unotify_notification,
 ) -> unotify_status {
     // SAFETY: `notification` is NULL or a live handle that no other thread uses, as promised.
-    call_in_place(|| unsafe { inner(notification) }?.reply_continue())
+    if unsafe { reply_at_once(notification, Reply::Continue, 0, 0, CONTINUE) } {
+        return unotify_status::Ok;
+    }
+    // SAFETY: as before.
+    reply(|| unsafe { inner(notification) }?.reply_continue())
 }
 
 /// Frees a notification. If nobody has answered it, the target gets the fallback error: `ENOSYS`
