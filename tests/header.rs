@@ -58,13 +58,28 @@ fn chapter(file: &str, items: &mut BTreeMap<String, Item>, handles: &mut String)
             let code = format!("#define {} {value}", declaration.name);
             constants.push(Item { code, ..item });
         } else if item.is_handle() {
-            *handles += &format!("\n{}", item.text());
+            add(handles, &item.text());
         } else {
-            chapter += &format!("\n{}", item.text());
+            add(&mut chapter, &item.text());
         }
     }
     assert!(constants.is_empty(), "{file} ends with a constant");
     chapter
+}
+
+/// Adds an item below a blank line, but for what takes two lines below another such: these stand
+/// together.
+fn add(chapter: &mut String, item: &str) {
+    let last = chapter.rsplit("\n\n").next().unwrap_or_default().trim_start();
+    let short = |lines: &str| {
+        let comments = lines.lines().step_by(2);
+        lines.lines().count() % 2 == 0
+            && comments.into_iter().all(|line| line.starts_with("/**") && line.ends_with("*/"))
+    };
+    if !(short(last) && short(item)) || last.is_empty() {
+        chapter.push('\n');
+    }
+    chapter.push_str(item);
 }
 
 /// The file of `src/capi` that a line of the template stands for.
@@ -163,11 +178,23 @@ fn items(files: &[&str]) -> BTreeMap<String, Item> {
         }
         // What callers promise ends the comment: the template says it once for all functions.
         let comment = comment.split("\n *\n * # Safety").next()?;
-        let comment = comment.replace("\n *\n * Errors", "\n * Errors");
+        let comment = match comment.split_once("\n *\n * Errors") {
+            Some((what, errors)) => format!("{what}\n * Errors{}", short_statuses(errors)),
+            None => comment.to_owned(),
+        };
         let (comment, code) = (fill(&comment, ""), code.trim().to_owned());
         Some((name(&code)?.to_owned(), Item { comment, code }))
     });
     items.collect()
+}
+
+/// A list of errors with the statuses' names as the header has them there: it says once that
+/// `UNOTIFY_ERR_` is left out, which stands a hundred times in the lists.
+fn short_statuses(errors: &str) -> String {
+    Status::ALL.into_iter().fold(errors.to_owned(), |errors, status| {
+        let name = status.name();
+        errors.replace(&format!("`{name}`"), name.trim_start_matches("UNOTIFY_ERR_"))
+    })
 }
 
 /// What an item of C is called, if that is a name of this library's.

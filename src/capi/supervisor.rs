@@ -23,53 +23,45 @@ pub const UNOTIFY_HANDLED: c_int = 0;
 pub const UNOTIFY_DEFERRED: c_int = 1;
 /// For the default handler, and then the fallback error.
 pub const UNOTIFY_NOT_HANDLED: c_int = 2;
-/// It could not go on: the fallback error, unless answered, and the run ends with
-/// `UNOTIFY_ERR_HANDLER`. For languages whose handlers raise.
+/// As handled, but the run ends with `UNOTIFY_ERR_HANDLER`.
 pub const UNOTIFY_FAILED: c_int = 3;
 
 /// The handler waits for something: with several workers another one receives meanwhile.
 pub const UNOTIFY_HANDLER_BLOCKING: u32 = 1 << 0;
 const _: () = assert!(UNOTIFY_HANDLER_BLOCKING == HandlerFlags::BLOCKING.bits());
 
-/// The run goes on without listeners, until it is stopped.
+/// Runs on without listeners, until stopped.
 pub const UNOTIFY_SUPERVISOR_KEEP_RUNNING: u32 = 1 << 0;
-/// When stopped, or ended by `UNOTIFY_FAILED`, what is pending on the listeners gets the fallback
-/// error.
+/// What is pending at a stop, or after `UNOTIFY_FAILED`, gets the fallback error.
 pub const UNOTIFY_SUPERVISOR_DRAIN_ON_STOP: u32 = 1 << 1;
-/// A signal that is handled while unotify_supervisor_run() waits, on its thread, ends the run with
-/// `UNOTIFY_ERR_INTERRUPTED`, even if its handler was installed with `SA_RESTART`.
+/// A signal that is handled on the thread of unotify_supervisor_run() while it waits ends the run
+/// with `UNOTIFY_ERR_INTERRUPTED`, `SA_RESTART` or not.
 pub const UNOTIFY_SUPERVISOR_RETURN_ON_SIGNAL: u32 = 1 << 2;
 
-/// Switched by what is measured to be faster: synchronous for one target, and in
-/// unotify_supervisor_dispatch().
+/// Switched by what is measured to be faster.
 pub const UNOTIFY_WAKE_UP_AUTO: u32 = 0;
 /// Waking hands over the processor: for one target (Linux 6.6).
 pub const UNOTIFY_WAKE_UP_SYNC: u32 = 1;
 /// It does not: can be better for several busy targets.
 pub const UNOTIFY_WAKE_UP_ASYNC: u32 = 2;
 
-/// Handles a notification and returns `UNOTIFY_HANDLED`, `UNOTIFY_DEFERRED`,
-/// `UNOTIFY_NOT_HANDLED` or `UNOTIFY_FAILED`; any other number counts as `UNOTIFY_HANDLED`. `data` is what it was
-/// registered with.
-///
-/// The notification is lent for the call: freeing it before `UNOTIFY_DEFERRED` was returned only
-/// answers it. If it is not answered it gets the fallback error. So it does when a handler in C++
-/// lets an exception out, which is caught and counted on x86_64 and aarch64; elsewhere that ends
-/// the program. A handler must not jump out of the call (`longjmp`), nor return in a copy of the
-/// process that it forked. **It must not end its thread**, by `pthread_exit` or by letting itself
-/// be cancelled (the library's calls run with cancellation disabled, handlers included): that ends
-/// the program.
+/// Handles a notification and returns `UNOTIFY_HANDLED`, `UNOTIFY_DEFERRED`, `UNOTIFY_NOT_HANDLED`
+/// or `UNOTIFY_FAILED`; any other number counts as `UNOTIFY_HANDLED`. The notification is lent for
+/// the call: freeing it before `UNOTIFY_DEFERRED` was returned only answers it. It must not jump
+/// out of the call (`longjmp`), nor return in a copy of the process that it forked. **It must not
+/// end its thread** (`pthread_exit`, cancellation), which ends the program. So does a C++ exception
+/// that it lets out, but on x86_64 and aarch64: there it is caught and counted, and the target gets
+/// the fallback error.
 pub type unotify_handler = Option<
     unsafe extern "C" fn(notification: *mut unotify_notification, data: *mut c_void) -> c_int,
 >;
 
-/// Is told that a listener has left its supervisor: `listener_data` is what it was added with,
-/// `data` what unotify_supervisor_on_close() got. It may call what a handler may, and is under the
-/// same rules.
+/// Is told that a listener has left its supervisor: `listener_data` is what it was added with. What
+/// a handler may and must not do, it may and must not.
 pub type unotify_close_handler =
     Option<unsafe extern "C" fn(listener_data: *mut c_void, data: *mut c_void)>;
 
-/// Serves listeners. May be shared between threads, but for unotify_supervisor_free().
+/// Serves listeners with handlers.
 #[derive(Debug)]
 pub struct unotify_supervisor(pub(super) Supervisor);
 
@@ -86,8 +78,7 @@ pub struct unotify_supervisor_opts {
     /// `sizeof(unotify_supervisor_opts)`.
     pub size: usize,
     /// How many handlers may run at the same time, at most 1024. 0 is 1: they never overlap. With
-    /// more, several threads also receive at the same time, when several targets of a single
-    /// listener call at once and that is measured to be faster.
+    /// more, several threads also receive at the same time, where that is measured to be faster.
     pub max_workers: u32,
     /// Positive, for notifications that nobody answers. 0 is `ENOSYS`.
     pub fallback_error: c_int,
@@ -181,13 +172,12 @@ pub struct unotify_stats {
     pub failed: u64,
     /// Listeners served now.
     pub listeners: u64,
-    /// Worker threads now, including the one that runs: at most `max_workers`, one that receives
-    /// what they have no time for, and those that replace stuck ones.
+    /// Worker threads now, the one that runs, one that only receives and those for stuck ones
+    /// included.
     pub workers: u64,
     /// The most workers there ever were.
     pub workers_max: u64,
-    /// The longest time that one handler took, in nanoseconds. Sampled: the first calls of a
-    /// handler, one in sixteen later on, and all of a slow one.
+    /// The longest time of one handler, of those sampled.
     pub slowest_handler_ns: u64,
     /// Workers now stuck in a call that the target prolongs.
     pub workers_stuck: u64,
@@ -199,9 +189,6 @@ unsafe impl Report for unotify_stats {
 }
 
 /// Makes a supervisor. `opts` may be NULL.
-///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` for options out of range; `UNOTIFY_ERR_SYSTEM` when the
-/// process has no descriptor left.
 ///
 /// # Safety
 /// `opts` is NULL or as long as its `size` says; `out` is NULL or valid for writing.
@@ -223,8 +210,8 @@ pub unsafe extern "C" fn unotify_supervisor_new(
 /// Serves one more listener, also while running, and takes ownership of it. `data` is what
 /// unotify_notification_listener_data() gives for its notifications.
 ///
-/// Errors: `UNOTIFY_ERR_SYSTEM` when the kernel has no room to watch it. The listener is freed
-/// then too; only after `UNOTIFY_ERR_INVALID_ARGUMENT` it remains the caller's.
+/// Errors: `UNOTIFY_ERR_SYSTEM` when the kernel has no room to watch it. The listener is freed then
+/// too; only after `UNOTIFY_ERR_INVALID_ARGUMENT` it remains the caller's.
 ///
 /// # Safety
 /// `supervisor` and `listener` are NULL or live handles; `listener` is not used again.
@@ -245,12 +232,11 @@ pub unsafe extern "C" fn unotify_supervisor_add_listener(
     })
 }
 
-/// Gives a listener back to `*out`, also while running: the one that was added with `data`, or the
-/// first of those that were. Nothing is lost: what is pending stays with it, for whoever receives
-/// from it next; what was received is handled, and so is what a worker receives at this very moment.
-/// When that is over, unotify_supervisor_on_close() tells. A run ends when there is no other
-/// listener. May be called from a handler, but while unotify_supervisor_dispatch() is under way not
-/// from another thread.
+/// Gives back a listener that was added with `data`, the first if there are several, also while
+/// running. What is pending stays with it, for whoever receives from it next; what was received,
+/// even at this very moment, is handled, and then unotify_supervisor_on_close() tells. A run ends
+/// without any other listener. May be called from a handler, but not from another thread while
+/// unotify_supervisor_dispatch() is under way.
 ///
 /// Errors: `UNOTIFY_ERR_CLOSED` when no listener with that data is served, or not any more.
 ///
@@ -272,11 +258,8 @@ pub unsafe extern "C" fn unotify_supervisor_take_listener(
     })
 }
 
-/// Takes a listener as unotify_supervisor_take_listener() does, and frees it: when what was received
-/// is answered it is closed, and the kernel answers what is pending, and all later calls of its
-/// targets, with `ENOSYS`.
-///
-/// Errors: as there.
+/// unotify_supervisor_take_listener(), and frees it: it is closed once what was received is
+/// answered; the kernel answers what is pending and all later calls of its targets with `ENOSYS`.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle.
@@ -371,11 +354,10 @@ fn give_away(slot: &mut Box<Notification>) -> bool {
 
 /// Sets a handler for a system call, on every architecture that has it. Several for one call are
 /// asked in the order in which they were set, until one returns something else than
-/// `UNOTIFY_NOT_HANDLED`. `flags` is 0 or `UNOTIFY_HANDLER_BLOCKING`. The handler runs on any thread of the run, with
-/// `max_workers` above 1 on several at a time. It and `data` must be usable until the supervisor
-/// is freed.
+/// `UNOTIFY_NOT_HANDLED`. `flags` is 0 or `UNOTIFY_HANDLER_BLOCKING`. It runs on any thread of the
+/// run, with `max_workers` above 1 on several at a time.
 ///
-/// Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL`; `UNOTIFY_ERR_INVALID_ARGUMENT`, also while it runs.
+/// Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL`.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle; `syscall` is NULL or a string; `handler` and `data` are
@@ -398,8 +380,7 @@ pub unsafe extern "C" fn unotify_supervisor_on(
     })
 }
 
-/// Sets a handler for every system call that has none, or whose handlers returned
-/// `UNOTIFY_NOT_HANDLED`. See unotify_supervisor_on().
+/// unotify_supervisor_on() for every system call that has no handler, or none that handled it.
 ///
 /// # Safety
 /// As `unotify_supervisor_on`.
@@ -417,18 +398,12 @@ pub unsafe extern "C" fn unotify_supervisor_on_default(
     })
 }
 
-/// Has `told` called once for each listener that was added, when it has left: because its targets
-/// have ended, it broke, or was removed or taken, and no handler is at work any more on one of its
-/// notifications, nor will be. So its data may be freed then. Not so if a handler has deferred
-/// some: those show the data until they are freed.
-///
-/// It counts as a handler: it is called on a thread of the run, with `max_workers` 1 never beside a
-/// handler, or in unotify_supervisor_dispatch(); while there is no run, on the thread that removes
-/// the listener. A handler that is stuck in a call which its target prolongs is waited for.
-/// unotify_supervisor_free() calls it for all listeners that are left, when no handler will go on.
-/// It is not called in a copy of the process.
-///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT`, also while it runs.
+/// Has `told` called once for each listener that has left: its targets have ended, it broke, or was
+/// removed or taken, and no handler is or will be at work on its notifications. Its data may be
+/// freed then, but notifications that a handler has deferred show it until they are freed. It
+/// counts as a handler, and is called on a thread of the run or of unotify_supervisor_dispatch(),
+/// while there is no run on the thread that removes the listener, and by unotify_supervisor_free()
+/// for all that are left. See "Listeners that leave" in unotify(7).
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle; `told` and `data` are usable until it is freed.
@@ -460,8 +435,8 @@ fn handler_flags(flags: u32) -> Result<HandlerFlags> {
 /// Serves the listeners on this thread, until stopped or until the last listener closes.
 ///
 /// Errors: `UNOTIFY_ERR_STOPPED` when stopped; `UNOTIFY_ERR_HANDLER` when a handler returned
-/// `UNOTIFY_FAILED`; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already; what the kernel said of a
-/// listener that broke, after the others were served.
+/// `UNOTIFY_FAILED`; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already; after the others were
+/// served, what the kernel said of a listener that broke.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle.
@@ -489,7 +464,7 @@ pub unsafe extern "C" fn unotify_supervisor_start(
 }
 
 /// Ends the current run, or else the next one at once. Handlers that are at work finish; what was
-/// received is answered. May be called from any thread, from a handler and from a signal handler.
+/// received is answered. May be called from any thread, a handler and a signal handler.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle.
@@ -509,11 +484,11 @@ pub unsafe extern "C" fn unotify_supervisor_stop(
     unotify_status::Ok
 }
 
-/// Waits for the end of what unotify_supervisor_start() began, at most for `timeout_ms` (-1: without
-/// limit, 0: only look), and returns how it ended. Of several threads that wait, one is told.
+/// Waits for the end of what unotify_supervisor_start() began, and returns how it ended, to one of
+/// the threads that wait.
 ///
-/// Errors: as unotify_supervisor_run(); `UNOTIFY_ERR_TIMEOUT` when it still runs, which changes
-/// nothing; `UNOTIFY_ERR_INVALID_ARGUMENT` when it was not started, or another thread was told.
+/// Errors: as unotify_supervisor_run(); `UNOTIFY_ERR_TIMEOUT` when it still runs;
+/// `UNOTIFY_ERR_INVALID_ARGUMENT` when it was not started, or another thread was told.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle.
@@ -545,12 +520,12 @@ pub unsafe extern "C" fn unotify_supervisor_fd(supervisor: *const unotify_superv
     })
 }
 
-/// Handles what is pending, at most some dozens of notifications, without blocking. Handlers run
-/// on this thread. Nobody else may receive from its listeners: if a notification is taken away
-/// between the look and the `RECV`, this waits for the next one.
+/// Handles what is pending, at most some dozens of notifications, on this thread, without blocking.
+/// Nobody else may receive from its listeners: if a notification is taken away between the look and
+/// the `RECV`, this waits for the next one.
 ///
-/// Errors: `UNOTIFY_ERR_STOPPED` once after unotify_supervisor_stop(); `UNOTIFY_ERR_HANDLER` after
-/// a handler's `UNOTIFY_FAILED`; `UNOTIFY_ERR_CLOSED` when the last listener has closed; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already.
+/// Errors: as unotify_supervisor_run(), but `UNOTIFY_ERR_STOPPED` only once after a stop;
+/// `UNOTIFY_ERR_CLOSED` when the last listener has closed.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle.
@@ -605,9 +580,9 @@ pub unsafe extern "C" fn unotify_supervisor_stats(
     })
 }
 
-/// Frees a supervisor and its listeners. A run in the background is stopped first, and the
-/// handlers at work are waited for; a run on another thread must have returned. Not from a
-/// handler. Deferred notifications remain usable.
+/// Frees a supervisor and its listeners. A run in the background is stopped first, and the handlers
+/// at work are waited for; a run on another thread must have returned. Not from a handler. Deferred
+/// notifications remain usable.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle that is not used again.
