@@ -28,8 +28,8 @@
  * caller's, unless it says otherwise; those that are given out are the caller's to close, and
  * close-on-exec.
  *
- * Threads. Listeners, supervisors, children and probes may be shared between threads, until they are
- * freed. A filter and a notification belong to one thread at a time, and may be handed on.
+ * Threads. Listeners, supervisors, children and probes may be shared between threads, until they
+ * are freed. A filter and a notification belong to one thread at a time, and may be handed on.
  *
  * Structures. One that begins with `size_t size` may grow: set `size` to its sizeof, and what you
  * do not use to zero (UNOTIFY_OPTS() does). As options, NULL and every zero field mean the default,
@@ -64,11 +64,8 @@ extern "C" {
 typedef struct unotify_filter unotify_filter;
 /** The supervising end of a filter that notifies. Owns its descriptor. */
 typedef struct unotify_listener unotify_listener;
-
-/** A system call that a target waits on, to be answered once. Keeps the listener's descriptor
- * open. */
+/** A call that a target waits on, to be answered once. Keeps the listener's descriptor open. */
 typedef struct unotify_notification unotify_notification;
-
 /** Serves listeners with handlers. */
 typedef struct unotify_supervisor unotify_supervisor;
 /** A program that was started. */
@@ -226,8 +223,8 @@ unotify_status unotify_filter_notify(unotify_filter *filter, const char *syscall
 /** Notifies all system calls that do the same job, on every architecture of the filter, added
  * before or after, and refuses those that would do it past the filter: `openat` alone lets `open`,
  * `openat2`, `creat` and io_uring by. `family` is one of unotify_family_name(), such as "open",
- * "exec", "connect", "mount": see docs/families.md. A rule without conditions that a call has
- * already counts.
+ * "exec", "connect", "mount": see docs/families.md. A rule that a call has without conditions
+ * counts.
  * Errors, and nothing is added: INVALID_ARGUMENT when there is no such family, and for "connect"
  * after other rules where an architecture of the filter has `socketcall`; UNSUPPORTED when
  * libseccomp does not know one of the calls. */
@@ -321,13 +318,12 @@ int unotify_listener_into_fd(unotify_listener *listener);
  * the caller's and holds nothing. One thread at a time waits in the kernel, the others queue.
  * Errors: TIMEOUT; STOPPED after unotify_listener_set_interrupted(); CLOSED when the last target
  * has exited (before Linux 6.11, when it was waited for: see unotify_listener_watch_child();
- * kernels before 5.9 do not tell). */
+ * before 5.9, never). */
 unotify_status unotify_listener_receive(unotify_listener *listener, int timeout_ms,
                                         unotify_notification **notification);
 
 /** A signal that is handled on this thread while it waits ends the receive with
- * `UNOTIFY_ERR_INTERRUPTED`, `SA_RESTART` or not: for languages whose signal handlers run after
- * the call. */
+ * `UNOTIFY_ERR_INTERRUPTED`, `SA_RESTART` or not: for languages whose handlers run after it. */
 #define UNOTIFY_RECEIVE_RETURN_ON_SIGNAL (1U << 0)
 
 /** unotify_listener_receive() with `UNOTIFY_RECEIVE_*` flags. `UNOTIFY_RECEIVE_RETURN_ON_SIGNAL`
@@ -456,8 +452,7 @@ unotify_status unotify_notification_read_string(unotify_notification *notificati
                                                 char *buf, size_t cap, size_t *len);
 
 /** Copies the pointers of a null-terminated array at `addr` in the target's memory (`argv`, `envp`)
- * into `out`, without the terminator, widened if the target is of 32 bits, and their number into
- * `*count`.
+ * into `out`, without the terminator, and their number into `*count`. 32-bit ones are widened.
  * Errors: as unotify_notification_read(); TOO_LONG when there are more than `cap`. */
 unotify_status unotify_notification_read_pointers(unotify_notification *notification, uint64_t addr,
                                                   uint64_t *out, size_t cap, size_t *count);
@@ -486,8 +481,7 @@ unotify_status unotify_notification_add_fd(unotify_notification *notification, i
  * this fails with `UNOTIFY_ERR_GONE`. **Signals are held back on this thread meanwhile**, some
  * microseconds; what stops or kills it in that moment can make the call return 0, the standard
  * input. See "Answering with a descriptor" in unotify(7).
- * Errors: as unotify_notification_add_fd(); BUSY while another holder of the listener gives
- * one. */
+ * Errors: as unotify_notification_add_fd(); BUSY while another process gives it one. */
 unotify_status unotify_notification_reply_fd(unotify_notification *notification, int fd,
                                              int flags);
 
@@ -593,14 +587,6 @@ unotify_status unotify_notification_executable(unotify_notification *notificatio
  * Handlers get the `data` that they were set with; both must be usable until the supervisor is
  * freed. Setting one fails with `UNOTIFY_ERR_INVALID_ARGUMENT` while the supervisor runs. */
 
-#define UNOTIFY_HANDLED 0     /**< Answered, or left to the fallback error. */
-#define UNOTIFY_DEFERRED 1    /**< From now on the handler's, to answer and free on any thread. */
-#define UNOTIFY_NOT_HANDLED 2 /**< For the default handler, and then the fallback error. */
-#define UNOTIFY_FAILED 3      /**< As handled, but the run ends with `UNOTIFY_ERR_HANDLER`. */
-
-/** The handler waits for something: with several workers another one receives meanwhile. */
-#define UNOTIFY_HANDLER_BLOCKING (1U << 0)
-
 #define UNOTIFY_SUPERVISOR_KEEP_RUNNING (1U << 0)  /**< Runs on without listeners, until stopped. */
 /** What is pending at a stop, or after `UNOTIFY_FAILED`, gets the fallback error. */
 #define UNOTIFY_SUPERVISOR_DRAIN_ON_STOP (1U << 1)
@@ -611,6 +597,25 @@ unotify_status unotify_notification_executable(unotify_notification *notificatio
 #define UNOTIFY_WAKE_UP_AUTO 0  /**< Switched by what is measured to be faster. */
 #define UNOTIFY_WAKE_UP_SYNC 1  /**< Waking hands over the processor: for one target (Linux 6.6). */
 #define UNOTIFY_WAKE_UP_ASYNC 2 /**< It does not: can be better for several busy targets. */
+
+/** How a supervisor is to work. */
+typedef struct unotify_supervisor_opts {
+    size_t size;        /**< `sizeof(unotify_supervisor_opts)`. */
+    /** How many handlers may run at the same time, at most 1024. 0 is 1: they never overlap. With
+     * more, several threads also receive at the same time, where that is measured to be faster. */
+    uint32_t max_workers;
+    int fallback_error; /**< Positive, for notifications that nobody answers. 0 is `ENOSYS`. */
+    uint32_t flags;     /**< `UNOTIFY_SUPERVISOR_*`. */
+    uint32_t wake_up;   /**< `UNOTIFY_WAKE_UP_*`. */
+} unotify_supervisor_opts;
+
+#define UNOTIFY_HANDLED 0     /**< Answered, or left to the fallback error. */
+#define UNOTIFY_DEFERRED 1    /**< From now on the handler's, to answer and free on any thread. */
+#define UNOTIFY_NOT_HANDLED 2 /**< For the default handler, and then the fallback error. */
+#define UNOTIFY_FAILED 3      /**< As handled, but the run ends with `UNOTIFY_ERR_HANDLER`. */
+
+/** The handler waits for something: with several workers another one receives meanwhile. */
+#define UNOTIFY_HANDLER_BLOCKING (1U << 0)
 
 /** Handles a notification and returns `UNOTIFY_HANDLED`, `UNOTIFY_DEFERRED`, `UNOTIFY_NOT_HANDLED`
  * or `UNOTIFY_FAILED`; any other number counts as `UNOTIFY_HANDLED`. The notification is lent for
@@ -624,40 +629,6 @@ typedef int (*unotify_handler)(unotify_notification *notification, void *data);
 /** Is told that a listener has left its supervisor: `listener_data` is what it was added with. What
  * a handler may and must not do, it may and must not. */
 typedef void (*unotify_close_handler)(void *listener_data, void *data);
-
-/** How a supervisor is to work. */
-typedef struct unotify_supervisor_opts {
-    size_t size;        /**< `sizeof(unotify_supervisor_opts)`. */
-    /** How many handlers may run at the same time, at most 1024. 0 is 1: they never overlap. With
-     * more, several threads also receive at the same time, where that is measured to be faster. */
-    uint32_t max_workers;
-    int fallback_error; /**< Positive, for notifications that nobody answers. 0 is `ENOSYS`. */
-    uint32_t flags;     /**< `UNOTIFY_SUPERVISOR_*`. */
-    uint32_t wake_up;   /**< `UNOTIFY_WAKE_UP_*`. */
-} unotify_supervisor_opts;
-
-/** What a supervisor has done since it was made. */
-typedef struct unotify_stats {
-    size_t size;                   /**< `sizeof(unotify_stats)`, set by the caller. */
-    uint64_t received;             /**< Notifications received. */
-    uint64_t values;               /**< Answered with a value. */
-    uint64_t errors;               /**< Answered with an error by a handler. */
-    uint64_t continued;            /**< Continued. */
-    uint64_t fds;                  /**< Answered with a descriptor. */
-    uint64_t fallbacks;            /**< Answered with the fallback error: nobody else did. */
-    uint64_t gone;                 /**< Gone before they were answered. */
-    uint64_t deferred;             /**< Deferred; counted once more when answered or freed. */
-    uint64_t deferred_outstanding; /**< Deferred and not freed so far. */
-    uint64_t panics;               /**< Handlers that threw (in C++) or panicked (in Rust). */
-    uint64_t failed;               /**< Handlers that returned `UNOTIFY_FAILED`. */
-    uint64_t listeners;            /**< Listeners served now. */
-    /** Worker threads now, the one that runs, one that only receives and those for stuck ones
-     * included. */
-    uint64_t workers;
-    uint64_t workers_max;          /**< The most workers there ever were. */
-    uint64_t slowest_handler_ns;   /**< The longest time of one handler, of those sampled. */
-    uint64_t workers_stuck;        /**< Workers now stuck in a call that the target prolongs. */
-} unotify_stats;
 
 /** Makes a supervisor. `opts` may be NULL. */
 unotify_status unotify_supervisor_new(const unotify_supervisor_opts *opts,
@@ -680,7 +651,7 @@ unotify_status unotify_supervisor_take_listener(unotify_supervisor *supervisor, 
                                                 unotify_listener **out);
 
 /** unotify_supervisor_take_listener(), and frees it: it is closed once what was received is
- * answered; the kernel answers what is pending, and all later calls of its targets, with
+ * answered; the kernel answers what is pending and all later calls of its targets with
  * `ENOSYS`. */
 unotify_status unotify_supervisor_remove_listener(unotify_supervisor *supervisor, void *data);
 
@@ -707,8 +678,8 @@ unotify_status unotify_supervisor_on_close(unotify_supervisor *supervisor,
 
 /** Serves the listeners on this thread, until stopped or until the last listener closes.
  * Errors: STOPPED when stopped; HANDLER when a handler returned `UNOTIFY_FAILED`; INVALID_ARGUMENT
- * when it runs already; what the kernel said of a listener that broke, after the others were
- * served. */
+ * when it runs already; after the others were served, what the kernel said of a listener that
+ * broke. */
 unotify_status unotify_supervisor_run(unotify_supervisor *supervisor);
 
 /** Does what unotify_supervisor_run() does in the background.
@@ -731,21 +702,45 @@ unotify_status unotify_supervisor_join(unotify_supervisor *supervisor, int timeo
 int unotify_supervisor_fd(const unotify_supervisor *supervisor);
 
 /** Handles what is pending, at most some dozens of notifications, on this thread, without blocking.
- * Nobody else may receive from its listeners: if a notification is taken away between the look and
- * the `RECV`, this waits for the next one.
+ * How many it were goes to `*handled`, unless that is NULL: an edge-triggered loop goes on until
+ * it is 0. Nobody else may receive from its listeners: if a notification is taken away between the
+ * look and the `RECV`, this waits for the next one.
  * Errors: STOPPED once after unotify_supervisor_stop(); HANDLER after a handler's
  * `UNOTIFY_FAILED`; CLOSED when the last listener has closed; INVALID_ARGUMENT when it runs
  * already. */
-unotify_status unotify_supervisor_dispatch(unotify_supervisor *supervisor);
-
-/** Fills in what it has done so far. */
-unotify_status unotify_supervisor_stats(const unotify_supervisor *supervisor,
-                                        unotify_stats *stats);
+unotify_status unotify_supervisor_dispatch(unotify_supervisor *supervisor, size_t *handled);
 
 /** Frees a supervisor and its listeners. A run in the background is stopped first, and the handlers
  * at work are waited for; a run on another thread must have returned. Not from a handler. Deferred
  * notifications remain usable. */
 void unotify_supervisor_free(unotify_supervisor *supervisor);
+
+/** What a supervisor has done since it was made. */
+typedef struct unotify_stats {
+    size_t size;                   /**< `sizeof(unotify_stats)`, set by the caller. */
+    uint64_t received;             /**< Notifications received. */
+    uint64_t values;               /**< Answered with a value. */
+    uint64_t errors;               /**< Answered with an error by a handler. */
+    uint64_t continued;            /**< Continued. */
+    uint64_t fds;                  /**< Answered with a descriptor. */
+    uint64_t fallbacks;            /**< Answered with the fallback error: nobody else did. */
+    uint64_t gone;                 /**< Gone before they were answered. */
+    uint64_t deferred;             /**< Deferred; counted once more when answered or freed. */
+    uint64_t deferred_outstanding; /**< Deferred and not freed so far. */
+    uint64_t panics;               /**< Handlers that threw (in C++) or panicked (in Rust). */
+    uint64_t failed;               /**< Handlers that returned `UNOTIFY_FAILED`. */
+    uint64_t listeners;            /**< Listeners served now. */
+    /** Worker threads now, the one that runs, one that only receives and those for stuck ones
+     * included. */
+    uint64_t workers;
+    uint64_t workers_max;          /**< The most workers there ever were. */
+    uint64_t slowest_handler_ns;   /**< The longest time of one handler, of those sampled. */
+    uint64_t workers_stuck;        /**< Workers now stuck in a call that the target prolongs. */
+} unotify_stats;
+
+/** Fills in what it has done so far. */
+unotify_status unotify_supervisor_stats(const unotify_supervisor *supervisor,
+                                        unotify_stats *stats);
 
 /** Is told that a process has ended. It must return: neither jump out of the call nor end its
  * thread. An exception is treated as a handler's is. */
@@ -755,9 +750,9 @@ typedef void (*unotify_exit_handler)(pid_t process, void *data);
  * **has asked for** by unotify_notification_watch_exit(). The last one set counts. It runs as a
  * handler does, never two at a time, and before a handler sees a call of another process with the
  * same id. It is to be brief: a handler waits for it up to a tenth of a second. Calls of a killed
- * process may still be handled after it. What has not ended when the supervisor is freed it is not
- * told of. Costs an `epoll_wait` a notification, and one more while a process is watched. See
- * "Ends of processes" in unotify(7). */
+ * process may still be handled after it. It is not told of what has not ended when the supervisor
+ * is freed. Costs an `epoll_wait` a notification, one more while a process is watched. See "Ends
+ * of processes" in unotify(7). */
 unotify_status unotify_supervisor_on_exit(unotify_supervisor *supervisor,
                                           unotify_exit_handler function, void *data);
 

@@ -3,6 +3,7 @@
 mod background;
 mod backlog;
 mod core;
+mod lead;
 mod listeners;
 mod mode;
 mod notices;
