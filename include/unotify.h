@@ -25,8 +25,7 @@
  * Ownership. Handles are opaque. One that is given out is the caller's, to be freed with the
  * `_free` function of its type, which does nothing for NULL and never waits for a target. A string
  * or `const` pointer that is returned is the library's. Descriptors that are passed in remain the
- * caller's, unless it says otherwise; those that are given out are the caller's to close, and
- * close-on-exec.
+ * caller's, unless it says otherwise; those given out are close-on-exec, and the caller's to close.
  *
  * Threads. Listeners, supervisors, children and probes may be shared between threads, until they
  * are freed. A filter and a notification belong to one thread at a time, and may be handed on.
@@ -139,9 +138,7 @@ size_t unotify_last_error(char *buf, size_t len);
 
 /** The version of the library that the program runs with, such as "0.1.0". */
 const char *unotify_version(void);
-
-/** What the running kernel offers, as `UNOTIFY_FEATURE_*`. Asks it on every call, and never fails:
- * what cannot be asked is not offered. */
+/** What the running kernel is found to offer at each call, as `UNOTIFY_FEATURE_*`. Never fails. */
 uint64_t unotify_features(void);
 
 /* ---- Architectures and system calls ------------------------------------------------------------
@@ -209,8 +206,8 @@ unotify_status unotify_filter_new(uint32_t default_action, unotify_filter **out)
 unotify_status unotify_filter_add_arch(unotify_filter *filter, uint32_t arch);
 
 /** Does `action` for the calls of this name whose arguments meet all `n` conditions at `cmp` (NULL
- * if `n` is 0), on every architecture of the filter that has the call. A rule without conditions
- * counts instead of all that have some for the same call; of two without, the first counts.
+ * if `n` is 0), on every architecture of the filter that has it. For one call, a rule without
+ * conditions counts instead of all that have some, and the first of several such.
  * Errors: UNKNOWN_SYSCALL when no architecture of the filter has the call; INVALID_ARGUMENT also
  * when an argument comes twice, the action is the filter's default action, or an earlier rule has
  * the same conditions and another action. */
@@ -223,8 +220,7 @@ unotify_status unotify_filter_notify(unotify_filter *filter, const char *syscall
 /** Notifies all system calls that do the same job, on every architecture of the filter, added
  * before or after, and refuses those that would do it past the filter: `openat` alone lets `open`,
  * `openat2`, `creat` and io_uring by. `family` is one of unotify_family_name(), such as "open",
- * "exec", "connect", "mount": see docs/families.md. A rule that a call has without conditions
- * counts.
+ * "exec", "connect", "mount": see docs/families.md. Earlier rules without conditions count.
  * Errors, and nothing is added: INVALID_ARGUMENT when there is no such family, and for "connect"
  * after other rules where an architecture of the filter has `socketcall`; UNSUPPORTED when
  * libseccomp does not know one of the calls. */
@@ -313,9 +309,9 @@ int unotify_listener_fd(const unotify_listener *listener);
 int unotify_listener_into_fd(unotify_listener *listener);
 
 /** Waits for the next notification. As with `getline(3)`, if `*notification` is NULL a handle is
- * allocated, else that handle is used again; what it held is answered with the fallback error if
- * nobody has answered. The caller frees it in the end. On failure a handle that was given remains
- * the caller's and holds nothing. One thread at a time waits in the kernel, the others queue.
+ * allocated, for the caller to free in the end, else that handle is used again; what it held gets
+ * the fallback error unless it was answered. On failure a handle that was given remains the
+ * caller's and holds nothing. One thread at a time waits in the kernel, the others queue.
  * Errors: TIMEOUT; STOPPED after unotify_listener_set_interrupted(); CLOSED when the last target
  * has exited (before Linux 6.11, when it was waited for: see unotify_listener_watch_child();
  * before 5.9, never). */
@@ -344,10 +340,9 @@ unotify_status unotify_listener_receive_with(unotify_listener *listener, int tim
  * returned, nothing was received, and the target waits for a better answer.
  * Errors: those of unotify_listener_receive(), with the notification answered; those of the
  * answer; INVALID_ARGUMENT also when the handle holds nothing to be answered. */
-unotify_status unotify_listener_reply_receive(unotify_listener *listener,
-                                              unotify_notification *notification, uint32_t reply,
-                                              int64_t value, int timeout_ms,
-                                              unotify_status *replied);
+unotify_status unotify_listener_reply_receive(
+    unotify_listener *listener, unotify_notification *notification, uint32_t reply, int64_t value,
+    int timeout_ms, unotify_status *replied);
 
 /** While this is on (`on` is not 0), receives on this listener end with `UNOTIFY_ERR_STOPPED`,
  * those under way on any thread and later ones. What is pending stays so. A supervisor that serves
@@ -355,11 +350,11 @@ unotify_status unotify_listener_reply_receive(unotify_listener *listener,
 unotify_status unotify_listener_set_interrupted(unotify_listener *listener, int on);
 
 /** Tells which child of the caller's loaded the filter by itself (Linux 5.4), so that the listener
- * ends with it before Linux 6.11 too: when the child is a zombie and no notification is pending,
+ * ends with it before Linux 6.11 too: once the child is a zombie and no notification is pending,
  * receiving fails with `UNOTIFY_ERR_CLOSED`, and a supervisor lets the listener go, though other
- * targets may be left. The child's status remains the caller's to wait for. Duplicates `pidfd`
- * (`pidfd_open(2)`); a later call replaces an earlier one. Not needed after unotify_spawn(). See
- * "The end of a target" in unotify(7).
+ * targets may be left. The child remains the caller's to wait for. Duplicates `pidfd`
+ * (`pidfd_open(2)`); a later call replaces it. Not needed after unotify_spawn(). See "The end of a
+ * target" in unotify(7).
  * Errors: INVALID_ARGUMENT when `pidfd` is not one. */
 unotify_status unotify_listener_watch_child(unotify_listener *listener, int pidfd);
 
@@ -378,8 +373,7 @@ void unotify_listener_free(unotify_listener *listener);
  *
  * These, and those of the target below, fail with `UNOTIFY_ERR_GONE` when the target does not wait
  * any more, because it died or a signal interrupted its call, and with `UNOTIFY_ERR_ANSWERED` when
- * the notification was answered before. After any other error of an answer the target waits for a
- * better one. */
+ * the notification was answered before. After other errors the target waits for a better answer. */
 
 /** One system call of a target, as it was when the target made it. The layout is that of the
  * kernel's `struct seccomp_notif`, in which `pid` is unsigned. */
@@ -445,8 +439,7 @@ unotify_status unotify_notification_write(unotify_notification *notification, ui
                                           const void *buf, size_t len);
 
 /** Copies the string at `addr` in the target's memory into `buf`, and its length without NUL into
- * `*len` (which may be NULL). Touches no page that the string does not reach into, and takes two
- * system calls within a page.
+ * `*len` (which may be NULL). Touches no page beyond it. Takes two system calls within a page.
  * Errors: as unotify_notification_read(); TOO_LONG without a NUL in `cap` bytes. */
 unotify_status unotify_notification_read_string(unotify_notification *notification, uint64_t addr,
                                                 char *buf, size_t cap, size_t *len);
@@ -496,11 +489,9 @@ typedef struct unotify_open_how {
     uint64_t flags; /**< `O_*`, as for `open(2)`, which ignores unknown ones. */
     uint64_t mode;  /**< Permissions of a file that is created with `O_CREAT` or `O_TMPFILE`. */
     /** `RESOLVE_*` of `openat2(2)`. With `RESOLVE_BENEATH` or `RESOLVE_IN_ROOT` the directory that
-     * the path starts from takes the place of the target's root; `RESOLVE_NO_XDEV` implies
-     * `RESOLVE_BENEATH` for a relative path. */
+     * the path starts from takes the place of the target's root: see unotify(7). */
     uint64_t resolve;
-    /** `AT_EMPTY_PATH` or 0. With it an empty path gives a duplicate of `dirfd` itself, or for
-     * `AT_FDCWD` the working directory opened with `O_PATH`. */
+    /** `AT_EMPTY_PATH` or 0: with it an empty path gives a duplicate of `dirfd`. See unotify(7). */
     uint64_t at_flags;
 } unotify_open_how;
 
@@ -509,8 +500,8 @@ typedef struct unotify_open_how {
  * `dirfd`, in its mount namespace. `how` may be NULL. Decide on what `*fd` *is* (`fstat(2)`) and
  * hand that over with unotify_notification_reply_fd(): nothing is left that the target could
  * exchange. Nothing leads out of the target's root: not `..`, not an absolute link, not a magic
- * link (`ELOOP`), not a working directory or a `dirfd` that is outside (`EXDEV`). What differs
- * from the target's own call:
+ * link (`ELOOP`), not a working directory or a `dirfd` that is outside (`EXDEV`). It differs from
+ * the target's own call:
  *
  *  - **The supervisor's rights count**, and what is created is the supervisor's.
  *  - `O_CREAT` and `O_TRUNC` act at once. To decide first, open with `O_PATH`, then open it again.
@@ -526,22 +517,20 @@ unotify_status unotify_notification_open(unotify_notification *notification, int
 /** Opens the file that `fd` stands for again, whatever its name leads to by now: for what
  * unotify_notification_open() opened with `O_PATH`, once it is decided that the target may have
  * it. `flags` are the target's for `open(2)`, less `O_CREAT`, `O_EXCL`, `O_NOFOLLOW` and unknown
- * ones. `mode` is for `O_TMPFILE`, and honours the target's umask. What differs is as there, also
+ * ones. `mode` is for `O_TMPFILE`, and honours the target's umask. It differs as that does, also
  * when `fd` is a descriptor that the target had; `/dev/tty` is the target's.
  * Errors: SYSTEM with the `errno` of opening, which is the one to answer the target with: `ENXIO`
- * for a FIFO that nobody reads, a socket, or `/dev/tty` without a terminal, `ELOOP` for a symbolic
- * link or the supervisor's own `/proc`, `EACCES`, `EISDIR`, ...; INVALID_ARGUMENT for `fd`
- * (`EBADF`) or `mode`. */
+ * for a FIFO that nobody reads, a socket, or `/dev/tty` without a terminal, `ELOOP` for a link or
+ * the supervisor's own `/proc`, `EACCES`, ...; INVALID_ARGUMENT for `fd` (`EBADF`) or `mode`. */
 unotify_status unotify_notification_reopen(unotify_notification *notification, int fd,
                                            uint64_t flags, uint64_t mode, int *out);
 
 /** Opens the directory that holds the last component of the path at `path_addr`, resolved as
  * unotify_notification_open() does, with `O_PATH`, and copies that component into `name` (256
- * bytes are enough): for calls that make, remove or rename what a path names (`mkdirat(2)`,
- * `unlinkat(2)`, `renameat(2)`), and for creating a file after deciding on the directory. It has
- * no slash, not at its end either, and is neither "." nor "..". What lies there may be a link, or
- * something may be mounted there, at any time: use it only with calls that neither follow nor open
- * it, such as `openat(2)` with `O_CREAT` and `O_EXCL`.
+ * bytes are enough): for calls that make, remove or rename what a path names, and for creating a
+ * file after deciding on the directory. It has no slash, not at its end either, and is neither "."
+ * nor "..". What lies there may be a link, or a mount, at any time: use it only with calls that
+ * neither follow nor open it, such as `mkdirat(2)`, or `openat(2)` with `O_CREAT` and `O_EXCL`.
  * Errors: as unotify_notification_open(); SYSTEM with `EEXIST` for a path that ends in "." or ".."
  * or is the root directory; TOO_LONG beyond `cap` bytes. */
 unotify_status unotify_notification_open_parent(unotify_notification *notification, int dirfd,
@@ -587,11 +576,10 @@ unotify_status unotify_notification_executable(unotify_notification *notificatio
  * Handlers get the `data` that they were set with; both must be usable until the supervisor is
  * freed. Setting one fails with `UNOTIFY_ERR_INVALID_ARGUMENT` while the supervisor runs. */
 
-#define UNOTIFY_SUPERVISOR_KEEP_RUNNING (1U << 0)  /**< Runs on without listeners, until stopped. */
+#define UNOTIFY_SUPERVISOR_KEEP_RUNNING (1U << 0) /**< Runs on without listeners, until stopped. */
 /** What is pending at a stop, or after `UNOTIFY_FAILED`, gets the fallback error. */
 #define UNOTIFY_SUPERVISOR_DRAIN_ON_STOP (1U << 1)
-/** A signal that is handled on the thread of unotify_supervisor_run() while it waits ends the run
- * with `UNOTIFY_ERR_INTERRUPTED`, `SA_RESTART` or not. */
+/** `UNOTIFY_RECEIVE_RETURN_ON_SIGNAL` for unotify_supervisor_run(), on its thread. */
 #define UNOTIFY_SUPERVISOR_RETURN_ON_SIGNAL (1U << 2)
 
 #define UNOTIFY_WAKE_UP_AUTO 0  /**< Switched by what is measured to be faster. */
@@ -620,10 +608,9 @@ typedef struct unotify_supervisor_opts {
 /** Handles a notification and returns `UNOTIFY_HANDLED`, `UNOTIFY_DEFERRED`, `UNOTIFY_NOT_HANDLED`
  * or `UNOTIFY_FAILED`; any other number counts as `UNOTIFY_HANDLED`. The notification is lent for
  * the call: freeing it before `UNOTIFY_DEFERRED` was returned only answers it. It must not jump
- * out of the call (`longjmp`), nor return in a copy of the process that it forked. **It must not
- * end its thread** (`pthread_exit`, cancellation), which ends the program. So does a C++ exception
- * that it lets out, but on x86_64 and aarch64: there it is caught and counted, and the target gets
- * the fallback error. */
+ * out of the call (`longjmp`), nor return in a copy of the process that it forked, nor **end its
+ * thread** (`pthread_exit`, cancellation): that ends the program. So does a C++ exception that it
+ * lets out; on x86_64 and aarch64 it is caught, counted, and answered with the fallback error. */
 typedef int (*unotify_handler)(unotify_notification *notification, void *data);
 
 /** Is told that a listener has left its supervisor: `listener_data` is what it was added with. What
@@ -643,16 +630,15 @@ unotify_status unotify_supervisor_add_listener(unotify_supervisor *supervisor,
 
 /** Gives back a listener that was added with `data`, the first if there are several, also while
  * running. What is pending stays with it, for whoever receives from it next; what was received,
- * even at this very moment, is handled, and then unotify_supervisor_on_close() tells. A run ends
- * without any other listener. May be called from a handler, but not from another thread while
- * unotify_supervisor_dispatch() is under way.
+ * even at this moment, is handled, and then unotify_supervisor_on_close() tells. A run ends with
+ * its last listener. May be called from a handler, but while unotify_supervisor_dispatch() is
+ * under way not from another thread.
  * Errors: CLOSED when no listener with that data is served, or not any more. */
 unotify_status unotify_supervisor_take_listener(unotify_supervisor *supervisor, void *data,
                                                 unotify_listener **out);
 
 /** unotify_supervisor_take_listener(), and frees it: it is closed once what was received is
- * answered; the kernel answers what is pending and all later calls of its targets with
- * `ENOSYS`. */
+ * answered; the kernel answers what is pending, and its targets' later calls, with `ENOSYS`. */
 unotify_status unotify_supervisor_remove_listener(unotify_supervisor *supervisor, void *data);
 
 /** Sets a handler for a system call, on every architecture that has it. Several for one call are
@@ -671,28 +657,25 @@ unotify_status unotify_supervisor_on_default(unotify_supervisor *supervisor,
  * removed or taken, and no handler is or will be at work on its notifications. Its data may be
  * freed then, but notifications that a handler has deferred show it until they are freed. It
  * counts as a handler, and is called on a thread of the run or of unotify_supervisor_dispatch(),
- * while there is no run on the thread that removes the listener, and by unotify_supervisor_free()
- * for all that are left. See "Listeners that leave" in unotify(7). */
+ * without a run on the thread that removes the listener, and by unotify_supervisor_free() for all
+ * that are left. See "Listeners that leave" in unotify(7). */
 unotify_status unotify_supervisor_on_close(unotify_supervisor *supervisor,
                                            unotify_close_handler told, void *data);
 
 /** Serves the listeners on this thread, until stopped or until the last listener closes.
- * Errors: STOPPED when stopped; HANDLER when a handler returned `UNOTIFY_FAILED`; INVALID_ARGUMENT
- * when it runs already; after the others were served, what the kernel said of a listener that
- * broke. */
+ * Errors: STOPPED when stopped; HANDLER after a handler's `UNOTIFY_FAILED`; INVALID_ARGUMENT when
+ * it runs already; the kernel's for a listener that broke, after the others were served. */
 unotify_status unotify_supervisor_run(unotify_supervisor *supervisor);
 
 /** Does what unotify_supervisor_run() does in the background.
- * Errors: INVALID_ARGUMENT when it runs already or was not joined; SYSTEM when the process can
- * have no more threads. */
+ * Errors: INVALID_ARGUMENT when it runs already or was not joined; SYSTEM without a thread. */
 unotify_status unotify_supervisor_start(unotify_supervisor *supervisor);
 
 /** Ends the current run, or else the next one at once. Handlers that are at work finish; what was
  * received is answered. May be called from any thread, a handler and a signal handler. */
 unotify_status unotify_supervisor_stop(unotify_supervisor *supervisor);
 
-/** Waits for the end of what unotify_supervisor_start() began, and returns how it ended, to one of
- * the threads that wait.
+/** Waits for the end of what unotify_supervisor_start() began, and tells one thread how it ended.
  * Errors: as unotify_supervisor_run(); TIMEOUT when it still runs; INVALID_ARGUMENT when it was
  * not started, or another thread was told. */
 unotify_status unotify_supervisor_join(unotify_supervisor *supervisor, int timeout_ms);
@@ -702,12 +685,11 @@ unotify_status unotify_supervisor_join(unotify_supervisor *supervisor, int timeo
 int unotify_supervisor_fd(const unotify_supervisor *supervisor);
 
 /** Handles what is pending, at most some dozens of notifications, on this thread, without blocking.
- * How many it were goes to `*handled`, unless that is NULL: an edge-triggered loop goes on until
+ * How many they were goes to `*handled`, unless that is NULL: an edge-triggered loop goes on until
  * it is 0. Nobody else may receive from its listeners: if a notification is taken away between the
  * look and the `RECV`, this waits for the next one.
- * Errors: STOPPED once after unotify_supervisor_stop(); HANDLER after a handler's
- * `UNOTIFY_FAILED`; CLOSED when the last listener has closed; INVALID_ARGUMENT when it runs
- * already. */
+ * Errors: those of unotify_supervisor_run(), STOPPED once for a stop; CLOSED when the last
+ * listener has closed. */
 unotify_status unotify_supervisor_dispatch(unotify_supervisor *supervisor, size_t *handled);
 
 /** Frees a supervisor and its listeners. A run in the background is stopped first, and the handlers
@@ -730,8 +712,7 @@ typedef struct unotify_stats {
     uint64_t panics;               /**< Handlers that threw (in C++) or panicked (in Rust). */
     uint64_t failed;               /**< Handlers that returned `UNOTIFY_FAILED`. */
     uint64_t listeners;            /**< Listeners served now. */
-    /** Worker threads now, the one that runs, one that only receives and those for stuck ones
-     * included. */
+    /** Worker threads now, those that only receive or replace a stuck one included. */
     uint64_t workers;
     uint64_t workers_max;          /**< The most workers there ever were. */
     uint64_t slowest_handler_ns;   /**< The longest time of one handler, of those sampled. */
@@ -751,16 +732,15 @@ typedef void (*unotify_exit_handler)(pid_t process, void *data);
  * handler does, never two at a time, and before a handler sees a call of another process with the
  * same id. It is to be brief: a handler waits for it up to a tenth of a second. Calls of a killed
  * process may still be handled after it. It is not told of what has not ended when the supervisor
- * is freed. Costs an `epoll_wait` a notification, one more while a process is watched. See "Ends
- * of processes" in unotify(7). */
+ * is freed. Costs an `epoll_wait` a notification, two while a process is watched. See "Ends of
+ * processes" in unotify(7). */
 unotify_status unotify_supervisor_on_exit(unotify_supervisor *supervisor,
                                           unotify_exit_handler function, void *data);
 
 /** Has the function of unotify_supervisor_on_exit() told of the end of the target's process, and
- * gives its id (the thread group) to `process` unless that is NULL (Linux 5.3). Asking again for a
- * process changes nothing. After success the notice comes for certain, even if the process is
- * killed at this moment; after `UNOTIFY_ERR_GONE` none does: keep nothing. Takes a descriptor a
- * process.
+ * gives its id (the thread group) to `process` unless that is NULL (Linux 5.3). Asking again
+ * changes nothing. After success the notice comes for certain, even if the process is killed at
+ * this moment; after `UNOTIFY_ERR_GONE` none does: keep nothing. Each takes a descriptor.
  * Errors: INVALID_ARGUMENT when no supervisor handed it out, or no function was set. */
 unotify_status unotify_notification_watch_exit(unotify_notification *notification, pid_t *process);
 
@@ -770,7 +750,7 @@ unotify_status unotify_notification_watch_exit(unotify_notification *notificatio
  * thread of the library's stays in the process until the child has ended. */
 #define UNOTIFY_SPAWN_KILL_ON_PARENT_DEATH (1U << 0)
 
-/** A descriptor for the program. */
+/** A descriptor for the program. All are put in place at once, and may be each other's numbers. */
 typedef struct unotify_fd_map {
     int parent_fd; /**< The caller's descriptor, close-on-exec or not. */
     int child_fd;  /**< Its number in the program: 0, 1 and 2 are the standard streams. */
@@ -782,11 +762,8 @@ typedef struct unotify_spawn_opts {
     size_t size;                   /**< `sizeof(unotify_spawn_opts)`. */
     uint32_t load_flags;           /**< `UNOTIFY_LOAD_*`, but for `UNOTIFY_LOAD_TSYNC`. */
     uint32_t flags;                /**< `UNOTIFY_SPAWN_*`. */
-    /** Where the program starts, and where a relative `file` or `PATH` counts from. */
-    const char *working_directory;
-    /** Descriptors for the program, put into place all at once, so that they may be each other's
-     * numbers. The last one for a number counts. */
-    const unotify_fd_map *fds;
+    const char *working_directory; /**< Where it starts; `file` and `PATH` may be relative to it. */
+    const unotify_fd_map *fds;     /**< Descriptors for it; the last for a number counts. */
     size_t n_fds;                  /**< How many there are at `fds`. */
 } unotify_spawn_opts;
 
@@ -802,9 +779,8 @@ typedef struct unotify_spawn_opts {
  * Errors, after which neither child nor descriptor is left over: with the `errno` of `execve`,
  * SYSTEM when the program is not found or of an unknown format and PERMISSION when it may not be
  * executed; with that of `chdir` for the working directory; BUSY when the calling thread has a
- * filter with a listener, which its children inherit; INVALID_ARGUMENT for an `argv` without
- * `argv[0]`; the others of unotify_filter_load(); SYSTEM or NO_MEMORY without room for a process,
- * thread or descriptor. */
+ * filter with a listener, which its children inherit; INVALID_ARGUMENT without an `argv[0]`;
+ * others of unotify_filter_load(); SYSTEM or NO_MEMORY without room for a process or thread. */
 unotify_status unotify_spawn(const unotify_filter *filter, const char *file, char *const *argv,
                              char *const *envp, const unotify_spawn_opts *opts,
                              unotify_child **out);
@@ -827,8 +803,7 @@ unotify_status unotify_child_take_listener(unotify_child *child, unotify_listene
 unotify_status unotify_child_wait(unotify_child *child, int timeout_ms, int *wstatus);
 
 /** Sends the child a signal, never another process that got the same id; 0 only asks for the child.
- * Errors: SYSTEM with `ESRCH` when it was waited for; PERMISSION when it has become somebody
- * else. */
+ * Errors: SYSTEM with `ESRCH` when it was waited for; PERMISSION when it became another user's. */
 unotify_status unotify_child_kill(unotify_child *child, int sig);
 
 /** The error number of the child's `execve`, if it failed after unotify_spawn() had returned:
@@ -843,15 +818,13 @@ void unotify_child_free(unotify_child *child);
 /** Starts the program `file` as unotify_spawn() does, serves it on this thread until it and all
  * that it has started have ended, and gives its status, in the form of `waitpid(2)`, to `wstatus`
  * unless that is NULL. Other listeners are served too, and this returns when the last has closed,
- * with `UNOTIFY_SUPERVISOR_KEEP_RUNNING` when stopped. unotify_notification_listener_data() is
- * NULL for the program's notifications.
+ * with `UNOTIFY_SUPERVISOR_KEEP_RUNNING` when stopped. The program's listener has no data (NULL).
  * Errors: those of unotify_spawn(), with the `errno` of `execve` also when a handler refused that
  * call; those of unotify_supervisor_run(), so STOPPED when stopped before the program has ended.
  * The program was killed and waited for then; what it has started remains. */
-unotify_status unotify_supervisor_run_program(unotify_supervisor *supervisor,
-                                              const unotify_filter *filter, const char *file,
-                                              char *const *argv, char *const *envp,
-                                              const unotify_spawn_opts *opts, int *wstatus);
+unotify_status unotify_supervisor_run_program(
+    unotify_supervisor *supervisor, const unotify_filter *filter, const char *file,
+    char *const *argv, char *const *envp, const unotify_spawn_opts *opts, int *wstatus);
 
 /* ---- Probe ----------------------------------------------------------------------------------- */
 
@@ -872,9 +845,8 @@ typedef struct unotify_probe_part {
 
 /** Tries what a supervisor does, with a thread and a child of its own, and notes for each part
  * whether it works here, and if not why: a container's seccomp profile or a security module may
- * keep from this process what unotify_features() has. `timeout_ms`, positive, is for each wait; at
- * most a few are needed. Leaves no child, thread or descriptor behind. What fails is not an
- * error. */
+ * forbid what unotify_features() has. `timeout_ms`, positive, is for each wait; at most a few are
+ * needed. Leaves no child, thread or descriptor behind. What does not work is no error. */
 unotify_status unotify_probe_new(int timeout_ms, unotify_probe **out);
 
 /** 1 if programs can be supervised here, be it without this or that, else 0; also for NULL. */

@@ -105,8 +105,8 @@ pub unsafe extern "C" fn unotify_filter_add_arch(
 }
 
 /// Does `action` for the calls of this name whose arguments meet all `n` conditions at `cmp` (NULL
-/// if `n` is 0), on every architecture of the filter that has the call. A rule without conditions
-/// counts instead of all that have some for the same call; of two without, the first counts.
+/// if `n` is 0), on every architecture of the filter that has it. For one call, a rule without
+/// conditions counts instead of all that have some, and the first of several such.
 ///
 /// Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL` when no architecture of the filter has the call;
 /// `UNOTIFY_ERR_INVALID_ARGUMENT` also when an argument comes twice, the action is the filter's
@@ -154,8 +154,7 @@ pub unsafe extern "C" fn unotify_filter_notify(
 /// Notifies all system calls that do the same job, on every architecture of the filter, added
 /// before or after, and refuses those that would do it past the filter: `openat` alone lets `open`,
 /// `openat2`, `creat` and io_uring by. `family` is one of unotify_family_name(), such as "open",
-/// "exec", "connect", "mount": see docs/families.md. A rule that a call has without conditions
-/// counts.
+/// "exec", "connect", "mount": see docs/families.md. Earlier rules without conditions count.
 ///
 /// Errors, and nothing is added: `UNOTIFY_ERR_INVALID_ARGUMENT` when there is no such family, and
 /// for "connect" after other rules where an architecture of the filter has `socketcall`;

@@ -157,9 +157,9 @@ pub unsafe extern "C" fn unotify_listener_into_fd(listener: *mut unotify_listene
 }
 
 /// Waits for the next notification. As with `getline(3)`, if `*notification` is NULL a handle is
-/// allocated, else that handle is used again; what it held is answered with the fallback error if
-/// nobody has answered. The caller frees it in the end. On failure a handle that was given remains
-/// the caller's and holds nothing. One thread at a time waits in the kernel, the others queue.
+/// allocated, for the caller to free in the end, else that handle is used again; what it held gets
+/// the fallback error unless it was answered. On failure a handle that was given remains the
+/// caller's and holds nothing. One thread at a time waits in the kernel, the others queue.
 ///
 /// Errors: `UNOTIFY_ERR_TIMEOUT`; `UNOTIFY_ERR_STOPPED` after unotify_listener_set_interrupted();
 /// `UNOTIFY_ERR_CLOSED` when the last target has exited (before Linux 6.11, when it was waited for:
@@ -329,11 +329,11 @@ pub unsafe extern "C" fn unotify_listener_set_interrupted(
 }
 
 /// Tells which child of the caller's loaded the filter by itself (Linux 5.4), so that the listener
-/// ends with it before Linux 6.11 too: when the child is a zombie and no notification is pending,
+/// ends with it before Linux 6.11 too: once the child is a zombie and no notification is pending,
 /// receiving fails with `UNOTIFY_ERR_CLOSED`, and a supervisor lets the listener go, though other
-/// targets may be left. The child's status remains the caller's to wait for. Duplicates `pidfd`
-/// (`pidfd_open(2)`); a later call replaces an earlier one. Not needed after unotify_spawn(). See
-/// "The end of a target" in unotify(7).
+/// targets may be left. The child remains the caller's to wait for. Duplicates `pidfd`
+/// (`pidfd_open(2)`); a later call replaces it. Not needed after unotify_spawn(). See "The end of a
+/// target" in unotify(7).
 ///
 /// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `pidfd` is not one.
 ///

@@ -48,8 +48,8 @@ pub struct unotify_probe {
 
 /// Tries what a supervisor does, with a thread and a child of its own, and notes for each part
 /// whether it works here, and if not why: a container's seccomp profile or a security module may
-/// keep from this process what unotify_features() has. `timeout_ms`, positive, is for each wait; at
-/// most a few are needed. Leaves no child, thread or descriptor behind. What fails is not an error.
+/// forbid what unotify_features() has. `timeout_ms`, positive, is for each wait; at most a few are
+/// needed. Leaves no child, thread or descriptor behind. What does not work is no error.
 ///
 /// # Safety
 /// `out` is NULL or valid for writing.

@@ -21,7 +21,7 @@ use std::sync::Mutex;
 /// thread of the library's stays in the process until the child has ended.
 pub const UNOTIFY_SPAWN_KILL_ON_PARENT_DEATH: u32 = 1 << 0;
 
-/// A descriptor for the program.
+/// A descriptor for the program. All are put in place at once, and may be each other's numbers.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct unotify_fd_map {
@@ -42,10 +42,9 @@ pub struct unotify_spawn_opts {
     pub load_flags: u32,
     /// `UNOTIFY_SPAWN_*`.
     pub flags: u32,
-    /// Where the program starts, and where a relative `file` or `PATH` counts from.
+    /// Where it starts; `file` and `PATH` may be relative to it.
     pub working_directory: *const c_char,
-    /// Descriptors for the program, put into place all at once, so that they may be each other's
-    /// numbers. The last one for a number counts.
+    /// Descriptors for it; the last for a number counts.
     pub fds: *const unotify_fd_map,
     /// How many there are at `fds`.
     pub n_fds: usize,
@@ -88,9 +87,9 @@ pub struct unotify_child {
 /// `UNOTIFY_ERR_SYSTEM` when the program is not found or of an unknown format and
 /// `UNOTIFY_ERR_PERMISSION` when it may not be executed; with that of `chdir` for the working
 /// directory; `UNOTIFY_ERR_BUSY` when the calling thread has a filter with a listener, which its
-/// children inherit; `UNOTIFY_ERR_INVALID_ARGUMENT` for an `argv` without `argv[0]`; the others of
+/// children inherit; `UNOTIFY_ERR_INVALID_ARGUMENT` without an `argv[0]`; others of
 /// unotify_filter_load(); `UNOTIFY_ERR_SYSTEM` or `UNOTIFY_ERR_NO_MEMORY` without room for a
-/// process, thread or descriptor.
+/// process or thread.
 ///
 /// # Safety
 /// `filter` is NULL or a live handle that no other thread uses; `file` is NULL or a string; `argv`
@@ -289,7 +288,7 @@ pub unsafe extern "C" fn unotify_child_wait(
 /// Sends the child a signal, never another process that got the same id; 0 only asks for the child.
 ///
 /// Errors: `UNOTIFY_ERR_SYSTEM` with `ESRCH` when it was waited for; `UNOTIFY_ERR_PERMISSION` when
-/// it has become somebody else.
+/// it became another user's.
 ///
 /// # Safety
 /// `child` is NULL or a live handle.

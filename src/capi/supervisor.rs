@@ -33,10 +33,9 @@ const _: () = assert!(UNOTIFY_HANDLER_BLOCKING == HandlerFlags::BLOCKING.bits())
 /// Handles a notification and returns `UNOTIFY_HANDLED`, `UNOTIFY_DEFERRED`, `UNOTIFY_NOT_HANDLED`
 /// or `UNOTIFY_FAILED`; any other number counts as `UNOTIFY_HANDLED`. The notification is lent for
 /// the call: freeing it before `UNOTIFY_DEFERRED` was returned only answers it. It must not jump
-/// out of the call (`longjmp`), nor return in a copy of the process that it forked. **It must not
-/// end its thread** (`pthread_exit`, cancellation), which ends the program. So does a C++ exception
-/// that it lets out, but on x86_64 and aarch64: there it is caught and counted, and the target gets
-/// the fallback error.
+/// out of the call (`longjmp`), nor return in a copy of the process that it forked, nor **end its
+/// thread** (`pthread_exit`, cancellation): that ends the program. So does a C++ exception that it
+/// lets out; on x86_64 and aarch64 it is caught, counted, and answered with the fallback error.
 pub type unotify_handler = Option<
     unsafe extern "C" fn(notification: *mut unotify_notification, data: *mut c_void) -> c_int,
 >;
@@ -102,9 +101,9 @@ pub unsafe extern "C" fn unotify_supervisor_add_listener(
 
 /// Gives back a listener that was added with `data`, the first if there are several, also while
 /// running. What is pending stays with it, for whoever receives from it next; what was received,
-/// even at this very moment, is handled, and then unotify_supervisor_on_close() tells. A run ends
-/// without any other listener. May be called from a handler, but not from another thread while
-/// unotify_supervisor_dispatch() is under way.
+/// even at this moment, is handled, and then unotify_supervisor_on_close() tells. A run ends with
+/// its last listener. May be called from a handler, but while unotify_supervisor_dispatch() is
+/// under way not from another thread.
 ///
 /// Errors: `UNOTIFY_ERR_CLOSED` when no listener with that data is served, or not any more.
 ///
@@ -127,7 +126,7 @@ pub unsafe extern "C" fn unotify_supervisor_take_listener(
 }
 
 /// unotify_supervisor_take_listener(), and frees it: it is closed once what was received is
-/// answered; the kernel answers what is pending and all later calls of its targets with `ENOSYS`.
+/// answered; the kernel answers what is pending, and its targets' later calls, with `ENOSYS`.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle.
@@ -270,8 +269,8 @@ pub unsafe extern "C" fn unotify_supervisor_on_default(
 /// removed or taken, and no handler is or will be at work on its notifications. Its data may be
 /// freed then, but notifications that a handler has deferred show it until they are freed. It
 /// counts as a handler, and is called on a thread of the run or of unotify_supervisor_dispatch(),
-/// while there is no run on the thread that removes the listener, and by unotify_supervisor_free()
-/// for all that are left. See "Listeners that leave" in unotify(7).
+/// without a run on the thread that removes the listener, and by unotify_supervisor_free() for all
+/// that are left. See "Listeners that leave" in unotify(7).
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle; `told` and `data` are usable until it is freed.
@@ -302,9 +301,9 @@ fn handler_flags(flags: u32) -> Result<HandlerFlags> {
 
 /// Serves the listeners on this thread, until stopped or until the last listener closes.
 ///
-/// Errors: `UNOTIFY_ERR_STOPPED` when stopped; `UNOTIFY_ERR_HANDLER` when a handler returned
-/// `UNOTIFY_FAILED`; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already; after the others were
-/// served, what the kernel said of a listener that broke.
+/// Errors: `UNOTIFY_ERR_STOPPED` when stopped; `UNOTIFY_ERR_HANDLER` after a handler's
+/// `UNOTIFY_FAILED`; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already; the kernel's for a
+/// listener that broke, after the others were served.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle.
@@ -319,7 +318,7 @@ pub unsafe extern "C" fn unotify_supervisor_run(
 /// Does what unotify_supervisor_run() does in the background.
 ///
 /// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already or was not joined;
-/// `UNOTIFY_ERR_SYSTEM` when the process can have no more threads.
+/// `UNOTIFY_ERR_SYSTEM` without a thread.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle.
@@ -352,8 +351,7 @@ pub unsafe extern "C" fn unotify_supervisor_stop(
     unotify_status::Ok
 }
 
-/// Waits for the end of what unotify_supervisor_start() began, and returns how it ended, to one of
-/// the threads that wait.
+/// Waits for the end of what unotify_supervisor_start() began, and tells one thread how it ended.
 ///
 /// Errors: as unotify_supervisor_run(); `UNOTIFY_ERR_TIMEOUT` when it still runs;
 /// `UNOTIFY_ERR_INVALID_ARGUMENT` when it was not started, or another thread was told.
@@ -389,13 +387,12 @@ pub unsafe extern "C" fn unotify_supervisor_fd(supervisor: *const unotify_superv
 }
 
 /// Handles what is pending, at most some dozens of notifications, on this thread, without blocking.
-/// How many it were goes to `*handled`, unless that is NULL: an edge-triggered loop goes on until
+/// How many they were goes to `*handled`, unless that is NULL: an edge-triggered loop goes on until
 /// it is 0. Nobody else may receive from its listeners: if a notification is taken away between the
 /// look and the `RECV`, this waits for the next one.
 ///
-/// Errors: `UNOTIFY_ERR_STOPPED` once after unotify_supervisor_stop(); `UNOTIFY_ERR_HANDLER` after
-/// a handler's `UNOTIFY_FAILED`; `UNOTIFY_ERR_CLOSED` when the last listener has closed;
-/// `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already.
+/// Errors: those of unotify_supervisor_run(), `UNOTIFY_ERR_STOPPED` once for a stop;
+/// `UNOTIFY_ERR_CLOSED` when the last listener has closed.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle; `handled` is NULL or valid for writing.

@@ -43,8 +43,8 @@ impl Callback {
 /// handler does, never two at a time, and before a handler sees a call of another process with the
 /// same id. It is to be brief: a handler waits for it up to a tenth of a second. Calls of a killed
 /// process may still be handled after it. It is not told of what has not ended when the supervisor
-/// is freed. Costs an `epoll_wait` a notification, one more while a process is watched. See "Ends
-/// of processes" in unotify(7).
+/// is freed. Costs an `epoll_wait` a notification, two while a process is watched. See "Ends of
+/// processes" in unotify(7).
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle; `function` and `data` are usable until the supervisor is
@@ -67,10 +67,9 @@ pub unsafe extern "C" fn unotify_supervisor_on_exit(
 }
 
 /// Has the function of unotify_supervisor_on_exit() told of the end of the target's process, and
-/// gives its id (the thread group) to `process` unless that is NULL (Linux 5.3). Asking again for a
-/// process changes nothing. After success the notice comes for certain, even if the process is
-/// killed at this moment; after `UNOTIFY_ERR_GONE` none does: keep nothing. Takes a descriptor a
-/// process.
+/// gives its id (the thread group) to `process` unless that is NULL (Linux 5.3). Asking again
+/// changes nothing. After success the notice comes for certain, even if the process is killed at
+/// this moment; after `UNOTIFY_ERR_GONE` none does: keep nothing. Each takes a descriptor.
 ///
 /// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when no supervisor handed it out, or no function was set.
 ///

@@ -9,8 +9,7 @@ use std::ffi::c_int;
 pub const UNOTIFY_SUPERVISOR_KEEP_RUNNING: u32 = 1 << 0;
 /// What is pending at a stop, or after `UNOTIFY_FAILED`, gets the fallback error.
 pub const UNOTIFY_SUPERVISOR_DRAIN_ON_STOP: u32 = 1 << 1;
-/// A signal that is handled on the thread of unotify_supervisor_run() while it waits ends the run
-/// with `UNOTIFY_ERR_INTERRUPTED`, `SA_RESTART` or not.
+/// `UNOTIFY_RECEIVE_RETURN_ON_SIGNAL` for unotify_supervisor_run(), on its thread.
 pub const UNOTIFY_SUPERVISOR_RETURN_ON_SIGNAL: u32 = 1 << 2;
 
 /// Switched by what is measured to be faster.

@@ -33,8 +33,7 @@ pub struct unotify_stats {
     pub failed: u64,
     /// Listeners served now.
     pub listeners: u64,
-    /// Worker threads now, the one that runs, one that only receives and those for stuck ones
-    /// included.
+    /// Worker threads now, those that only receive or replace a stuck one included.
     pub workers: u64,
     /// The most workers there ever were.
     pub workers_max: u64,

@@ -52,8 +52,7 @@ pub unsafe extern "C" fn unotify_notification_write(
 }
 
 /// Copies the string at `addr` in the target's memory into `buf`, and its length without NUL into
-/// `*len` (which may be NULL). Touches no page that the string does not reach into, and takes two
-/// system calls within a page.
+/// `*len` (which may be NULL). Touches no page beyond it. Takes two system calls within a page.
 ///
 /// Errors: as unotify_notification_read(); `UNOTIFY_ERR_TOO_LONG` without a NUL in `cap` bytes.
 ///

@@ -21,11 +21,9 @@ pub struct unotify_open_how {
     /// Permissions of a file that is created with `O_CREAT` or `O_TMPFILE`.
     pub mode: u64,
     /// `RESOLVE_*` of `openat2(2)`. With `RESOLVE_BENEATH` or `RESOLVE_IN_ROOT` the directory that
-    /// the path starts from takes the place of the target's root; `RESOLVE_NO_XDEV` implies
-    /// `RESOLVE_BENEATH` for a relative path.
+    /// the path starts from takes the place of the target's root: see unotify(7).
     pub resolve: u64,
-    /// `AT_EMPTY_PATH` or 0. With it an empty path gives a duplicate of `dirfd` itself, or for
-    /// `AT_FDCWD` the working directory opened with `O_PATH`.
+    /// `AT_EMPTY_PATH` or 0: with it an empty path gives a duplicate of `dirfd`. See unotify(7).
     pub at_flags: u64,
 }
 
@@ -67,8 +65,8 @@ impl unotify_open_how {
 /// `dirfd`, in its mount namespace. `how` may be NULL. Decide on what `*fd` *is* (`fstat(2)`) and
 /// hand that over with unotify_notification_reply_fd(): nothing is left that the target could
 /// exchange. Nothing leads out of the target's root: not `..`, not an absolute link, not a magic
-/// link (`ELOOP`), not a working directory or a `dirfd` that is outside (`EXDEV`). What differs
-/// from the target's own call:
+/// link (`ELOOP`), not a working directory or a `dirfd` that is outside (`EXDEV`). It differs from
+/// the target's own call:
 ///
 ///  - **The supervisor's rights count**, and what is created is the supervisor's.
 ///  - `O_CREAT` and `O_TRUNC` act at once. To decide first, open with `O_PATH`, then open it
@@ -108,13 +106,13 @@ pub unsafe extern "C" fn unotify_notification_open(
 /// Opens the file that `fd` stands for again, whatever its name leads to by now: for what
 /// unotify_notification_open() opened with `O_PATH`, once it is decided that the target may have
 /// it. `flags` are the target's for `open(2)`, less `O_CREAT`, `O_EXCL`, `O_NOFOLLOW` and unknown
-/// ones. `mode` is for `O_TMPFILE`, and honours the target's umask. What differs is as there, also
+/// ones. `mode` is for `O_TMPFILE`, and honours the target's umask. It differs as that does, also
 /// when `fd` is a descriptor that the target had; `/dev/tty` is the target's.
 ///
 /// Errors: `UNOTIFY_ERR_SYSTEM` with the `errno` of opening, which is the one to answer the target
 /// with: `ENXIO` for a FIFO that nobody reads, a socket, or `/dev/tty` without a terminal, `ELOOP`
-/// for a symbolic link or the supervisor's own `/proc`, `EACCES`, `EISDIR`, ...;
-/// `UNOTIFY_ERR_INVALID_ARGUMENT` for `fd` (`EBADF`) or `mode`.
+/// for a link or the supervisor's own `/proc`, `EACCES`, ...; `UNOTIFY_ERR_INVALID_ARGUMENT` for
+/// `fd` (`EBADF`) or `mode`.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `out` is NULL or valid for writing.
@@ -143,11 +141,10 @@ pub unsafe extern "C" fn unotify_notification_reopen(
 
 /// Opens the directory that holds the last component of the path at `path_addr`, resolved as
 /// unotify_notification_open() does, with `O_PATH`, and copies that component into `name` (256
-/// bytes are enough): for calls that make, remove or rename what a path names (`mkdirat(2)`,
-/// `unlinkat(2)`, `renameat(2)`), and for creating a file after deciding on the directory. It has
-/// no slash, not at its end either, and is neither "." nor "..". What lies there may be a link, or
-/// something may be mounted there, at any time: use it only with calls that neither follow nor open
-/// it, such as `openat(2)` with `O_CREAT` and `O_EXCL`.
+/// bytes are enough): for calls that make, remove or rename what a path names, and for creating a
+/// file after deciding on the directory. It has no slash, not at its end either, and is neither "."
+/// nor "..". What lies there may be a link, or a mount, at any time: use it only with calls that
+/// neither follow nor open it, such as `mkdirat(2)`, or `openat(2)` with `O_CREAT` and `O_EXCL`.
 ///
 /// Errors: as unotify_notification_open(); `UNOTIFY_ERR_SYSTEM` with `EEXIST` for a path that ends
 /// in "." or ".." or is the root directory; `UNOTIFY_ERR_TOO_LONG` beyond `cap` bytes.
