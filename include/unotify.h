@@ -15,7 +15,7 @@
  *    defined, a number out of range, and, with EBADF, a descriptor that is not open. Never a crash;
  *    but other pointers must be valid: live handles, strings with their NUL, buffers of the size
  *    that is said. In the lists of errors UNOTIFY_ERR_ is left out.
- *  - UNOTIFY_ERR_UNSUPPORTED before the version that stands with a function as "(Linux 5.6)".
+ *  - UNOTIFY_ERR_UNSUPPORTED before the kernel that a function has in brackets, as "(Linux 5.6)".
  *  - UNOTIFY_ERR_SYSTEM with EMFILE where a descriptor is made and this process has none left.
  *
  * Parameters. `timeout_ms` is in milliseconds: -1 waits without limit, 0 only looks, and after
@@ -67,7 +67,7 @@ typedef struct unotify_listener unotify_listener;
 typedef struct unotify_notification unotify_notification;
 /** Serves listeners with handlers. */
 typedef struct unotify_supervisor unotify_supervisor;
-/** A program that was started. */
+/** A program that was started. One thread can kill it while another waits. */
 typedef struct unotify_child unotify_child;
 /** What a probe has found. */
 typedef struct unotify_probe unotify_probe;
@@ -199,15 +199,15 @@ typedef struct unotify_arg_compare {
  * rule. It kills a process that makes a call of any other: see unotify_filter_add_arch(). */
 unotify_status unotify_filter_new(uint32_t default_action, unotify_filter **out);
 
-/** Makes the filter decide about calls of `arch` too. Add all architectures before the first rule,
- * so that every rule is for all of them; families may come before.
+/** Makes the filter decide about calls of `arch` too; the native one is there already. Add all
+ * before the first rule, so that every rule is for all of them; families may come before.
  * Errors: UNKNOWN_ARCH; UNSUPPORTED if libseccomp does not know it; INVALID_ARGUMENT after the
  * first rule, or if its byte order is not the native one's. */
 unotify_status unotify_filter_add_arch(unotify_filter *filter, uint32_t arch);
 
 /** Does `action` for the calls of this name whose arguments meet all `n` conditions at `cmp` (NULL
- * if `n` is 0), on every architecture of the filter that has it. For one call, a rule without
- * conditions counts instead of all that have some, and the first of several such.
+ * if `n` is 0), on every architecture of the filter that has it. A rule without conditions
+ * replaces those with some for the same call, earlier and later; of two without, the first counts.
  * Errors: UNKNOWN_SYSCALL when no architecture of the filter has the call; INVALID_ARGUMENT also
  * when an argument comes twice, the action is the filter's default action, or an earlier rule has
  * the same conditions and another action. */
@@ -236,7 +236,7 @@ const char *unotify_family_name(size_t index);
 unotify_status unotify_filter_export_bpf(const unotify_filter *filter, void *buf, size_t *len);
 
 /** Writes the filter to `fd` as text for people, in libseccomp's Pseudo Filter Code.
- * Errors: INVALID_ARGUMENT when `fd` is not open for writing; what writing failed by. */
+ * Errors: INVALID_ARGUMENT when `fd` is not open for writing; SYSTEM when writing fails. */
 unotify_status unotify_filter_export_pfc(const unotify_filter *filter, int fd);
 
 /** Frees a filter. What was loaded stays loaded. */
@@ -280,7 +280,7 @@ unotify_status unotify_filter_load(const unotify_filter *filter, const unotify_l
  * Errors: INVALID_ARGUMENT when `fd` is not a seccomp listener. */
 unotify_status unotify_listener_from_fd(int fd, unotify_listener **out);
 
-/** Duplicates the listener that process `pid` has as descriptor `fd` (`pidfd_getfd(2)`; Linux 5.6).
+/** Duplicates the listener that process `pid` has as descriptor `fd` (Linux 5.6: `pidfd_getfd(2)`).
  * Errors: PERMISSION without the right to trace that process; SYSTEM with `ESRCH` when there is no
  * such process; INVALID_ARGUMENT when it has no such descriptor or that is not a listener. */
 unotify_status unotify_listener_from_pid(pid_t pid, int fd, unotify_listener **out);
@@ -335,9 +335,9 @@ unotify_status unotify_listener_receive_with(unotify_listener *listener, int tim
 /** Answers what `notification` holds, then receives the next one into it as
  * unotify_listener_receive() does: one call of C for each turn of a loop. With
  * `UNOTIFY_REPLY_NONE`, as for a new handle, it only receives. What the answer came to goes to
- * `*replied` (which may be NULL), whether this fails or not. It goes on to receive after
- * `UNOTIFY_OK`, `UNOTIFY_ERR_GONE` and `UNOTIFY_ERR_ANSWERED`. Any other error of the answer is
- * returned, nothing was received, and the target waits for a better answer.
+ * `*replied` (which may be NULL), whether this fails or not; `errno` is of what this returns. It
+ * goes on to receive after `UNOTIFY_OK`, `UNOTIFY_ERR_GONE` and `UNOTIFY_ERR_ANSWERED`. Any other
+ * error of the answer is returned, nothing was received, and the target waits for a better answer.
  * Errors: those of unotify_listener_receive(), with the notification answered; those of the
  * answer; INVALID_ARGUMENT also when the handle holds nothing to be answered. */
 unotify_status unotify_listener_reply_receive(
@@ -406,9 +406,9 @@ unotify_status unotify_notification_reply_value(unotify_notification *notificati
 /** Lets the call fail with `errnum`, a **positive** error number up to 4095, such as `EPERM`. */
 unotify_status unotify_notification_reply_error(unotify_notification *notification, int errnum);
 
-/** Lets the kernel carry out the call as if there were no filter
- * (`SECCOMP_USER_NOTIF_FLAG_CONTINUE`, Linux 5.5). **Not a security decision**: the target may
- * have changed the memory that its arguments point to since you looked. */
+/** Lets the kernel carry out the call as if there were no filter (Linux 5.5:
+ * `SECCOMP_USER_NOTIF_FLAG_CONTINUE`). **Not a security decision**: the target may have changed
+ * the memory that its arguments point to since you looked. */
 unotify_status unotify_notification_reply_continue(unotify_notification *notification);
 
 /** Frees a notification. If nobody has answered it, the target gets the fallback error, `ENOSYS`
@@ -452,7 +452,7 @@ unotify_status unotify_notification_read_pointers(unotify_notification *notifica
 
 /* ---- Target: descriptors --------------------------------------------------------------------- */
 
-/** Duplicates the target's descriptor `target_fd` (`pidfd_getfd(2)`, Linux 5.6). It is the same
+/** Duplicates the target's descriptor `target_fd` (Linux 5.6: `pidfd_getfd(2)`). It is the same
  * open file: what is done to a socket through it is done to the target's.
  * Errors: INVALID_ARGUMENT with `EBADF` when the target has no such descriptor; before 6.9
  * UNSUPPORTED for a thread that does not share its leader's descriptors. */
@@ -474,11 +474,11 @@ unotify_status unotify_notification_add_fd(unotify_notification *notification, i
  * this fails with `UNOTIFY_ERR_GONE`. **Signals are held back on this thread meanwhile**, some
  * microseconds; what stops or kills it in that moment can make the call return 0, the standard
  * input. See "Answering with a descriptor" in unotify(7).
- * Errors: as unotify_notification_add_fd(); BUSY while another process gives it one. */
+ * Errors: as unotify_notification_add_fd(); BUSY while another holder of the listener does. */
 unotify_status unotify_notification_reply_fd(unotify_notification *notification, int fd,
                                              int flags);
 
-/** Opens a pidfd for the target's process, the thread group of the caller (Linux 5.3). */
+/** Opens a pidfd for the target's process, whichever of its threads calls (Linux 5.3). */
 unotify_status unotify_notification_open_pidfd(unotify_notification *notification, int *fd);
 
 /* ---- Target: opening what it names ----------------------------------------------------------- */
@@ -664,11 +664,11 @@ unotify_status unotify_supervisor_on_close(unotify_supervisor *supervisor,
 
 /** Serves the listeners on this thread, until stopped or until the last listener closes.
  * Errors: STOPPED when stopped; HANDLER after a handler's `UNOTIFY_FAILED`; INVALID_ARGUMENT when
- * it runs already; the kernel's for a listener that broke, after the others were served. */
+ * it runs already; what the kernel said of a listener that broke, after the others were served. */
 unotify_status unotify_supervisor_run(unotify_supervisor *supervisor);
 
 /** Does what unotify_supervisor_run() does in the background.
- * Errors: INVALID_ARGUMENT when it runs already or was not joined; SYSTEM without a thread. */
+ * Errors: INVALID_ARGUMENT when it runs already or was not joined; SYSTEM if it gets no thread. */
 unotify_status unotify_supervisor_start(unotify_supervisor *supervisor);
 
 /** Ends the current run, or else the next one at once. Handlers that are at work finish; what was
@@ -797,7 +797,7 @@ int unotify_child_pidfd(const unotify_child *child);
 unotify_status unotify_child_take_listener(unotify_child *child, unotify_listener **out);
 
 /** Waits for the child to end, and gives its status, in the form of `waitpid(2)`, to `wstatus`
- * unless that is NULL. May be called again. Others must answer its notifications meanwhile.
+ * unless that is NULL; again if called again. Others must answer its notifications meanwhile.
  * Errors: TIMEOUT when it still runs; SYSTEM with `ECHILD` when it was waited for elsewhere, or by
  * the kernel because `SIGCHLD` is ignored. */
 unotify_status unotify_child_wait(unotify_child *child, int timeout_ms, int *wstatus);

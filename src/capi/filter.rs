@@ -72,8 +72,8 @@ pub unsafe extern "C" fn unotify_filter_new(
     })
 }
 
-/// Makes the filter decide about calls of `arch` too. Add all architectures before the first rule,
-/// so that every rule is for all of them; families may come before.
+/// Makes the filter decide about calls of `arch` too; the native one is there already. Add all
+/// before the first rule, so that every rule is for all of them; families may come before.
 ///
 /// Errors: `UNOTIFY_ERR_UNKNOWN_ARCH`; `UNOTIFY_ERR_UNSUPPORTED` if libseccomp does not know it;
 /// `UNOTIFY_ERR_INVALID_ARGUMENT` after the first rule, or if its byte order is not the native
@@ -105,8 +105,8 @@ pub unsafe extern "C" fn unotify_filter_add_arch(
 }
 
 /// Does `action` for the calls of this name whose arguments meet all `n` conditions at `cmp` (NULL
-/// if `n` is 0), on every architecture of the filter that has it. For one call, a rule without
-/// conditions counts instead of all that have some, and the first of several such.
+/// if `n` is 0), on every architecture of the filter that has it. A rule without conditions
+/// replaces those with some for the same call, earlier and later; of two without, the first counts.
 ///
 /// Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL` when no architecture of the filter has the call;
 /// `UNOTIFY_ERR_INVALID_ARGUMENT` also when an argument comes twice, the action is the filter's
@@ -226,8 +226,8 @@ pub unsafe extern "C" fn unotify_filter_export_bpf(
 
 /// Writes the filter to `fd` as text for people, in libseccomp's Pseudo Filter Code.
 ///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `fd` is not open for writing; what writing failed
-/// by.
+/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `fd` is not open for writing; `UNOTIFY_ERR_SYSTEM`
+/// when writing fails.
 ///
 /// # Safety
 /// `filter` is NULL or a live handle that no other thread uses.

@@ -54,7 +54,7 @@ pub unsafe extern "C" fn unotify_listener_from_fd(
     })
 }
 
-/// Duplicates the listener that process `pid` has as descriptor `fd` (`pidfd_getfd(2)`; Linux 5.6).
+/// Duplicates the listener that process `pid` has as descriptor `fd` (Linux 5.6: `pidfd_getfd(2)`).
 ///
 /// Errors: `UNOTIFY_ERR_PERMISSION` without the right to trace that process; `UNOTIFY_ERR_SYSTEM`
 /// with `ESRCH` when there is no such process; `UNOTIFY_ERR_INVALID_ARGUMENT` when it has no such
@@ -251,9 +251,9 @@ pub const UNOTIFY_REPLY_CONTINUE: u32 = 3;
 /// Answers what `notification` holds, then receives the next one into it as
 /// unotify_listener_receive() does: one call of C for each turn of a loop. With
 /// `UNOTIFY_REPLY_NONE`, as for a new handle, it only receives. What the answer came to goes to
-/// `*replied` (which may be NULL), whether this fails or not. It goes on to receive after
-/// `UNOTIFY_OK`, `UNOTIFY_ERR_GONE` and `UNOTIFY_ERR_ANSWERED`. Any other error of the answer is
-/// returned, nothing was received, and the target waits for a better answer.
+/// `*replied` (which may be NULL), whether this fails or not; `errno` is of what this returns. It
+/// goes on to receive after `UNOTIFY_OK`, `UNOTIFY_ERR_GONE` and `UNOTIFY_ERR_ANSWERED`. Any other
+/// error of the answer is returned, nothing was received, and the target waits for a better answer.
 ///
 /// Errors: those of unotify_listener_receive(), with the notification answered; those of the
 /// answer; `UNOTIFY_ERR_INVALID_ARGUMENT` also when the handle holds nothing to be answered.

@@ -120,9 +120,9 @@ pub unsafe extern "C" fn unotify_notification_reply_error(
     call_in_place(|| unsafe { inner(notification) }?.reply_error(errnum))
 }
 
-/// Lets the kernel carry out the call as if there were no filter
-/// (`SECCOMP_USER_NOTIF_FLAG_CONTINUE`, Linux 5.5). **Not a security decision**: the target may
-/// have changed the memory that its arguments point to since you looked.
+/// Lets the kernel carry out the call as if there were no filter (Linux 5.5:
+/// `SECCOMP_USER_NOTIF_FLAG_CONTINUE`). **Not a security decision**: the target may have changed
+/// the memory that its arguments point to since you looked.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle.

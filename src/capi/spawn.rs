@@ -66,7 +66,7 @@ unsafe impl Options for unotify_spawn_opts {
     }
 }
 
-/// A program that was started.
+/// A program that was started. One thread can kill it while another waits.
 #[derive(Debug)]
 pub struct unotify_child {
     child: Child,
@@ -257,7 +257,7 @@ pub unsafe extern "C" fn unotify_child_take_listener(
 }
 
 /// Waits for the child to end, and gives its status, in the form of `waitpid(2)`, to `wstatus`
-/// unless that is NULL. May be called again. Others must answer its notifications meanwhile.
+/// unless that is NULL; again if called again. Others must answer its notifications meanwhile.
 ///
 /// Errors: `UNOTIFY_ERR_TIMEOUT` when it still runs; `UNOTIFY_ERR_SYSTEM` with `ECHILD` when it was
 /// waited for elsewhere, or by the kernel because `SIGCHLD` is ignored.

@@ -302,7 +302,7 @@ fn handler_flags(flags: u32) -> Result<HandlerFlags> {
 /// Serves the listeners on this thread, until stopped or until the last listener closes.
 ///
 /// Errors: `UNOTIFY_ERR_STOPPED` when stopped; `UNOTIFY_ERR_HANDLER` after a handler's
-/// `UNOTIFY_FAILED`; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already; the kernel's for a
+/// `UNOTIFY_FAILED`; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already; what the kernel said of a
 /// listener that broke, after the others were served.
 ///
 /// # Safety
@@ -318,7 +318,7 @@ pub unsafe extern "C" fn unotify_supervisor_run(
 /// Does what unotify_supervisor_run() does in the background.
 ///
 /// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already or was not joined;
-/// `UNOTIFY_ERR_SYSTEM` without a thread.
+/// `UNOTIFY_ERR_SYSTEM` if it gets no thread.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle.

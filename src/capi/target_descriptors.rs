@@ -7,7 +7,7 @@ use crate::error::Result;
 use std::ffi::c_int;
 use std::os::fd::IntoRawFd;
 
-/// Duplicates the target's descriptor `target_fd` (`pidfd_getfd(2)`, Linux 5.6). It is the same
+/// Duplicates the target's descriptor `target_fd` (Linux 5.6: `pidfd_getfd(2)`). It is the same
 /// open file: what is done to a socket through it is done to the target's.
 ///
 /// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` with `EBADF` when the target has no such descriptor;
@@ -71,7 +71,8 @@ pub unsafe extern "C" fn unotify_notification_add_fd(
 /// microseconds; what stops or kills it in that moment can make the call return 0, the standard
 /// input. See "Answering with a descriptor" in unotify(7).
 ///
-/// Errors: as unotify_notification_add_fd(); `UNOTIFY_ERR_BUSY` while another process gives it one.
+/// Errors: as unotify_notification_add_fd(); `UNOTIFY_ERR_BUSY` while another holder of the
+/// listener does.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle.
@@ -92,7 +93,7 @@ pub unsafe extern "C" fn unotify_notification_reply_fd(
     })
 }
 
-/// Opens a pidfd for the target's process, the thread group of the caller (Linux 5.3).
+/// Opens a pidfd for the target's process, whichever of its threads calls (Linux 5.3).
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `fd` is NULL or valid for writing.
