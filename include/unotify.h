@@ -10,13 +10,12 @@
  * Errors. Every function that can fail returns a `unotify_status`: UNOTIFY_OK is 0, errors are
  * negative. It then also sets `errno` to the kernel's error number, or the nearest to it, and keeps
  * a sentence for unotify_last_error(), per thread. Results go out through pointers, which are left
- * untouched on failure. Functions list only what more there is to know than this:
- *  - UNOTIFY_ERR_INVALID_ARGUMENT for NULL where it is not said to be allowed, a flag that is not
- *    defined, a number out of range, and, with EBADF, a descriptor that is not open. Never a crash;
- *    but other pointers must be valid: live handles, strings with their NUL, buffers of the size
- *    that is said. In the lists of errors UNOTIFY_ERR_ is left out.
- *  - UNOTIFY_ERR_UNSUPPORTED before the kernel that a function has in brackets, as "(Linux 5.6)".
- *  - UNOTIFY_ERR_SYSTEM with EMFILE where a descriptor is made and this process has none left.
+ * untouched on failure. Each function lists its errors without UNOTIFY_ERR_, and without these:
+ *  - INVALID_ARGUMENT for NULL where it is not said to be allowed, an undefined flag, a number out
+ *    of range, and, with EBADF, a descriptor that is not open. Never a crash; but other pointers
+ *    must be valid: live handles, strings with their NUL, buffers of the size that is said.
+ *  - UNSUPPORTED on a kernel before the one that a function gives in brackets, as "(Linux 5.6)".
+ *  - SYSTEM with EMFILE where a descriptor is made and this process has none left.
  *
  * Parameters. `timeout_ms` is in milliseconds: -1 waits without limit, 0 only looks, and after
  * UNOTIFY_ERR_TIMEOUT all is as before. Strings are copied with their NUL, for which there must be
@@ -38,9 +37,9 @@
  * unotify(7) has a chapter on each of these:
  *  - Signals. Interrupted calls are tried again. The library reserves SIGSTKFLT.
  *  - Targets that stall. What reads, writes or opens can last as long as a target likes.
- *  - Fork. In a copy of the process handles can be freed, which answers and stops nothing.
+ *  - Fork. In a copy of the process, freeing a handle only frees: it answers and stops nothing.
  *  - Cancellation. No function here is a cancellation point.
- *  - Memory. Without any left the program is ended. The way from receive to reply takes none.
+ *  - Memory. With none left the program ends (abort). The way from receive to reply takes none.
  *  - Unloading. dlclose() leaves the library in memory.
  */
 
