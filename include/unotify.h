@@ -219,7 +219,7 @@ unotify_status unotify_filter_notify(unotify_filter *filter, const char *syscall
 /** Notifies all system calls that do the same job, on every architecture of the filter, added
  * before or after, and refuses those that would do it past the filter: `openat` alone lets `open`,
  * `openat2`, `creat` and io_uring by. `family` is one of unotify_family_name(), such as "open",
- * "exec", "connect", "mount": see docs/families.md. Earlier rules without conditions count.
+ * "exec", "connect", "mount": see docs/families.md. Earlier rules without conditions stay.
  * Errors, and nothing is added: INVALID_ARGUMENT when there is no such family, and for "connect"
  * after other rules where an architecture of the filter has `socketcall`; UNSUPPORTED when
  * libseccomp does not know one of the calls. */
@@ -294,7 +294,7 @@ unotify_status unotify_listener_from_socket(int unix_socket, unotify_listener **
 /** Sends a duplicate of the listener for unotify_listener_from_socket(). The handle remains the
  * caller's. This is a `sendmsg(2)`: a thread whose filter notifies that waits here for ever, as
  * nobody has the listener yet.
- * Errors: CLOSED when the other side is closed; INVALID_ARGUMENT for no Unix socket. */
+ * Errors: CLOSED when the other side is closed; INVALID_ARGUMENT when it is no Unix socket. */
 unotify_status unotify_listener_to_socket(const unotify_listener *listener, int unix_socket);
 
 /** The listener's descriptor, which remains the listener's; -1 for NULL. It polls readable when a
@@ -318,7 +318,7 @@ unotify_status unotify_listener_receive(unotify_listener *listener, int timeout_
                                         unotify_notification **notification);
 
 /** A signal that is handled on this thread while it waits ends the receive with
- * `UNOTIFY_ERR_INTERRUPTED`, `SA_RESTART` or not: for languages whose handlers run after it. */
+ * `UNOTIFY_ERR_INTERRUPTED`, `SA_RESTART` or not: for languages that run handlers later. */
 #define UNOTIFY_RECEIVE_RETURN_ON_SIGNAL (1U << 0)
 
 /** unotify_listener_receive() with `UNOTIFY_RECEIVE_*` flags. `UNOTIFY_RECEIVE_RETURN_ON_SIGNAL`
@@ -516,8 +516,8 @@ unotify_status unotify_notification_open(unotify_notification *notification, int
 /** Opens the file that `fd` stands for again, whatever its name leads to by now: for what
  * unotify_notification_open() opened with `O_PATH`, once it is decided that the target may have
  * it. `flags` are the target's for `open(2)`, less `O_CREAT`, `O_EXCL`, `O_NOFOLLOW` and unknown
- * ones. `mode` is for `O_TMPFILE`, and honours the target's umask. It differs as that does, also
- * when `fd` is a descriptor that the target had; `/dev/tty` is the target's.
+ * ones. `mode` is for `O_TMPFILE`, and honours the target's umask. FIFOs, terminals and the
+ * supervisor's own `/proc` are as there, also when `fd` is a descriptor that the target had.
  * Errors: SYSTEM with the `errno` of opening, which is the one to answer the target with: `ENXIO`
  * for a FIFO that nobody reads, a socket, or `/dev/tty` without a terminal, `ELOOP` for a link or
  * the supervisor's own `/proc`, `EACCES`, ...; INVALID_ARGUMENT for `fd` (`EBADF`) or `mode`. */
@@ -612,8 +612,8 @@ typedef struct unotify_supervisor_opts {
  * lets out; on x86_64 and aarch64 it is caught, counted, and answered with the fallback error. */
 typedef int (*unotify_handler)(unotify_notification *notification, void *data);
 
-/** Is told that a listener has left its supervisor: `listener_data` is what it was added with. What
- * a handler may and must not do, it may and must not. */
+/** Is told that a listener has left its supervisor: `listener_data` is what it was added with. It
+ * may do what a handler may, and no more. */
 typedef void (*unotify_close_handler)(void *listener_data, void *data);
 
 /** Makes a supervisor. `opts` may be NULL. */
@@ -655,9 +655,9 @@ unotify_status unotify_supervisor_on_default(unotify_supervisor *supervisor,
 /** Has `told` called once for each listener that has left: its targets have ended, it broke, or was
  * removed or taken, and no handler is or will be at work on its notifications. Its data may be
  * freed then, but notifications that a handler has deferred show it until they are freed. It
- * counts as a handler, and is called on a thread of the run or of unotify_supervisor_dispatch(),
- * without a run on the thread that removes the listener, and by unotify_supervisor_free() for all
- * that are left. See "Listeners that leave" in unotify(7). */
+ * counts as a handler. It is called on a thread of the run or of unotify_supervisor_dispatch(), or
+ * while there is no run on the thread that removes the listener; unotify_supervisor_free() calls
+ * it for all that are left. See "Listeners that leave" in unotify(7). */
 unotify_status unotify_supervisor_on_close(unotify_supervisor *supervisor,
                                            unotify_close_handler told, void *data);
 
@@ -687,8 +687,8 @@ int unotify_supervisor_fd(const unotify_supervisor *supervisor);
  * How many they were goes to `*handled`, unless that is NULL: an edge-triggered loop goes on until
  * it is 0. Nobody else may receive from its listeners: if a notification is taken away between the
  * look and the `RECV`, this waits for the next one.
- * Errors: those of unotify_supervisor_run(), STOPPED once for a stop; CLOSED when the last
- * listener has closed. */
+ * Errors: those of unotify_supervisor_run(), but STOPPED only once after a stop; CLOSED when the
+ * last listener has closed. */
 unotify_status unotify_supervisor_dispatch(unotify_supervisor *supervisor, size_t *handled);
 
 /** Frees a supervisor and its listeners. A run in the background is stopped first, and the handlers
@@ -739,7 +739,7 @@ unotify_status unotify_supervisor_on_exit(unotify_supervisor *supervisor,
 /** Has the function of unotify_supervisor_on_exit() told of the end of the target's process, and
  * gives its id (the thread group) to `process` unless that is NULL (Linux 5.3). Asking again
  * changes nothing. After success the notice comes for certain, even if the process is killed at
- * this moment; after `UNOTIFY_ERR_GONE` none does: keep nothing. Each takes a descriptor.
+ * this moment; after `UNOTIFY_ERR_GONE` none comes: keep nothing for it. Takes a descriptor.
  * Errors: INVALID_ARGUMENT when no supervisor handed it out, or no function was set. */
 unotify_status unotify_notification_watch_exit(unotify_notification *notification, pid_t *process);
 

@@ -154,7 +154,7 @@ pub unsafe extern "C" fn unotify_filter_notify(
 /// Notifies all system calls that do the same job, on every architecture of the filter, added
 /// before or after, and refuses those that would do it past the filter: `openat` alone lets `open`,
 /// `openat2`, `creat` and io_uring by. `family` is one of unotify_family_name(), such as "open",
-/// "exec", "connect", "mount": see docs/families.md. Earlier rules without conditions count.
+/// "exec", "connect", "mount": see docs/families.md. Earlier rules without conditions stay.
 ///
 /// Errors, and nothing is added: `UNOTIFY_ERR_INVALID_ARGUMENT` when there is no such family, and
 /// for "connect" after other rules where an architecture of the filter has `socketcall`;

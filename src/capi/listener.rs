@@ -105,8 +105,8 @@ pub unsafe extern "C" fn unotify_listener_from_socket(
 /// caller's. This is a `sendmsg(2)`: a thread whose filter notifies that waits here for ever, as
 /// nobody has the listener yet.
 ///
-/// Errors: `UNOTIFY_ERR_CLOSED` when the other side is closed; `UNOTIFY_ERR_INVALID_ARGUMENT` for
-/// no Unix socket.
+/// Errors: `UNOTIFY_ERR_CLOSED` when the other side is closed; `UNOTIFY_ERR_INVALID_ARGUMENT` when
+/// it is no Unix socket.
 ///
 /// # Safety
 /// `listener` is NULL or a live handle.
@@ -179,7 +179,7 @@ pub unsafe extern "C" fn unotify_listener_receive(
 }
 
 /// A signal that is handled on this thread while it waits ends the receive with
-/// `UNOTIFY_ERR_INTERRUPTED`, `SA_RESTART` or not: for languages whose handlers run after it.
+/// `UNOTIFY_ERR_INTERRUPTED`, `SA_RESTART` or not: for languages that run handlers later.
 pub const UNOTIFY_RECEIVE_RETURN_ON_SIGNAL: u32 = 1 << 0;
 const _: () = assert!(UNOTIFY_RECEIVE_RETURN_ON_SIGNAL == ReceiveFlags::RETURN_ON_SIGNAL.bits());
 

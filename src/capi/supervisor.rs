@@ -40,8 +40,8 @@ pub type unotify_handler = Option<
     unsafe extern "C" fn(notification: *mut unotify_notification, data: *mut c_void) -> c_int,
 >;
 
-/// Is told that a listener has left its supervisor: `listener_data` is what it was added with. What
-/// a handler may and must not do, it may and must not.
+/// Is told that a listener has left its supervisor: `listener_data` is what it was added with. It
+/// may do what a handler may, and no more.
 pub type unotify_close_handler =
     Option<unsafe extern "C" fn(listener_data: *mut c_void, data: *mut c_void)>;
 
@@ -268,9 +268,9 @@ pub unsafe extern "C" fn unotify_supervisor_on_default(
 /// Has `told` called once for each listener that has left: its targets have ended, it broke, or was
 /// removed or taken, and no handler is or will be at work on its notifications. Its data may be
 /// freed then, but notifications that a handler has deferred show it until they are freed. It
-/// counts as a handler, and is called on a thread of the run or of unotify_supervisor_dispatch(),
-/// without a run on the thread that removes the listener, and by unotify_supervisor_free() for all
-/// that are left. See "Listeners that leave" in unotify(7).
+/// counts as a handler. It is called on a thread of the run or of unotify_supervisor_dispatch(), or
+/// while there is no run on the thread that removes the listener; unotify_supervisor_free() calls
+/// it for all that are left. See "Listeners that leave" in unotify(7).
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle; `told` and `data` are usable until it is freed.
@@ -391,7 +391,7 @@ pub unsafe extern "C" fn unotify_supervisor_fd(supervisor: *const unotify_superv
 /// it is 0. Nobody else may receive from its listeners: if a notification is taken away between the
 /// look and the `RECV`, this waits for the next one.
 ///
-/// Errors: those of unotify_supervisor_run(), `UNOTIFY_ERR_STOPPED` once for a stop;
+/// Errors: those of unotify_supervisor_run(), but `UNOTIFY_ERR_STOPPED` only once after a stop;
 /// `UNOTIFY_ERR_CLOSED` when the last listener has closed.
 ///
 /// # Safety

@@ -69,7 +69,7 @@ pub unsafe extern "C" fn unotify_supervisor_on_exit(
 /// Has the function of unotify_supervisor_on_exit() told of the end of the target's process, and
 /// gives its id (the thread group) to `process` unless that is NULL (Linux 5.3). Asking again
 /// changes nothing. After success the notice comes for certain, even if the process is killed at
-/// this moment; after `UNOTIFY_ERR_GONE` none does: keep nothing. Each takes a descriptor.
+/// this moment; after `UNOTIFY_ERR_GONE` none comes: keep nothing for it. Takes a descriptor.
 ///
 /// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when no supervisor handed it out, or no function was set.
 ///

@@ -106,8 +106,8 @@ pub unsafe extern "C" fn unotify_notification_open(
 /// Opens the file that `fd` stands for again, whatever its name leads to by now: for what
 /// unotify_notification_open() opened with `O_PATH`, once it is decided that the target may have
 /// it. `flags` are the target's for `open(2)`, less `O_CREAT`, `O_EXCL`, `O_NOFOLLOW` and unknown
-/// ones. `mode` is for `O_TMPFILE`, and honours the target's umask. It differs as that does, also
-/// when `fd` is a descriptor that the target had; `/dev/tty` is the target's.
+/// ones. `mode` is for `O_TMPFILE`, and honours the target's umask. FIFOs, terminals and the
+/// supervisor's own `/proc` are as there, also when `fd` is a descriptor that the target had.
 ///
 /// Errors: `UNOTIFY_ERR_SYSTEM` with the `errno` of opening, which is the one to answer the target
 /// with: `ENXIO` for a FIFO that nobody reads, a socket, or `/dev/tty` without a terminal, `ELOOP`
