@@ -10,8 +10,7 @@ use std::ffi::{c_int, c_void};
 /// `struct seccomp_notif`).
 pub type unotify_request = Request;
 
-/// A system call that a target waits on, to be answered once; freed unanswered, it gets the
-/// fallback error. Belongs to one thread at a time. Keeps the listener's descriptor open.
+/// A call that a target waits on, to be answered once. Keeps the listener's descriptor open.
 #[derive(Debug)]
 #[repr(transparent)]
 pub struct unotify_notification(Notification);
@@ -38,9 +37,7 @@ pub(super) unsafe fn inner<'a>(handle: *mut unotify_notification) -> Result<&'a 
     Ok(unsafe { &mut (*handle).0 })
 }
 
-/// Makes a handle that holds nothing, to receive into.
-///
-/// Errors: `UNOTIFY_ERR_UNSUPPORTED` on a kernel without user notification (before 5.0).
+/// Makes a handle that holds nothing, to receive into (Linux 5.0).
 ///
 /// # Safety
 /// `out` is NULL or valid for writing.
@@ -56,9 +53,8 @@ pub unsafe extern "C" fn unotify_notification_new(
     })
 }
 
-/// The system call; NULL for NULL. For one handle this is always the same pointer, valid until the
-/// handle is freed; what it points to changes with each receive into the handle, and is all zero
-/// in one that was never received into.
+/// The system call; NULL for NULL. For one handle this is always the same pointer, valid until it
+/// is freed; what it points to changes with each receive into it, and is zero before the first.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle.
@@ -137,9 +133,7 @@ pub unsafe extern "C" fn unotify_notification_reply_value(
     reply(|| unsafe { inner(notification) }?.reply_value(value))
 }
 
-/// Lets the call fail with `errnum`, a **positive** error number such as `EPERM`.
-///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` outside 1 to 4095, and the target goes on waiting.
+/// Lets the call fail with `errnum`, a **positive** error number up to 4095, such as `EPERM`.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle.
@@ -156,11 +150,9 @@ pub unsafe extern "C" fn unotify_notification_reply_error(
     reply(|| unsafe { inner(notification) }?.reply_error(errnum))
 }
 
-/// Lets the kernel carry out the call as if there were no filter
-/// (`SECCOMP_USER_NOTIF_FLAG_CONTINUE`). **Not a security decision**: the target may have changed
+/// Lets the kernel carry out the call as if there were no filter (Linux 5.5:
+/// `SECCOMP_USER_NOTIF_FLAG_CONTINUE`). **Not a security decision**: the target may have changed
 /// the memory that its arguments point to since you looked.
-///
-/// Errors: `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.5, and the target goes on waiting.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle.
@@ -176,9 +168,8 @@ pub unsafe extern "C" fn unotify_notification_reply_continue(
     reply(|| unsafe { inner(notification) }?.reply_continue())
 }
 
-/// Frees a notification. If nobody has answered it, the target gets the fallback error: `ENOSYS`
-/// unless another one was chosen. A handler's notification is only answered by this, unless it was
-/// deferred.
+/// Frees a notification. If nobody has answered it, the target gets the fallback error, `ENOSYS`
+/// unless another one was chosen. A handler's is only answered by this, unless it was deferred.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle that is not used again (but by a handler's caller).
