@@ -1,17 +1,17 @@
 //! `unotify_supervisor`: the mirror of `supervisor/`.
 
 use super::boundary::{
-    call, infallible, invalid, options, reclaim, report, shared, unotify_status, utf8, Options,
-    Out, Report,
+    call, infallible, invalid, options, reclaim, shared, unotify_status, utf8, Out,
 };
 use super::listener::{time_limit, unotify_listener};
 use super::notification::unotify_notification;
+use super::supervisor_options::unotify_supervisor_opts;
 use super::throw;
 use crate::error::Result;
-use crate::kernel::cancel::Uncancelled;
+use crate::for_c::{Ownership, Uncancelled};
 use crate::kernel::Errno;
-use crate::notification::{Notification, Ownership};
-use crate::supervisor::{HandlerFlags, Supervisor, SupervisorOptions, Verdict, WakeUp};
+use crate::notification::Notification;
+use crate::supervisor::{HandlerFlags, Supervisor, Verdict};
 use std::ffi::{c_char, c_int, c_void};
 use std::os::fd::{AsFd, AsRawFd};
 use std::panic::resume_unwind;
@@ -23,53 +23,29 @@ pub const UNOTIFY_HANDLED: c_int = 0;
 pub const UNOTIFY_DEFERRED: c_int = 1;
 /// For the default handler, and then the fallback error.
 pub const UNOTIFY_NOT_HANDLED: c_int = 2;
-/// It could not go on: the fallback error, unless answered, and the run ends with
-/// `UNOTIFY_ERR_HANDLER`. For languages whose handlers raise.
+/// As handled, but the run ends with `UNOTIFY_ERR_HANDLER`.
 pub const UNOTIFY_FAILED: c_int = 3;
 
 /// The handler waits for something: with several workers another one receives meanwhile.
 pub const UNOTIFY_HANDLER_BLOCKING: u32 = 1 << 0;
 const _: () = assert!(UNOTIFY_HANDLER_BLOCKING == HandlerFlags::BLOCKING.bits());
 
-/// The run goes on without listeners, until it is stopped.
-pub const UNOTIFY_SUPERVISOR_KEEP_RUNNING: u32 = 1 << 0;
-/// When stopped, or ended by `UNOTIFY_FAILED`, what is pending on the listeners gets the fallback
-/// error.
-pub const UNOTIFY_SUPERVISOR_DRAIN_ON_STOP: u32 = 1 << 1;
-/// A signal that is handled while unotify_supervisor_run() waits, on its thread, ends the run with
-/// `UNOTIFY_ERR_INTERRUPTED`, even if its handler was installed with `SA_RESTART`.
-pub const UNOTIFY_SUPERVISOR_RETURN_ON_SIGNAL: u32 = 1 << 2;
-
-/// Switched by what is measured to be faster: synchronous for one target, and in
-/// unotify_supervisor_dispatch().
-pub const UNOTIFY_WAKE_UP_AUTO: u32 = 0;
-/// Waking hands over the processor: for one target (Linux 6.6).
-pub const UNOTIFY_WAKE_UP_SYNC: u32 = 1;
-/// It does not: can be better for several busy targets.
-pub const UNOTIFY_WAKE_UP_ASYNC: u32 = 2;
-
-/// Handles a notification and returns `UNOTIFY_HANDLED`, `UNOTIFY_DEFERRED`,
-/// `UNOTIFY_NOT_HANDLED` or `UNOTIFY_FAILED`; any other number counts as `UNOTIFY_HANDLED`. `data` is what it was
-/// registered with.
-///
-/// The notification is lent for the call: freeing it before `UNOTIFY_DEFERRED` was returned only
-/// answers it. If it is not answered it gets the fallback error. So it does when a handler in C++
-/// lets an exception out, which is caught and counted on x86_64 and aarch64; elsewhere that ends
-/// the program. A handler must not jump out of the call (`longjmp`), nor return in a copy of the
-/// process that it forked. **It must not end its thread**, by `pthread_exit` or by letting itself
-/// be cancelled (the library's calls run with cancellation disabled, handlers included): that ends
-/// the program.
+/// Handles a notification and returns `UNOTIFY_HANDLED`, `UNOTIFY_DEFERRED`, `UNOTIFY_NOT_HANDLED`
+/// or `UNOTIFY_FAILED`; any other number counts as `UNOTIFY_HANDLED`. The notification is lent for
+/// the call: freeing it before `UNOTIFY_DEFERRED` was returned only answers it. It must not jump
+/// out of the call (`longjmp`), nor return in a copy of the process that it forked, nor **end its
+/// thread** (`pthread_exit`, cancellation): that ends the program. So does a C++ exception that it
+/// lets out; on x86_64 and aarch64 it is caught, counted, and answered with the fallback error.
 pub type unotify_handler = Option<
     unsafe extern "C" fn(notification: *mut unotify_notification, data: *mut c_void) -> c_int,
 >;
 
-/// Is told that a listener has left its supervisor: `listener_data` is what it was added with,
-/// `data` what unotify_supervisor_on_close() got. It may call what a handler may, and is under the
-/// same rules.
+/// Is told that a listener has left its supervisor: `listener_data` is what it was added with. It
+/// may do what a handler may, and no more.
 pub type unotify_close_handler =
     Option<unsafe extern "C" fn(listener_data: *mut c_void, data: *mut c_void)>;
 
-/// Serves listeners. May be shared between threads, but for unotify_supervisor_free().
+/// Serves listeners with handlers.
 #[derive(Debug)]
 pub struct unotify_supervisor(pub(super) Supervisor);
 
@@ -79,129 +55,7 @@ impl unotify_supervisor {
     }
 }
 
-/// How a supervisor is to work.
-#[repr(C)]
-#[derive(Debug, Clone, Copy)]
-pub struct unotify_supervisor_opts {
-    /// `sizeof(unotify_supervisor_opts)`.
-    pub size: usize,
-    /// How many handlers may run at the same time, at most 1024. 0 is 1: they never overlap. With
-    /// more, several threads also receive at the same time, when several targets of a single
-    /// listener call at once and that is measured to be faster.
-    pub max_workers: u32,
-    /// Positive, for notifications that nobody answers. 0 is `ENOSYS`.
-    pub fallback_error: c_int,
-    /// `UNOTIFY_SUPERVISOR_*`.
-    pub flags: u32,
-    /// `UNOTIFY_WAKE_UP_*`.
-    pub wake_up: u32,
-}
-
-// SAFETY: `repr(C)`, begins with `size`, integers only, without padding.
-unsafe impl Options for unotify_supervisor_opts {
-    const NAME: &'static str = "unotify_supervisor_opts";
-
-    fn zeroed() -> Self {
-        unotify_supervisor_opts {
-            size: size_of::<Self>(),
-            max_workers: 0,
-            fallback_error: 0,
-            flags: 0,
-            wake_up: UNOTIFY_WAKE_UP_AUTO,
-        }
-    }
-}
-
-impl unotify_supervisor_opts {
-    fn check(self) -> Result<SupervisorOptions> {
-        const KNOWN: u32 = UNOTIFY_SUPERVISOR_KEEP_RUNNING
-            | UNOTIFY_SUPERVISOR_DRAIN_ON_STOP
-            | UNOTIFY_SUPERVISOR_RETURN_ON_SIGNAL;
-        let wake_up = match self.wake_up {
-            UNOTIFY_WAKE_UP_AUTO => WakeUp::Auto,
-            UNOTIFY_WAKE_UP_SYNC => WakeUp::Sync,
-            UNOTIFY_WAKE_UP_ASYNC => WakeUp::Async,
-            other => {
-                return Err(invalid(format!(
-                    "`unotify_supervisor_opts.wake_up` is {other}, which is no UNOTIFY_WAKE_UP_*"
-                )))
-            }
-        };
-        if self.flags & !KNOWN != 0 {
-            return Err(invalid(format!(
-                "`unotify_supervisor_opts.flags` has unknown bits: {:#x}",
-                self.flags & !KNOWN
-            )));
-        }
-        let default = SupervisorOptions::default();
-        Ok(SupervisorOptions {
-            max_workers: match self.max_workers {
-                0 => default.max_workers,
-                n => n as usize,
-            },
-            fallback_error: match self.fallback_error {
-                0 => default.fallback_error,
-                n => n,
-            },
-            keep_running: self.flags & UNOTIFY_SUPERVISOR_KEEP_RUNNING != 0,
-            wake_up,
-            return_on_signal: self.flags & UNOTIFY_SUPERVISOR_RETURN_ON_SIGNAL != 0,
-            drain_on_stop: self.flags & UNOTIFY_SUPERVISOR_DRAIN_ON_STOP != 0,
-        })
-    }
-}
-
-/// What a supervisor has done since it was made.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, Default)]
-pub struct unotify_stats {
-    /// `sizeof(unotify_stats)`, set by the caller.
-    pub size: usize,
-    /// Notifications received.
-    pub received: u64,
-    /// Answered with a value.
-    pub values: u64,
-    /// Answered with an error by a handler.
-    pub errors: u64,
-    /// Continued.
-    pub continued: u64,
-    /// Answered with a descriptor.
-    pub fds: u64,
-    /// Answered with the fallback error: nobody else did.
-    pub fallbacks: u64,
-    /// Gone before they were answered.
-    pub gone: u64,
-    /// Deferred; counted once more when answered or freed.
-    pub deferred: u64,
-    /// Deferred and not freed so far.
-    pub deferred_outstanding: u64,
-    /// Handlers that threw (in C++) or panicked (in Rust).
-    pub panics: u64,
-    /// Handlers that returned `UNOTIFY_FAILED`.
-    pub failed: u64,
-    /// Listeners served now.
-    pub listeners: u64,
-    /// Worker threads now, including the one that runs: at most `max_workers`, one that receives
-    /// what they have no time for, and those that replace stuck ones.
-    pub workers: u64,
-    /// The most workers there ever were.
-    pub workers_max: u64,
-    /// The longest time that one handler took, in nanoseconds. Sampled: the first calls of a
-    /// handler, one in sixteen later on, and all of a slow one.
-    pub slowest_handler_ns: u64,
-    /// Workers now stuck in a call that the target prolongs.
-    pub workers_stuck: u64,
-}
-
-// SAFETY: `repr(C)`, begins with the size, integers only, no padding.
-unsafe impl Report for unotify_stats {
-    const NAME: &'static str = "unotify_stats";
-}
-
 /// Makes a supervisor. `opts` may be NULL.
-///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` for options out of range; `UNOTIFY_ERR_SYSTEM` when the
-/// process has no descriptor left.
 ///
 /// # Safety
 /// `opts` is NULL or as long as its `size` says; `out` is NULL or valid for writing.
@@ -223,8 +77,8 @@ pub unsafe extern "C" fn unotify_supervisor_new(
 /// Serves one more listener, also while running, and takes ownership of it. `data` is what
 /// unotify_notification_listener_data() gives for its notifications.
 ///
-/// Errors: `UNOTIFY_ERR_SYSTEM` when the kernel has no room to watch it. The listener is freed
-/// then too; only after `UNOTIFY_ERR_INVALID_ARGUMENT` it remains the caller's.
+/// Errors: `UNOTIFY_ERR_SYSTEM` when the kernel has no room to watch it. The listener is freed then
+/// too; only after `UNOTIFY_ERR_INVALID_ARGUMENT` it remains the caller's.
 ///
 /// # Safety
 /// `supervisor` and `listener` are NULL or live handles; `listener` is not used again.
@@ -245,12 +99,11 @@ pub unsafe extern "C" fn unotify_supervisor_add_listener(
     })
 }
 
-/// Gives a listener back to `*out`, also while running: the one that was added with `data`, or the
-/// first of those that were. Nothing is lost: what is pending stays with it, for whoever receives
-/// from it next; what was received is handled, and so is what a worker receives at this very moment.
-/// When that is over, unotify_supervisor_on_close() tells. A run ends when there is no other
-/// listener. May be called from a handler, but while unotify_supervisor_dispatch() is under way not
-/// from another thread.
+/// Gives back a listener that was added with `data`, the first if there are several, also while
+/// running. What is pending stays with it, for whoever receives from it next; what was received,
+/// even at this moment, is handled, and then unotify_supervisor_on_close() tells. A run ends with
+/// its last listener. May be called from a handler, but while unotify_supervisor_dispatch() is
+/// under way not from another thread.
 ///
 /// Errors: `UNOTIFY_ERR_CLOSED` when no listener with that data is served, or not any more.
 ///
@@ -272,11 +125,8 @@ pub unsafe extern "C" fn unotify_supervisor_take_listener(
     })
 }
 
-/// Takes a listener as unotify_supervisor_take_listener() does, and frees it: when what was received
-/// is answered it is closed, and the kernel answers what is pending, and all later calls of its
-/// targets, with `ENOSYS`.
-///
-/// Errors: as there.
+/// unotify_supervisor_take_listener(), and frees it: it is closed once what was received is
+/// answered; the kernel answers what is pending, and its targets' later calls, with `ENOSYS`.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle.
@@ -371,11 +221,10 @@ fn give_away(slot: &mut Box<Notification>) -> bool {
 
 /// Sets a handler for a system call, on every architecture that has it. Several for one call are
 /// asked in the order in which they were set, until one returns something else than
-/// `UNOTIFY_NOT_HANDLED`. `flags` is 0 or `UNOTIFY_HANDLER_BLOCKING`. The handler runs on any thread of the run, with
-/// `max_workers` above 1 on several at a time. It and `data` must be usable until the supervisor
-/// is freed.
+/// `UNOTIFY_NOT_HANDLED`. `flags` is 0 or `UNOTIFY_HANDLER_BLOCKING`. It runs on any thread of the
+/// run, with `max_workers` above 1 on several at a time.
 ///
-/// Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL`; `UNOTIFY_ERR_INVALID_ARGUMENT`, also while it runs.
+/// Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL`.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle; `syscall` is NULL or a string; `handler` and `data` are
@@ -398,8 +247,7 @@ pub unsafe extern "C" fn unotify_supervisor_on(
     })
 }
 
-/// Sets a handler for every system call that has none, or whose handlers returned
-/// `UNOTIFY_NOT_HANDLED`. See unotify_supervisor_on().
+/// unotify_supervisor_on() for every system call that has no handler, or none that handled it.
 ///
 /// # Safety
 /// As `unotify_supervisor_on`.
@@ -417,18 +265,12 @@ pub unsafe extern "C" fn unotify_supervisor_on_default(
     })
 }
 
-/// Has `told` called once for each listener that was added, when it has left: because its targets
-/// have ended, it broke, or was removed or taken, and no handler is at work any more on one of its
-/// notifications, nor will be. So its data may be freed then. Not so if a handler has deferred
-/// some: those show the data until they are freed.
-///
-/// It counts as a handler: it is called on a thread of the run, with `max_workers` 1 never beside a
-/// handler, or in unotify_supervisor_dispatch(); while there is no run, on the thread that removes
-/// the listener. A handler that is stuck in a call which its target prolongs is waited for.
-/// unotify_supervisor_free() calls it for all listeners that are left, when no handler will go on.
-/// It is not called in a copy of the process.
-///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT`, also while it runs.
+/// Has `told` called once for each listener that has left: its targets have ended, it broke, or was
+/// removed or taken, and no handler is or will be at work on its notifications. Its data may be
+/// freed then, but notifications that a handler has deferred show it until they are freed. It
+/// counts as a handler. It is called on a thread of the run or of unotify_supervisor_dispatch(), or
+/// while there is no run on the thread that removes the listener; unotify_supervisor_free() calls
+/// it for all that are left. See "Listeners that leave" in unotify(7).
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle; `told` and `data` are usable until it is freed.
@@ -459,7 +301,7 @@ fn handler_flags(flags: u32) -> Result<HandlerFlags> {
 
 /// Serves the listeners on this thread, until stopped or until the last listener closes.
 ///
-/// Errors: `UNOTIFY_ERR_STOPPED` when stopped; `UNOTIFY_ERR_HANDLER` when a handler returned
+/// Errors: `UNOTIFY_ERR_STOPPED` when stopped; `UNOTIFY_ERR_HANDLER` after a handler's
 /// `UNOTIFY_FAILED`; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already; what the kernel said of a
 /// listener that broke, after the others were served.
 ///
@@ -476,7 +318,7 @@ pub unsafe extern "C" fn unotify_supervisor_run(
 /// Does what unotify_supervisor_run() does in the background.
 ///
 /// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already or was not joined;
-/// `UNOTIFY_ERR_SYSTEM` when the process can have no more threads.
+/// `UNOTIFY_ERR_SYSTEM` if it gets no thread.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle.
@@ -489,7 +331,7 @@ pub unsafe extern "C" fn unotify_supervisor_start(
 }
 
 /// Ends the current run, or else the next one at once. Handlers that are at work finish; what was
-/// received is answered. May be called from any thread, from a handler and from a signal handler.
+/// received is answered. May be called from any thread, a handler and a signal handler.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle.
@@ -509,11 +351,10 @@ pub unsafe extern "C" fn unotify_supervisor_stop(
     unotify_status::Ok
 }
 
-/// Waits for the end of what unotify_supervisor_start() began, at most for `timeout_ms` (-1: without
-/// limit, 0: only look), and returns how it ended. Of several threads that wait, one is told.
+/// Waits for the end of what unotify_supervisor_start() began, and tells one thread how it ended.
 ///
-/// Errors: as unotify_supervisor_run(); `UNOTIFY_ERR_TIMEOUT` when it still runs, which changes
-/// nothing; `UNOTIFY_ERR_INVALID_ARGUMENT` when it was not started, or another thread was told.
+/// Errors: as unotify_supervisor_run(); `UNOTIFY_ERR_TIMEOUT` when it still runs;
+/// `UNOTIFY_ERR_INVALID_ARGUMENT` when it was not started, or another thread was told.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle.
@@ -545,69 +386,35 @@ pub unsafe extern "C" fn unotify_supervisor_fd(supervisor: *const unotify_superv
     })
 }
 
-/// Handles what is pending, at most some dozens of notifications, without blocking. Handlers run
-/// on this thread. Nobody else may receive from its listeners: if a notification is taken away
-/// between the look and the `RECV`, this waits for the next one.
+/// Handles what is pending, at most some dozens of notifications, on this thread, without blocking.
+/// How many they were goes to `*handled`, unless that is NULL: an edge-triggered loop goes on until
+/// it is 0. Nobody else may receive from its listeners: if a notification is taken away between the
+/// look and the `RECV`, this waits for the next one.
 ///
-/// Errors: `UNOTIFY_ERR_STOPPED` once after unotify_supervisor_stop(); `UNOTIFY_ERR_HANDLER` after
-/// a handler's `UNOTIFY_FAILED`; `UNOTIFY_ERR_CLOSED` when the last listener has closed; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already.
+/// Errors: those of unotify_supervisor_run(), but `UNOTIFY_ERR_STOPPED` only once after a stop;
+/// `UNOTIFY_ERR_CLOSED` when the last listener has closed.
 ///
 /// # Safety
-/// `supervisor` is NULL or a live handle.
+/// `supervisor` is NULL or a live handle; `handled` is NULL or valid for writing.
 #[no_mangle]
 pub unsafe extern "C" fn unotify_supervisor_dispatch(
     supervisor: *mut unotify_supervisor,
+    handled: *mut usize,
 ) -> unotify_status {
     call(|| {
         // SAFETY: `supervisor` is NULL or a live handle, as promised.
-        unsafe { shared(supervisor, "supervisor") }?
-            .0
-            .dispatch()
-            .map(drop)
+        let count = unsafe { shared(supervisor, "supervisor") }?.0.dispatch()?;
+        if !handled.is_null() {
+            // SAFETY: not NULL, so valid for writing, as promised.
+            unsafe { handled.write(count) };
+        }
+        Ok(())
     })
 }
 
-/// Fills in what it has done so far.
-///
-/// # Safety
-/// `supervisor` is NULL or a live handle; `stats` is NULL or as long as its `size` says.
-#[no_mangle]
-pub unsafe extern "C" fn unotify_supervisor_stats(
-    supervisor: *const unotify_supervisor,
-    stats: *mut unotify_stats,
-) -> unotify_status {
-    call(|| {
-        let find = || {
-            // SAFETY: `supervisor` is NULL or a live handle, as promised.
-            let now = unsafe { shared(supervisor, "supervisor") }?.0.stats();
-            Ok(unotify_stats {
-                size: size_of::<unotify_stats>(),
-                received: now.received,
-                values: now.values,
-                errors: now.errors,
-                continued: now.continued,
-                fds: now.fds,
-                fallbacks: now.fallbacks,
-                gone: now.gone,
-                deferred: now.deferred,
-                deferred_outstanding: now.deferred_outstanding,
-                panics: now.panics,
-                failed: now.failed,
-                listeners: now.listeners,
-                workers: now.workers,
-                workers_max: now.workers_max,
-                slowest_handler_ns: now.slowest_handler.as_nanos() as u64,
-                workers_stuck: now.workers_stuck,
-            })
-        };
-        // SAFETY: `stats` is NULL or as long as its `size`, as promised.
-        unsafe { report(stats, find) }
-    })
-}
-
-/// Frees a supervisor and its listeners. A run in the background is stopped first, and the
-/// handlers at work are waited for; a run on another thread must have returned. Not from a
-/// handler. Deferred notifications remain usable.
+/// Frees a supervisor and its listeners. A run in the background is stopped first, and the handlers
+/// at work are waited for; a run on another thread must have returned. Not from a handler. Deferred
+/// notifications remain usable.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle that is not used again.
