@@ -7,5 +7,6 @@ mod inherited;
 mod killed;
 mod life;
 mod limits;
+mod memory;
 #[path = "../support/mod.rs"]
 mod support;
