@@ -234,7 +234,8 @@ int main(int argc, char **argv)
 		if (!strcmp(argv[1], ways[i].name))
 			once = ways[i].once;
 	if (!once) {
-		fputs("usage: start unotify|fork|posix_spawn PROGRAM [-t MS] [-m MIB] [-e]\n", stderr);
+		fputs("usage: start unotify|fork|posix_spawn PROGRAM [-t MS] [-m MIB] [-e]\n",
+		      stderr);
 		return 2;
 	}
 	program = argv[2];
@@ -252,8 +253,9 @@ int main(int argc, char **argv)
 
 	/* Not in huge pages, of whose tables a copy would be made in no time. */
 	size_t size = mib << 20;
-	char *memory = size ? mmap(NULL, size, PROT_READ | PROT_WRITE,
-				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : NULL;
+	char *memory =
+		size ? mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+		     : NULL;
 	if (memory == MAP_FAILED)
 		die("mmap");
 	if (size)
@@ -262,7 +264,8 @@ int main(int argc, char **argv)
 		memory[i] = 1;
 
 	must(unotify_filter_new(UNOTIFY_ACTION_ALLOW, &filter), "make a filter");
-	must(unotify_filter_notify(filter, notified == SYS_execve ? "execve" : "getppid"), "notify");
+	must(unotify_filter_notify(filter, notified == SYS_execve ? "execve" : "getppid"),
+	     "notify");
 
 	int number = 0;
 	for (int i = 0; i < WARM_UP; i++)

@@ -64,7 +64,7 @@ def all_programs() -> Programs:
     OUT.mkdir(parents=True, exist_ok=True)
     programs = Programs()
 
-    for name in ("target", "launch", "baseline", "open-file"):
+    for name in ("target", "launch", "baseline", "open-file", "first"):
         programs.path[name] = compile_c(name, [f"{name}.c"])
 
     def peer(name: str, build: list[str] | None, path: str, env: dict[str, str] | None = None) -> None:
@@ -101,6 +101,7 @@ def all_programs() -> Programs:
         "supervise": ["supervise.c", "probe.c"],
         "continue-openat": ["continue-openat.c"],
         "read-string": ["read-string.c"],
+        "start": ["start.c"],
         "open-broker": ["../examples/c/open-broker.c"],
     }
     try:

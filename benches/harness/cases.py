@@ -16,6 +16,9 @@ PEERS = ("libseccomp", "libseccomp-crate", "libseccomp-golang", "greenhook", "st
 WORK = ("compile", "find")
 SLEEP_US = 1000
 READS = ("unotify", "bare", "mem")
+LARGE_MIB = 512
+# Who starts a program, from a process of how many MiB.
+STARTS = (("unotify", 0), ("fork", 0), ("unotify", LARGE_MIB), ("posix_spawn", LARGE_MIB))
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,10 @@ def all_cases(programs: Programs, plan: Plan, scratch: Path) -> list[Case]:
 
     for kind in READS:
         wrapped(f"read/{kind}", "read-string", [kind, "-t", str(plan.milliseconds)])
+
+    for how, mib in STARTS:
+        options = ["-t", str(plan.milliseconds), "-m", str(mib)]
+        wrapped(f"start/{how}/{mib}", "start", [how, path["first"], *options])
 
     # The file is the target's program, which is one of those that the broker has to allow anyway.
     opening = [path["open-file"], path["open-file"], "-t", str(plan.milliseconds)]

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from harness.cases import IDLE, PEERS, TARGETS, WORK, WORKERS, naive_settings
+from harness.cases import IDLE, LARGE_MIB, PEERS, TARGETS, WORK, WORKERS, naive_settings
 from harness.measure import Results
 
 KIB = 1024
@@ -68,6 +68,10 @@ def all_verdicts(results: Results) -> list[Verdict]:
                 results.ratio("read/unotify", "read/bare")),
         at_least("a path of 40 bytes read faster than by opening /proc/PID/mem", 3,
                  results.ratio("read/mem", "read/unotify")),
+        at_most("a program started, to its first notification : fork, seccomp and exec by hand", 1.05,
+                results.ratio("start/unotify/0", "start/fork/0")),
+        at_most(f"the same from a process with {LARGE_MIB} MiB of touched memory : posix_spawn", 1.5,
+                results.ratio(f"start/unotify/{LARGE_MIB}", f"start/posix_spawn/{LARGE_MIB}")),
         *(same_calls(results, name) for name in WORK),
         *(
             judge(f"heap allocations per notification, {name}", "0",
