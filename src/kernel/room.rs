@@ -23,10 +23,12 @@
 //! - **A child that dies with a core dump**, as by a filter that kills, took every process with the
 //!   same memory along before Linux 5.16. So there the memory is copied, and so it is where a
 //!   sandbox or an emulator refuses such a clone.
-//! - The child has this process's memory *and* its own, that is the caller's, credentials. A process
-//!   that gives privileges up does so when the `execve` of what it has started has been answered.
+//! - **What the kernel keeps with the memory** is both's while an `execve` waits: that it may be dumped,
+//!   and `oom_score_adj` (who sets the child's sets this process's). A kernel out of memory kills both.
+//!   `src/target/procfs.rs` takes the child for this process. And whoever can write to this process's
+//!   memory has the child's credentials: one that gives up privileges answers first. `Spawn` says so.
 //!
-//! `kill`, `ptrace`, `/proc` and the rest see a process like any other.
+//! It is cloned without `CLONE_VFORK`, which would stop the thread that has to fetch the listener.
 
 use super::clone::Task;
 use super::fork::Process;

@@ -74,6 +74,11 @@ const DEFAULT_PATH: &str = "/bin:/usr/bin";
 /// [`Spawn::spawn`] returns, unless [`Spawn::kill_on_parent_death`] keeps one. For the sake of that thread, a copy that
 /// `fork(2)` makes of a process with several threads should execute something before it starts
 /// programs.
+///
+/// From Linux 5.16 on the child shares this process's memory up to its `execve`, in a place of its own
+/// there, as copying it would take long in a large process. So while an `execve` waits for its answer,
+/// what is set for the one's memory is set for the other's (`oom_score_adj`, `PR_SET_DUMPABLE`), and a
+/// process that means to give up privileges for good answers first: the child still has them.
 #[derive(Debug)]
 pub struct Spawn<'a> {
     filter: &'a ScmpFilterContext,
