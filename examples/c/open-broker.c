@@ -117,21 +117,24 @@ static int is_allowed(int fd)
     return 0;
 }
 
-/* Creates a file in a directory that allows it; -1 and errno, EEXIST if somebody was faster. */
+/*
+ * Creates a file in a directory that allows it, as the program would: with its umask, and as its own;
+ * -1 and errno, EEXIST if somebody was faster.
+ */
 static int create(unotify_notification *n, int dirfd, uint64_t path, int flags, mode_t mode)
 {
     char name[NAME_MAX + 1];
-    int directory, fd;
+    int directory, error, fd = -1;
 
     if (unotify_notification_open_parent(n, dirfd, path, name, sizeof name, &directory))
         return -1;
-    if (is_allowed(directory)) {
-        fd = openat(directory, name, flags | O_EXCL | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC, mode);
-    } else {
-        fd = -1;
+    if (!is_allowed(directory))
         errno = EACCES;
-    }
+    else if (unotify_notification_create(n, directory, name, flags, mode, &fd))
+        fd = -1;
+    error = errno;
     close(directory);
+    errno = error;
     return fd;
 }
 

@@ -21,6 +21,7 @@ mod spawn;
 mod status;
 mod supervisor;
 mod supervisor_exits;
+mod target_create;
 mod target_descriptors;
 mod target_identity;
 mod target_memory;
