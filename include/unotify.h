@@ -691,6 +691,30 @@ unotify_status unotify_notification_open_parent(unotify_notification *notificati
 unotify_status unotify_notification_read_path(unotify_notification *notification, int dirfd,
                                               uint64_t path_addr, char *buf, size_t cap);
 
+/** Opens the file that `fd` stands for as unotify_notification_reopen() does and answers with it,
+ * close-on-exec with `O_CLOEXEC`. **What has to wait waits, without the caller**: a FIFO for its
+ * other end, a file for a lease. A thread of the library's opens it then, as the target would, and
+ * answers. The wait ends with the target, and by signals as with
+ * unotify_notification_reply_interrupted(). `fd` remains the caller's.
+ *
+ * On success the notification is answered or holds nothing any more: a handler returns
+ * `UNOTIFY_HANDLED`.
+ * Errors: as unotify_notification_reopen() and unotify_notification_reply_fd(), and unless it is
+ * gone the target goes on waiting; `UNOTIFY_ERR_SYSTEM` with `EAGAIN` when 1,024 opens wait. */
+unotify_status unotify_notification_reply_open(unotify_notification *notification, int fd,
+                                               int flags, mode_t mode);
+
+/** If a signal waits for the target, ends its call as the kernel ends one that a signal interrupts,
+ * and `*interrupted` is 1: the handler runs, and the call is made again or fails with `EINTR`, as
+ * the handler was installed. If not, it is 0, and the target goes on waiting. For calls that are
+ * let wait for long, as a received one is interrupted by nothing that does not kill: ask every 10
+ * ms or so.
+ *
+ * Not seen are a freezer, a tracer's stop, and signals to the process that another thread could
+ * take as well, unless this one leads it. */
+unotify_status unotify_notification_reply_interrupted(unotify_notification *notification,
+                                                      int *interrupted);
+
 /** Creates a file under `name` in `directory`, and opens it: for an `open(2)` with `O_CREAT`, after
  * unotify_notification_open_parent() and a decision on the directory. It comes out as if the
  * target had created it: `mode` less the target's umask, or as the directory's default access

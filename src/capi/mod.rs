@@ -25,6 +25,7 @@ mod supervisor_options;
 mod supervisor_stats;
 mod target_create;
 mod target_descriptors;
+mod target_fifo;
 mod target_identity;
 mod target_memory;
 mod target_open;

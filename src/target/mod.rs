@@ -13,7 +13,9 @@
 mod create;
 mod descriptors;
 mod exit;
+mod fifo;
 mod identity;
+mod interruption;
 mod maps;
 mod memory;
 mod memory_file;

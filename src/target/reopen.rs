@@ -87,7 +87,7 @@ impl Notification {
 }
 
 /// What opening again came to.
-fn explain_reopen(errno: Errno) -> Error {
+pub(super) fn explain_reopen(errno: Errno) -> Error {
     let (status, message) = match errno.0 {
         libc::ELOOP => (
             Status::System,
