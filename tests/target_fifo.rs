@@ -422,8 +422,8 @@ fn a_killed_target_frees_everything() {
             handle_next(&target);
             assert!(entries("task") >= before.1 + 2);
             target.kill();
+            soon(|| (entries("fd"), entries("task")) == before);
         }
-        soon(|| (entries("fd"), entries("task")) == before);
         assert!(!fifo.is_read());
     });
 }
