@@ -15,11 +15,11 @@
 
 use super::identity::{self, same_user_namespace, Identity};
 use super::open_how::{self, Asked, OpenHow};
-use super::proc_files::{check_proc, proc_path, status_field};
+use super::proc_files::{check_proc, own_status, status, status_field};
 use crate::error::{Error, Result, Status};
 use crate::kernel::making::{self, Capabilities, CAP_FSETID};
 use crate::kernel::signals::{self, SignalsBlocked};
-use crate::kernel::{self, file, Errno};
+use crate::kernel::{self, Errno};
 use crate::notification::Notification;
 use std::ffi::{CStr, CString};
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -74,14 +74,12 @@ impl Maker {
     }
 
     fn read(tid: libc::pid_t, mode: u32) -> kernel::Result<Self> {
-        let status = file::read_all(&proc_path(tid, "status"))?;
-        Maker::parse(&status, mode, || same_user_namespace(tid)).ok_or(Errno(libc::EIO))
+        Maker::parse(&status(tid)?, mode, || same_user_namespace(tid)).ok_or(Errno(libc::EIO))
     }
 
     /// The calling thread.
     fn own(mode: u32) -> kernel::Result<Self> {
-        let status = file::read_all(c"/proc/thread-self/status")?;
-        Maker::parse(&status, mode, || true).ok_or(Errno(libc::EIO))
+        Maker::parse(&own_status()?, mode, || true).ok_or(Errno(libc::EIO))
     }
 
     /// Makes the calling thread one like it, as far as it may. What is left to be taken away from
