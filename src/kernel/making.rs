@@ -119,10 +119,3 @@ pub(crate) fn mknod(dir: BorrowedFd<'_>, name: &CStr, mode: u32, device: u32) ->
     check(unsafe { libc::mknodat(dir.as_raw_fd(), name.as_ptr(), mode, device.into()) }.into())
         .map(drop)
 }
-
-/// `symlinkat(2)`.
-pub(crate) fn symlink(content: &CStr, dir: BorrowedFd<'_>, name: &CStr) -> Result<()> {
-    // SAFETY: both are NUL-terminated.
-    check(unsafe { libc::symlinkat(content.as_ptr(), dir.as_raw_fd(), name.as_ptr()) }.into())
-        .map(drop)
-}

@@ -170,22 +170,6 @@ impl Notification {
         )
     }
 
-    /// Makes a symbolic link that says `content`, owned as by [`Notification::create`]: for
-    /// `symlinkat(2)`.
-    ///
-    /// # Errors
-    /// As [`Notification::create`].
-    pub fn symlink(
-        &mut self,
-        content: &CStr,
-        directory: BorrowedFd<'_>,
-        name: &CStr,
-    ) -> Result<()> {
-        self.make("make the link", directory, name, 0, move |dir, name, _| {
-            making::symlink(content, dir, name)
-        })
-    }
-
     fn make<T: Send>(
         &mut self,
         what: &str,
