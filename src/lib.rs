@@ -124,6 +124,7 @@ mod capi;
 mod ending;
 mod exits;
 mod features;
+mod held;
 mod install;
 mod kernel;
 mod listener;

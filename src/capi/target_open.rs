@@ -224,8 +224,10 @@ pub unsafe extern "C" fn unotify_notification_read_path(
         // SAFETY: `buf` is valid for writing `cap` bytes, as promised.
         let buf = unsafe { room(buf.cast::<u8>(), cap, "buf") }?;
         // SAFETY: `notification` is NULL or a live handle that no other thread uses, as promised.
-        let path = unsafe { inner(notification) }?.read_path(dirfd, path_addr)?;
-        put_path(&path, buf)
+        let notification = unsafe { inner(notification) }?;
+        notification.with_path(dirfd, path_addr, |path| {
+            put_path(OsStr::from_bytes(path).as_ref(), buf)
+        })?
     })
 }
 

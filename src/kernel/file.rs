@@ -18,7 +18,7 @@ pub(crate) struct OpenHow {
 pub(crate) struct FileId {
     device: (u32, u32),
     inode: u64,
-    /// 0 on a kernel before 5.8, which does not tell.
+    /// 0 on a kernel before 5.8, which does not tell; nobody else's ever since 6.8.
     mount: u64,
 }
 
@@ -30,11 +30,22 @@ pub(crate) struct Stat {
     pub(crate) mode: u32,
     /// Which device it stands for.
     pub(crate) rdev: (u32, u32),
+    /// How many names it has; 0 for a directory that was removed.
+    pub(crate) links: u32,
+    /// Whether it is the root of its mount (Linux 5.8).
+    pub(crate) is_mount_root: bool,
+    /// Whether the mount's number in `id` is one that no mount ever had before (Linux 6.8).
+    is_mount_unique: bool,
 }
 
 impl Stat {
     pub(crate) fn kind(&self) -> u32 {
         self.mode & libc::S_IFMT
+    }
+
+    /// The number of its mount, if that is nobody else's ever.
+    pub(crate) fn unique_mount(&self) -> Option<u64> {
+        self.is_mount_unique.then_some(self.id.mount)
     }
 
     /// Whether this is `/dev/tty`, which is the terminal of whoever opens it.
@@ -128,7 +139,7 @@ pub(crate) fn stat(file: BorrowedFd<'_>) -> Result<Stat> {
     let id = FileId {
         device: (stat.stx_dev_major, stat.stx_dev_minor),
         inode: stat.stx_ino,
-        mount: if stat.stx_mask & libc::STATX_MNT_ID != 0 {
+        mount: if stat.stx_mask & (libc::STATX_MNT_ID | libc::STATX_MNT_ID_UNIQUE) != 0 {
             stat.stx_mnt_id
         } else {
             0
@@ -138,6 +149,9 @@ pub(crate) fn stat(file: BorrowedFd<'_>) -> Result<Stat> {
         id,
         mode: stat.stx_mode.into(),
         rdev: (stat.stx_rdev_major, stat.stx_rdev_minor),
+        links: stat.stx_nlink,
+        is_mount_root: stat.stx_attributes & libc::STATX_ATTR_MOUNT_ROOT as u64 != 0,
+        is_mount_unique: stat.stx_mask & libc::STATX_MNT_ID_UNIQUE != 0,
     })
 }
 
@@ -162,7 +176,7 @@ impl FileId {
 fn statx(dir: i32, path: &CStr, flags: i32) -> Result<libc::statx> {
     // SAFETY: integers only, for which zero is a value.
     let mut stat: libc::statx = unsafe { std::mem::zeroed() };
-    let mask = libc::STATX_BASIC_STATS | libc::STATX_MNT_ID;
+    let mask = libc::STATX_BASIC_STATS | libc::STATX_MNT_ID | libc::STATX_MNT_ID_UNIQUE;
     // SAFETY: the path is NUL-terminated, and the call fills one `statx`.
     check(unsafe { libc::statx(dir, path.as_ptr(), flags, mask, &mut stat) }.into())?;
     Ok(stat)

@@ -10,6 +10,7 @@
 //! The check also has the first word on errors: where the target is gone the answer is
 //! [`Status::Gone`], not what its absence looked like.
 
+mod beneath;
 mod descriptors;
 mod exit;
 mod identity;

@@ -1,12 +1,12 @@
 //! Opening for good what was opened with `O_PATH` and decided on.
 
-use super::open_how::{Asked, OpenHow};
-use super::{place, procfs};
+use super::open_how::{self, Asked, OpenHow};
+use super::proc_files::Entry;
+use super::{open, place, procfs};
 use crate::error::{Error, Result, Status};
 use crate::kernel::{self, file, Errno};
 use crate::notification::Notification;
-use std::ffi::CString;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 impl Notification {
     /// Opens again the file that `fd` stands for, whatever its name leads to by now: for what
@@ -41,11 +41,18 @@ impl Notification {
         let tid = self.target()?;
         let mut how = OpenHow::new(flags & !(libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW));
         how.mode = mode;
-        let asked = self.asked(tid, how)?;
+        let asked = match (open::asked(tid, how), open_how::creates(how.flags)) {
+            (Ok(asked), false) => asked,
+            (asked, _) => {
+                self.check_valid()?;
+                asked.map_err(|errno| self.explain_umask(errno))?
+            }
+        };
         // What is opened is the caller's. What is asked about the target on the way is checked there.
-        let opened = self.open_for_good(tid, fd, &asked);
-        self.check_valid()?;
-        opened.map_err(explain_reopen)
+        self.open_for_good(tid, fd, &asked).or_else(|errno| {
+            self.check_valid()?;
+            Err(explain_reopen(errno))
+        })
     }
 
     /// Opens again what is open, for a target that is known to wait.
@@ -71,14 +78,14 @@ impl Notification {
             let opened = procfs::open_foreign(root.as_fd(), fd, &stat, how)?;
             return asked.set_blocking(opened);
         }
-        let link = CString::new(format!("/proc/thread-self/fd/{}", fd.as_raw_fd()));
-        let link = link.unwrap_or_default();
-        let opened = file::create(None, &link, how.flags as i32, how.mode as u32)?;
+        let proc = self.proc()?.dir();
+        let link = Entry::of_own(fd);
+        let opened = file::create(Some(proc), link.path(), how.flags as i32, how.mode as u32)?;
         asked.set_blocking(opened)
     }
 
     fn root_of(&mut self, tid: libc::pid_t) -> kernel::Result<OwnedFd> {
-        let root = place::root(tid);
+        let root = self.proc().and_then(|proc| place::root(proc, tid));
         self.check_valid().map_err(|e| Errno(e.errno()))?;
         root
     }
