@@ -275,7 +275,7 @@ int main(int argc, char **argv)
 			kind->raw(fd);
 		middle = now();
 		for (int j = 0; j < BATCH; j++) {
-			must(unotify_listener_receive(listener, 10000, &n));
+			must(unotify_listener_receive(listener, -1, &n));
 			kind->ours(n);
 		}
 		end = now();

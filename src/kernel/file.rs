@@ -1,7 +1,9 @@
 //! Opening by path, reading links, and telling whether two descriptors are the same thing.
 
+use super::syscall::syscall;
 use super::{check, fd, retry, Result};
 use std::ffi::CStr;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// The kernel's `struct open_how`.
@@ -76,26 +78,23 @@ pub(crate) fn create(
     flags: i32,
     mode: u32,
 ) -> Result<OwnedFd> {
-    // SAFETY: the path is NUL-terminated, and a mode is passed whether or not a flag asks for it.
-    retry(|| check(unsafe { libc::openat(raw(dir), path.as_ptr(), flags, mode) }.into()))
-        .map(fd::own)
+    let (dir, path) = (raw(dir) as usize, path.as_ptr() as usize);
+    // SAFETY: the path is NUL-terminated.
+    retry(|| unsafe {
+        syscall(
+            libc::SYS_openat,
+            [dir, path, flags as usize, mode as usize, 0, 0],
+        )
+    })
+    .map(fd::own)
 }
 
 /// `openat2(2)` (Linux 5.6). Retries `EINTR`; `EAGAIN` is the caller's.
 pub(crate) fn openat2(dir: BorrowedFd<'_>, path: &CStr, how: OpenHow) -> Result<OwnedFd> {
-    retry(|| {
-        // SAFETY: the path is NUL-terminated and the structure as long as said.
-        check(unsafe {
-            libc::syscall(
-                libc::SYS_openat2,
-                dir.as_raw_fd(),
-                path.as_ptr(),
-                &raw const how,
-                size_of::<OpenHow>(),
-            )
-        })
-    })
-    .map(fd::own)
+    let (dir, path) = (dir.as_raw_fd() as usize, path.as_ptr() as usize);
+    let (how, size) = (&raw const how as usize, size_of::<OpenHow>());
+    // SAFETY: the path is NUL-terminated and the structure as long as said.
+    retry(|| unsafe { syscall(libc::SYS_openat2, [dir, path, how, size, 0, 0]) }).map(fd::own)
 }
 
 /// Whether this process may call `openat2(2)` at all.
@@ -174,12 +173,18 @@ impl FileId {
 }
 
 fn statx(dir: i32, path: &CStr, flags: i32) -> Result<libc::statx> {
-    // SAFETY: integers only, for which zero is a value.
-    let mut stat: libc::statx = unsafe { std::mem::zeroed() };
+    let mut stat = MaybeUninit::uninit();
     let mask = libc::STATX_BASIC_STATS | libc::STATX_MNT_ID | libc::STATX_MNT_ID_UNIQUE;
+    let (dir, name, to) = (
+        dir as usize,
+        path.as_ptr() as usize,
+        stat.as_mut_ptr() as usize,
+    );
+    let args = [dir, name, flags as usize, mask as usize, to, 0];
     // SAFETY: the path is NUL-terminated, and the call fills one `statx`.
-    check(unsafe { libc::statx(dir, path.as_ptr(), flags, mask, &mut stat) }.into())?;
-    Ok(stat)
+    unsafe { syscall(libc::SYS_statx, args) }?;
+    // SAFETY: the kernel has filled all of it.
+    Ok(unsafe { stat.assume_init() })
 }
 
 /// Whether a descriptor stands for something in a `/proc` (`fstatfs(2)`).

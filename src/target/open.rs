@@ -65,10 +65,10 @@ impl Notification {
     /// # Errors
     /// [`Status::System`] with the error number that the path leads to, which is the one to answer
     /// the target with (`ENOENT`, `EACCES`, `ELOOP`, ...), and `EXDEV` when the directory the path
-    /// starts from is not below the target's root. [`Status::Gone`], and what was opened is closed
-    /// again; [`Status::Fault`], [`Status::TooLong`] for the path itself; [`Status::Permission`]
-    /// when the supervisor may not look into the target, or a filter keeps it from `openat2(2)`; [`Status::InvalidArgument`] for `how`, or
-    /// with `EBADF` when the target has no descriptor `dirfd`; [`Status::Unsupported`] on a kernel
+    /// starts from is not below the target's root. [`Status::Gone`]; [`Status::Fault`],
+    /// [`Status::TooLong`] for the path itself; [`Status::Permission`] when the supervisor may not
+    /// look into the target, or a filter keeps it from `openat2(2)`;
+    /// [`Status::InvalidArgument`] for `how`, or with `EBADF` when the target has no descriptor `dirfd`; [`Status::Unsupported`] on a kernel
     /// before 5.6, or one that a filter makes look like it; [`Status::NotVisible`]; [`Status::Answered`].
     pub fn open(&mut self, dirfd: RawFd, path_addr: u64, how: OpenHow) -> Result<OwnedFd> {
         let mut scratch = Scratch::new();
