@@ -160,4 +160,4 @@ pub use scmp::{
 };
 pub use spawn::{Child, Spawn, Stdio};
 pub use supervisor::{HandlerFlags, Stats, Supervisor, SupervisorOptions, Verdict, WakeUp};
-pub use target::{Identity, OpenHow};
+pub use target::{Identity, OpenHow, Rights, Roots};

@@ -27,4 +27,5 @@ mod target_descriptors;
 mod target_identity;
 mod target_memory;
 mod target_open;
+mod target_within;
 mod throw;

@@ -44,7 +44,7 @@ unsafe impl Options for unotify_open_how {
 }
 
 impl unotify_open_how {
-    fn checked(self) -> Result<OpenHow> {
+    pub(super) fn checked(self) -> Result<OpenHow> {
         let mut how = OpenHow::new(self.flags as u32 as i32); // unknown flags are ignored
         how.mode = u32::try_from(self.mode)
             .map_err(|_| invalid(format!("`how.mode` is {:#o}", self.mode)))?;

@@ -41,6 +41,27 @@ pub(crate) struct Stat {
 }
 
 impl Stat {
+    #[inline]
+    fn of(stat: &libc::statx) -> Self {
+        let id = FileId {
+            device: (stat.stx_dev_major, stat.stx_dev_minor),
+            inode: stat.stx_ino,
+            mount: if stat.stx_mask & (libc::STATX_MNT_ID | libc::STATX_MNT_ID_UNIQUE) != 0 {
+                stat.stx_mnt_id
+            } else {
+                0
+            },
+        };
+        Stat {
+            id,
+            mode: stat.stx_mode.into(),
+            rdev: (stat.stx_rdev_major, stat.stx_rdev_minor),
+            links: stat.stx_nlink,
+            is_mount_root: stat.stx_attributes & libc::STATX_ATTR_MOUNT_ROOT as u64 != 0,
+            is_mount_unique: stat.stx_mask & libc::STATX_MNT_ID_UNIQUE != 0,
+        }
+    }
+
     pub(crate) fn kind(&self) -> u32 {
         self.mode & libc::S_IFMT
     }
@@ -133,25 +154,15 @@ pub(crate) fn id(file: BorrowedFd<'_>) -> Result<FileId> {
 }
 
 /// What a descriptor stands for (`statx(2)`, Linux 4.11).
+#[inline]
 pub(crate) fn stat(file: BorrowedFd<'_>) -> Result<Stat> {
-    let stat = statx(file.as_raw_fd(), c"", libc::AT_EMPTY_PATH)?;
-    let id = FileId {
-        device: (stat.stx_dev_major, stat.stx_dev_minor),
-        inode: stat.stx_ino,
-        mount: if stat.stx_mask & (libc::STATX_MNT_ID | libc::STATX_MNT_ID_UNIQUE) != 0 {
-            stat.stx_mnt_id
-        } else {
-            0
-        },
-    };
-    Ok(Stat {
-        id,
-        mode: stat.stx_mode.into(),
-        rdev: (stat.stx_rdev_major, stat.stx_rdev_minor),
-        links: stat.stx_nlink,
-        is_mount_root: stat.stx_attributes & libc::STATX_ATTR_MOUNT_ROOT as u64 != 0,
-        is_mount_unique: stat.stx_mask & libc::STATX_MNT_ID_UNIQUE != 0,
-    })
+    statx(file.as_raw_fd(), c"", libc::AT_EMPTY_PATH).map(|stat| Stat::of(&stat))
+}
+
+/// What a path from `dir`, links followed, leads to (`statx(2)`, Linux 4.11).
+#[inline]
+pub(crate) fn stat_at(dir: BorrowedFd<'_>, path: &CStr) -> Result<Stat> {
+    statx(dir.as_raw_fd(), path, 0).map(|stat| Stat::of(&stat))
 }
 
 /// The owner of what `path`, from the caller's own working directory, leads to.
@@ -166,6 +177,11 @@ pub(crate) fn inode(path: &CStr) -> Result<((u32, u32), u64)> {
 }
 
 impl FileId {
+    /// The number of the mount; nothing on a kernel before 5.8, which does not tell.
+    pub(crate) fn mount(&self) -> Option<u64> {
+        (self.mount != 0).then_some(self.mount)
+    }
+
     /// The file, whatever its mount.
     pub(crate) fn inode(&self) -> ((u32, u32), u64) {
         (self.device, self.inode)

@@ -24,12 +24,15 @@ mod place;
 mod proc_files;
 mod procfs;
 mod reopen;
+mod roots;
 mod terminal;
 mod translate;
+mod within;
 
 pub use identity::Identity;
 pub(crate) use memory_file::MemoryFile;
 pub use open_how::OpenHow;
+pub use roots::{Rights, Roots};
 
 use crate::error::{Error, Result, Status};
 use crate::kernel;

@@ -24,7 +24,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-const PATH_MAX: usize = libc::PATH_MAX as usize;
+pub(super) const PATH_MAX: usize = libc::PATH_MAX as usize;
 
 impl Notification {
     /// Opens the file whose path is at `path_addr` in the target's memory, as the target would:
@@ -113,7 +113,7 @@ impl Notification {
     }
 
     /// Opens what `path`, not yet checked to be the target's, leads to.
-    fn open_path(&mut self, dirfd: RawFd, path: &CStr, how: OpenHow) -> Result<OwnedFd> {
+    pub(super) fn open_path(&mut self, dirfd: RawFd, path: &CStr, how: OpenHow) -> Result<OwnedFd> {
         let tid = self.target()?;
         let root = self.proc().and_then(|proc| place::root(proc, tid));
         let start = match (&root, is_absolute(path)) {
@@ -204,7 +204,12 @@ impl Notification {
         }
     }
 
-    fn open_empty(&mut self, tid: libc::pid_t, dirfd: RawFd, how: OpenHow) -> Result<OwnedFd> {
+    pub(super) fn open_empty(
+        &mut self,
+        tid: libc::pid_t,
+        dirfd: RawFd,
+        how: OpenHow,
+    ) -> Result<OwnedFd> {
         if !how.empty_path {
             self.check_valid()?;
             return Err(explain_open(Errno(libc::ENOENT), c""));
@@ -287,7 +292,7 @@ fn is_absolute(path: &CStr) -> bool {
 }
 
 /// The directory part of a path, and its last component without the slashes behind it.
-fn split(path: &[u8]) -> kernel::Result<(CString, CString)> {
+pub(super) fn split(path: &[u8]) -> kernel::Result<(CString, CString)> {
     let end = path.iter().rposition(|&b| b != b'/').map_or(0, |at| at + 1);
     let start = path[..end]
         .iter()
@@ -392,7 +397,7 @@ fn absolute(root: BorrowedFd<'_>, start: BorrowedFd<'_>, path: &[u8]) -> kernel:
 }
 
 /// What a path came to. Its own errors are the target's to hear.
-fn explain_open(errno: Errno, path: &CStr) -> Error {
+pub(super) fn explain_open(errno: Errno, path: &CStr) -> Error {
     let path = path.to_string_lossy();
     match errno.0 {
         libc::ENOSYS => permission::unsupported("opening on a target's behalf (openat2)", (5, 6)),

@@ -95,6 +95,11 @@ pub(super) fn name(file: BorrowedFd<'_>) -> kernel::Result<Vec<u8>> {
     file::read_link(None, &CString::new(link).unwrap_or_default())
 }
 
+/// [`name`], with an open `/proc`.
+pub(super) fn name_in(proc: BorrowedFd<'_>, file: BorrowedFd<'_>) -> kernel::Result<Vec<u8>> {
+    file::read_link(Some(proc), Entry::of_own(file).path())
+}
+
 /// What is left of `path` below the directory `root`, both absolute.
 pub(super) fn below(root: &[u8], path: &[u8]) -> Option<Vec<u8>> {
     let root = root.strip_suffix(b"/").unwrap_or(root);
