@@ -95,6 +95,10 @@ typedef struct unotify_listener unotify_listener;
  * fallback error. Belongs to one thread at a time. Keeps the listener's descriptor open. */
 typedef struct unotify_notification unotify_notification;
 
+/** The directories that targets may open things in. Any number of threads may open with it at a
+ * time; add to it before that. */
+typedef struct unotify_roots unotify_roots;
+
 /** Serves listeners. May be shared between threads, but for unotify_supervisor_free(). */
 typedef struct unotify_supervisor unotify_supervisor;
 
@@ -691,6 +695,47 @@ unotify_status unotify_notification_open_parent(unotify_notification *notificati
  * when it does not fit `cap` bytes. */
 unotify_status unotify_notification_read_path(unotify_notification *notification, int dirfd,
                                               uint64_t path_addr, char *buf, size_t cap);
+
+#define UNOTIFY_RIGHT_READ (1U << 0) /**< Open files for reading, and directories. */
+
+#define UNOTIFY_RIGHT_WRITE (1U << 1) /**< Open existing files for writing, and truncate them. */
+
+/** Make new files; to have them open for reading or writing takes that right too. */
+#define UNOTIFY_RIGHT_CREATE (1U << 2)
+
+/** Makes a set of directories, empty yet: everything is refused. Free it with
+ * unotify_roots_free(). */
+unotify_status unotify_roots_new(unotify_roots **out);
+
+/** Allows what lies in the directory `path`, or the single file `path`, links followed. `rights`
+ * are `UNOTIFY_RIGHT_` flags; those of directories within each other add up. There is none for
+ * executing, which is not decided on opening: what can be read can be mapped and run.
+ *
+ * It is that very directory from here on, whatever becomes of its name, and it is kept open. What
+ * is mounted below it belongs to it, but not what is mounted there later (before Linux 6.8:
+ * nothing that is mounted below). "/" is everything that a target can name, also on mounts of its
+ * own.
+ * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` for `rights`; `UNOTIFY_ERR_SYSTEM` with the `errno` of
+ * opening, `ENOENT` without a `/proc`, `EXDEV` when something is mounted over it. */
+unotify_status unotify_roots_add(unotify_roots *roots, const char *path, uint32_t rights);
+
+/** Frees a set of directories. */
+void unotify_roots_free(unotify_roots *roots);
+
+/** As unotify_notification_open(), for what lies in a directory of `roots` that allows it;
+ * everything else is refused with `EACCES`. Give `*fd` away with unotify_notification_reply_fd().
+ *
+ * The file itself is decided on, so that neither links, renaming or mounts nor another root or
+ * working directory of the target lead around it. **A file with several names is allowed by any of
+ * them**: who can link a file into an allowed directory makes it allowed. A file is only created
+ * or truncated after it was decided, and not through a link that leads nowhere (`EEXIST`). A
+ * `/proc` among the roots gives all that the supervisor may open there, but for its own.
+ * Errors: as unotify_notification_open(); `UNOTIFY_ERR_SYSTEM` with `EACCES` for what is not
+ * allowed. */
+unotify_status unotify_notification_open_within(unotify_notification *notification,
+                                                const unotify_roots *roots, int dirfd,
+                                                uint64_t path_addr, const unotify_open_how *how,
+                                                int *fd);
 
 /* ---- Target: who it is ----------------------------------------------------------------------- */
 

@@ -12,6 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 
 /// The directories that targets may open things in. Any number of threads may open with it at a
 /// time; add to it before that.
+#[derive(Debug)]
 pub struct unotify_roots(Roots);
 
 /// Open files for reading, and directories.

@@ -166,8 +166,20 @@ impl Roots {
                 return Ok(Rights::all());
             }
             for root in &self.roots {
-                if !rights.contains(root.rights) && root.holds(&name, file)? {
+                if !rights.contains(root.rights) && root.holds(&root.path, &name, file)? {
                     rights |= root.rights;
+                }
+            }
+            if rights.contains(wanted) && !rights.is_empty() {
+                break;
+            }
+            // Before it is refused: the directory may have another name by now.
+            for root in &self.roots {
+                if !rights.contains(root.rights) {
+                    let path = place::name_in(proc, root.fd())?;
+                    if path != root.path && root.holds(&path, &name, file)? {
+                        rights |= root.rights;
+                    }
                 }
             }
             if place::name_in(proc, open)? == name {
@@ -258,9 +270,9 @@ impl Root {
         Some(found)
     }
 
-    /// Whether that file is found below, by that name.
-    fn holds(&self, name: &[u8], file: ((u32, u32), u64)) -> kernel::Result<bool> {
-        let found = place::below(&self.path, name).and_then(|rest| self.find(&rest));
+    /// Whether that file is found below, by its name and that of this directory.
+    fn holds(&self, path: &[u8], name: &[u8], file: ((u32, u32), u64)) -> kernel::Result<bool> {
+        let found = place::below(path, name).and_then(|rest| self.find(&rest));
         let Some(Ok(found)) = found else {
             return Ok(false);
         };
