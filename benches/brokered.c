@@ -4,9 +4,11 @@
  *
  * KIND says what is done with each openat of the target:
  *
- *   absolute  the path is absolute: opened with O_PATH, decided on, opened for good, handed over
- *   relative  the same for a path below the working directory
- *   path      the path is read, and the call continues
+ *   absolute    the path is absolute: opened with O_PATH, decided on, opened for good, handed over
+ *   relative    the same for a path below the working directory
+ *   path        the path is read, and the call continues
+ *   within      it is opened if it lies in a directory that is held open, and handed over
+ *   same-paths  the same for targets that are known to see the same paths
  *
  * Both ways take turns in small batches, with the same target on the same processor, so that what
  * else the machine does meets both. Written to standard output: the medians of the batches per call,
@@ -35,7 +37,10 @@
 enum { PAGE = 4096, BATCH = 16, MAX_BATCHES = 1 << 16, WARM_UP = 64 };
 
 static const char DIRECTORY[] = "/usr/include/linux", ABSOLUTE[] = "/usr/include/linux/limits.h",
-		  RELATIVE[] = "limits.h";
+		  RELATIVE[] = "limits.h", ALLOWED[] = "/usr";
+
+static unotify_roots *roots;
+static int allowed;
 
 static struct seccomp_notif notif;
 static struct seccomp_notif_resp resp;
@@ -190,6 +195,19 @@ static void raw_path(int listener)
 	check(ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &resp));
 }
 
+/* The least there is: whether the target sees the same paths is not asked. */
+static void raw_within(int listener)
+{
+	char path[PAGE];
+
+	receive(listener);
+	read_path(path);
+	id_valid(listener);
+	if (strncmp(path, ALLOWED, sizeof ALLOWED - 1) != 0 || path[sizeof ALLOWED - 1] != '/')
+		exit(1);
+	hand_over(listener, open_below(allowed, path + sizeof ALLOWED, O_RDONLY, RESOLVE_BENEATH));
+}
+
 static void our_open(unotify_notification *n)
 {
 	const unotify_request *request = unotify_notification_request(n);
@@ -214,6 +232,18 @@ static void our_path(unotify_notification *n)
 	must(unotify_notification_reply_continue(n));
 }
 
+static void our_within(unotify_notification *n)
+{
+	const unotify_request *request = unotify_notification_request(n);
+	const unotify_open_how *how = &UNOTIFY_OPTS(unotify_open_how, .flags = request->args[2]);
+	int fd;
+
+	must(unotify_notification_open_within(n, roots, (int)request->args[0], request->args[1],
+					      how, &fd));
+	must(unotify_notification_reply_fd(n, fd, O_CLOEXEC));
+	close(fd);
+}
+
 static const struct kind {
 	const char *name, *path;
 	void (*raw)(int listener);
@@ -222,6 +252,8 @@ static const struct kind {
 	{ "absolute", ABSOLUTE, raw_absolute, our_open },
 	{ "relative", RELATIVE, raw_relative, our_open },
 	{ "path", ABSOLUTE, raw_path, our_path },
+	{ "within", ABSOLUTE, raw_within, our_within },
+	{ "same-paths", ABSOLUTE, raw_within, our_within },
 };
 
 static int by_size(const void *a, const void *b)
@@ -258,6 +290,11 @@ int main(int argc, char **argv)
 	if (!kind)
 		return 2;
 
+	must(unotify_roots_new(strcmp(kind->name, "same-paths") == 0 ? UNOTIFY_ROOTS_SAME_PATHS : 0,
+			       &roots));
+	must(unotify_roots_add(roots, "/etc", UNOTIFY_RIGHT_READ));
+	must(unotify_roots_add(roots, ALLOWED, UNOTIFY_RIGHT_READ));
+	allowed = check(open(ALLOWED, O_PATH | O_DIRECTORY | O_CLOEXEC));
 	CPU_ZERO(&one);
 	CPU_SET(sched_getcpu(), &one);
 	check(sched_setaffinity(0, sizeof one, &one));
@@ -295,5 +332,6 @@ int main(int argc, char **argv)
 	waitpid(pid, NULL, 0);
 	unotify_notification_free(n);
 	unotify_listener_free(listener);
+	unotify_roots_free(roots);
 	return 0;
 }

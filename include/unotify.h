@@ -703,9 +703,16 @@ unotify_status unotify_notification_read_path(unotify_notification *notification
 /** Make new files; to have them open for reading or writing takes that right too. */
 #define UNOTIFY_RIGHT_CREATE (1U << 2)
 
-/** Makes a set of directories, empty yet: everything is refused. Free it with
- * unotify_roots_free(). */
-unotify_status unotify_roots_new(unotify_roots **out);
+/** Every target sees the paths that this process sees: none changes its root directory or is in
+ * another mount namespace, as under a filter that refuses `chroot(2)`, `pivot_root(2)`, `setns(2)`
+ * and namespaces. That is not asked each time then, which saves a fifth of the time. Where it is
+ * not true a target still gets nothing that is not allowed, but maybe another file than it
+ * named. */
+#define UNOTIFY_ROOTS_SAME_PATHS (1U << 0)
+
+/** Makes a set of directories, empty yet: everything is refused. `flags` is 0 or
+ * `UNOTIFY_ROOTS_SAME_PATHS`. Free it with unotify_roots_free(). */
+unotify_status unotify_roots_new(uint32_t flags, unotify_roots **out);
 
 /** Allows what lies in the directory `path`, or the single file `path`, links followed. `rights`
  * are `UNOTIFY_RIGHT_` flags; those of directories within each other add up. There is none for
@@ -726,10 +733,11 @@ void unotify_roots_free(unotify_roots *roots);
  * everything else is refused with `EACCES`. Give `*fd` away with unotify_notification_reply_fd().
  *
  * The file itself is decided on, so that neither links, renaming or mounts nor another root or
- * working directory of the target lead around it. **A file with several names is allowed by any of
- * them**: who can link a file into an allowed directory makes it allowed. A file is only created
- * or truncated after it was decided, and not through a link that leads nowhere (`EEXIST`). A
- * `/proc` among the roots gives all that the supervisor may open there, but for its own.
+ * working directory of the target lead around it. **A hard link is a file of the directory that it
+ * lies in**: who can link a file into an allowed directory makes it allowed by that name. A file
+ * is only created or truncated after it was decided, and not through a link that leads nowhere
+ * (`EEXIST`). A `/proc` among the roots gives all that the supervisor may open there, but for its
+ * own.
  * Errors: as unotify_notification_open(); `UNOTIFY_ERR_SYSTEM` with `EACCES` for what is not
  * allowed. */
 unotify_status unotify_notification_open_within(unotify_notification *notification,

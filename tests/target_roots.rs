@@ -444,6 +444,25 @@ fn a_target_with_another_root_gets_what_its_own_paths_lead_to() {
 }
 
 #[test]
+fn a_target_that_is_taken_to_see_the_same_paths_gets_nothing_else_that_is_not_allowed() {
+    let tree = Tree::new();
+    if !can("the right to change the root directory", || {
+        chroot(&tree.path("outside"));
+        true
+    }) {
+        return;
+    }
+    let roots = tree.roots(Rights::READ).same_paths();
+    assert_eq!(opens(&roots, &tree.name("allowed/file")).unwrap(), "fine");
+    let elsewhere = || chroot(&tree.path("outside"));
+    assert_eq!(
+        opens_after(&roots, &tree.name("allowed/file"), elsewhere).unwrap(),
+        "fine"
+    );
+    assert_eq!(opens_after(&roots, "/secret", elsewhere), Err(libc::EACCES));
+}
+
+#[test]
 fn a_mount_belongs_to_a_directory_if_it_was_there_when_the_directory_was_added() {
     if !can("the right to mount", || unshare(0)) {
         return;

@@ -71,7 +71,7 @@ def all_verdicts(results: Results) -> list[Verdict]:
         *(
             at_most(f"{what} : raw calls that do the same", limit,
                     results.median(f"brokered/{kind}", "ratio"))
-            for kind, (what, limit) in BROKERED.items()
+            for kind, (what, limit) in BROKERED.items() if limit
         ),
         *(same_calls(results, name) for name in WORK),
         *(

@@ -1,7 +1,7 @@
 //! The mirror of `target/roots.rs` and `target/within.rs`.
 
 use super::boundary::{
-    c_str, call, exclusive, infallible, options, reclaim, shared, unotify_status, Out,
+    c_str, call, exclusive, infallible, invalid, options, reclaim, shared, unotify_status, Out,
 };
 use super::notification::{inner, unotify_notification};
 use super::target_open::unotify_open_how;
@@ -24,16 +24,35 @@ pub const UNOTIFY_RIGHT_WRITE: u32 = 1 << 1;
 /// Make new files; to have them open for reading or writing takes that right too.
 pub const UNOTIFY_RIGHT_CREATE: u32 = 1 << 2;
 
-/// Makes a set of directories, empty yet: everything is refused. Free it with unotify_roots_free().
+/// Every target sees the paths that this process sees: none changes its root directory or is in
+/// another mount namespace, as under a filter that refuses `chroot(2)`, `pivot_root(2)`, `setns(2)`
+/// and namespaces. That is not asked each time then, which saves a fifth of the time. Where it is not
+/// true a target still gets nothing that is not allowed, but maybe another file than it named.
+pub const UNOTIFY_ROOTS_SAME_PATHS: u32 = 1 << 0;
+
+/// Makes a set of directories, empty yet: everything is refused. `flags` is 0 or
+/// `UNOTIFY_ROOTS_SAME_PATHS`. Free it with unotify_roots_free().
 ///
 /// # Safety
 /// `out` is NULL or valid for writing.
 #[no_mangle]
-pub unsafe extern "C" fn unotify_roots_new(out: *mut *mut unotify_roots) -> unotify_status {
+pub unsafe extern "C" fn unotify_roots_new(
+    flags: u32,
+    out: *mut *mut unotify_roots,
+) -> unotify_status {
     call(|| {
         // SAFETY: `out` is NULL or valid for writing, as promised.
         let out = unsafe { Out::new(out, "out") }?;
-        out.put_boxed(unotify_roots(Roots::new()?));
+        let roots = match flags {
+            0 => Roots::new()?,
+            UNOTIFY_ROOTS_SAME_PATHS => Roots::new()?.same_paths(),
+            _ => {
+                return Err(invalid(format!(
+                    "`flags` is {flags:#x}; it takes UNOTIFY_ROOTS_SAME_PATHS or 0"
+                )))
+            }
+        };
+        out.put_boxed(unotify_roots(roots));
         Ok(())
     })
 }
@@ -81,8 +100,8 @@ pub unsafe extern "C" fn unotify_roots_free(roots: *mut unotify_roots) {
 /// else is refused with `EACCES`. Give `*fd` away with unotify_notification_reply_fd().
 ///
 /// The file itself is decided on, so that neither links, renaming or mounts nor another root or
-/// working directory of the target lead around it. **A file with several names is allowed by any of
-/// them**: who can link a file into an allowed directory makes it allowed. A file is only created or
+/// working directory of the target lead around it. **A hard link is a file of the directory that it
+/// lies in**: who can link a file into an allowed directory makes it allowed by that name. A file is only created or
 /// truncated after it was decided, and not through a link that leads nowhere (`EEXIST`). A `/proc`
 /// among the roots gives all that the supervisor may open there, but for its own.
 ///

@@ -53,6 +53,7 @@ pub struct Roots {
     own: FileId,
     /// Those with the longest paths first.
     roots: Vec<Root>,
+    same_paths: bool,
 }
 
 /// One of them.
@@ -82,7 +83,19 @@ impl Roots {
             _own: fd,
             own,
             roots: Vec::new(),
+            same_paths: false,
         })
+    }
+
+    /// Takes the caller's word that every target sees the paths that this process sees: that none
+    /// changes its root directory or is in another mount namespace, as under a filter that refuses
+    /// `chroot(2)`, `pivot_root(2)`, `setns(2)`, and namespaces. Then that is not asked each time, and
+    /// opening takes one system call less, which is a fifth of the time. Where it is not true a target
+    /// still gets nothing that is not allowed, but it may be another file than it named.
+    #[must_use]
+    pub fn same_paths(mut self) -> Self {
+        self.same_paths = true;
+        self
     }
 
     /// Allows what lies in the directory `path`, or the single file `path`, links followed. Rights in
@@ -115,9 +128,12 @@ impl Roots {
         Ok(())
     }
 
-    /// Whether a target whose root directory this is sees the paths that this process sees.
-    pub(super) fn are_of(&self, root: &Stat) -> bool {
-        root.id == self.own && self.own.mount().is_some()
+    /// Whether a target sees the paths that this process sees: it has this root directory, which is
+    /// looked at if need be.
+    #[inline]
+    pub(super) fn are_seen_by(&self, root: impl FnOnce() -> kernel::Result<Stat>) -> bool {
+        self.same_paths
+            || (self.own.mount().is_some() && root().is_ok_and(|root| root.id == self.own))
     }
 
     /// The rights to everything.

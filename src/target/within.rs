@@ -28,9 +28,8 @@ impl Notification {
     ///
     /// What is decided on is the file itself, and nothing that a target or anybody else does leads
     /// around that: not links, not renaming, not mounts (in its own namespace or here), not another
-    /// root or working directory, not `/proc`. **A file with several names is allowed by any of them**:
-    /// who may link a file into an allowed directory makes it allowed, unlike with a symbolic
-    /// link. A file on a mount of the target's own namespace is allowed if the same file is found
+    /// root or working directory, not `/proc`. **A hard link is a file of the directory that it lies
+    /// in**: who may link a file into an allowed directory makes it allowed under that name. A file on a mount of the target's own namespace is allowed if the same file is found
     /// in an allowed directory here, under the name that it has there. A pipe that the target has
     /// open (`/dev/fd/N`) is allowed.
     ///
@@ -77,10 +76,10 @@ impl Notification {
             return Ok(None);
         };
         let tid = self.target()?;
-        let is_seen_so = self
-            .proc()
-            .and_then(|proc| file::stat_at(proc.dir(), Entry::of(tid, "root").path()))
-            .is_ok_and(|stat| roots.are_of(&stat));
+        let is_seen_so = roots.are_seen_by(|| {
+            let proc = self.proc()?.dir();
+            file::stat_at(proc, Entry::of(tid, "root").path())
+        });
         let asked = open::asked(tid, how);
         let (true, Ok(asked)) = (is_seen_so, asked) else {
             return Ok(None);
