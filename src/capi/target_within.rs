@@ -10,28 +10,21 @@ use std::ffi::{c_char, c_int, OsStr};
 use std::os::fd::IntoRawFd;
 use std::os::unix::ffi::OsStrExt;
 
-/// The directories that targets may open things in. Any number of threads may open with it at a
-/// time; add to it before that.
+/// Directories that targets may open things in: add to it before threads open with it.
 #[derive(Debug)]
 pub struct unotify_roots(Roots);
 
-/// Open files for reading, and directories.
+/// Open for reading.
 pub const UNOTIFY_RIGHT_READ: u32 = 1 << 0;
-
-/// Open existing files for writing, and truncate them.
+/// Open for writing, and truncate.
 pub const UNOTIFY_RIGHT_WRITE: u32 = 1 << 1;
-
-/// Make new files; to have them open for reading or writing takes that right too.
+/// Make new files.
 pub const UNOTIFY_RIGHT_CREATE: u32 = 1 << 2;
-
-/// Every target sees the paths that this process sees: none changes its root directory or is in
-/// another mount namespace, as under a filter that refuses `chroot(2)`, `pivot_root(2)`, `setns(2)`
-/// and namespaces. That is not asked each time then, which saves a fifth of the time. Where it is not
-/// true a target still gets nothing that is not allowed, but maybe another file than it named.
+/// No target changes its root or mounts: faster.
 pub const UNOTIFY_ROOTS_SAME_PATHS: u32 = 1 << 0;
 
-/// Makes a set of directories, empty yet: everything is refused. `flags` is 0 or
-/// `UNOTIFY_ROOTS_SAME_PATHS`. Free it with unotify_roots_free().
+/// Makes a set of directories that targets may open things in, empty yet. `flags` is 0 or
+/// `UNOTIFY_ROOTS_SAME_PATHS` (see unotify(7)).
 ///
 /// # Safety
 /// `out` is NULL or valid for writing.
@@ -57,16 +50,12 @@ pub unsafe extern "C" fn unotify_roots_new(
     })
 }
 
-/// Allows what lies in the directory `path`, or the single file `path`, links followed. `rights`
-/// are `UNOTIFY_RIGHT_` flags; those of directories within each other add up. There is none for
-/// executing, which is not decided on opening: what can be read can be mapped and run.
-///
-/// It is that very directory from here on, whatever becomes of its name, and it is kept open. What
-/// is mounted below it belongs to it, but not what is mounted there later (before Linux 6.8: nothing
-/// that is mounted below). "/" is everything that a target can name, also on mounts of its own.
+/// Allows what lies in the directory `path`, with what is mounted there now, or that single file;
+/// "/" is everything. It is kept open, and its name does not matter afterwards. `rights` are
+/// `UNOTIFY_RIGHT_` flags, which add up for directories within each other.
 ///
 /// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` for `rights`; `UNOTIFY_ERR_SYSTEM` with the `errno` of
-/// opening, `ENOENT` without a `/proc`, `EXDEV` when something is mounted over it.
+/// opening `path`.
 ///
 /// # Safety
 /// `roots` is NULL or a live handle that no other thread uses; `path` is NULL or NUL-terminated.
@@ -96,17 +85,11 @@ pub unsafe extern "C" fn unotify_roots_free(roots: *mut unotify_roots) {
     infallible((), || drop(unsafe { reclaim(roots) }));
 }
 
-/// As unotify_notification_open(), for what lies in a directory of `roots` that allows it; everything
-/// else is refused with `EACCES`. Give `*fd` away with unotify_notification_reply_fd().
+/// As unotify_notification_open(), for what lies in a directory of `roots` that allows it. It is
+/// decided on the file itself, before it is created or truncated: neither links, renaming, mounts
+/// nor another root lead around that, but **a hard link is a file of the directory it lies in**.
 ///
-/// The file itself is decided on, so that neither links, renaming or mounts nor another root or
-/// working directory of the target lead around it. **A hard link is a file of the directory that it
-/// lies in**: who can link a file into an allowed directory makes it allowed by that name. A file is only created or
-/// truncated after it was decided, and not through a link that leads nowhere (`EEXIST`). A `/proc`
-/// among the roots gives all that the supervisor may open there, but for its own.
-///
-/// Errors: as unotify_notification_open(); `UNOTIFY_ERR_SYSTEM` with `EACCES` for what is not
-/// allowed.
+/// Errors: as unotify_notification_open(); `UNOTIFY_ERR_SYSTEM` with `EACCES` for all else.
 ///
 /// # Safety
 /// `notification` and `roots` are NULL or live handles; `how` is NULL or as long as its `size`; `fd`
