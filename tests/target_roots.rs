@@ -444,6 +444,55 @@ fn a_target_with_another_root_gets_what_its_own_paths_lead_to() {
 }
 
 #[test]
+fn a_directory_outside_the_targets_root_is_followed_as_far_as_the_path_stays_below() {
+    let tree = Tree::new();
+    if !can("the right to change the root directory", || {
+        chroot(&tree.path("outside"));
+        true
+    }) {
+        return;
+    }
+    let roots = tree.roots(Rights::all());
+    let leak = |from: &'static str| {
+        let (tree, from) = (&tree, from);
+        move || {
+            chdir(&tree.path(from));
+            chroot(&tree.path("outside/dir"));
+        }
+    };
+    assert_eq!(
+        opens_after(&roots, "file", leak("allowed")).unwrap(),
+        "fine"
+    );
+    assert_eq!(
+        opens_after(&roots, "dir/../file", leak("allowed")).unwrap(),
+        "fine"
+    );
+    assert_eq!(
+        opens_after(&roots, "secret", leak("outside")),
+        Err(libc::EACCES)
+    );
+    assert_eq!(
+        opens_after(&roots, "../file", leak("allowed/dir")),
+        Err(libc::EXDEV)
+    );
+    let proc = self::roots(&[(Path::new("/proc"), Rights::READ)]);
+    let (target, mut n) = asking("self/status", libc::AT_FDCWD, || {
+        chdir(Path::new("/proc"));
+        chroot(&tree.path("outside/dir"));
+    });
+    let status = content(open(&mut n, &proc, OpenHow::new(0)).unwrap());
+    assert!(status.contains(&format!("\nPid:\t{}\n", n.request().pid)));
+    target.finish(n);
+    let own: &'static str = Box::leak(format!("{}/status", std::process::id()).into_boxed_str());
+    let into_proc = || {
+        chdir(Path::new("/proc"));
+        chroot(&tree.path("outside/dir"));
+    };
+    assert!(opens_after(&proc, own, into_proc).is_err());
+}
+
+#[test]
 fn a_target_that_is_taken_to_see_the_same_paths_gets_nothing_else_that_is_not_allowed() {
     let tree = Tree::new();
     if !can("the right to change the root directory", || {

@@ -267,7 +267,7 @@ impl Notification {
         Ok(look(&whole))
     }
 
-    fn explain_start(&self, errno: Errno, dirfd: RawFd) -> Error {
+    pub(super) fn explain_start(&self, errno: Errno, dirfd: RawFd) -> Error {
         match errno.0 {
             libc::EBADF => Error::with_errno(
                 Status::InvalidArgument,
@@ -287,7 +287,7 @@ impl Notification {
     }
 }
 
-fn is_absolute(path: &CStr) -> bool {
+pub(super) fn is_absolute(path: &CStr) -> bool {
     path.to_bytes().first() == Some(&b'/')
 }
 

@@ -84,6 +84,22 @@ impl Notification {
         asked.set_blocking(opened)
     }
 
+    /// Opens again, for good, what lies in a procfs that is not below the target's root, but is where
+    /// this process has one; `ELOOP` when it is not.
+    pub(super) fn open_in_own_proc(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        asked: &Asked,
+    ) -> kernel::Result<OwnedFd> {
+        let stat = file::stat(fd)?;
+        if !file::is_procfs(fd)? {
+            return Err(Errno(libc::ELOOP));
+        }
+        let root = file::open(None, c"/", libc::O_PATH | libc::O_CLOEXEC)?;
+        let opened = procfs::open_foreign(root.as_fd(), fd, &stat, asked.kernel_how())?;
+        asked.set_blocking(opened)
+    }
+
     fn root_of(&mut self, tid: libc::pid_t) -> kernel::Result<OwnedFd> {
         let root = self.proc().and_then(|proc| place::root(proc, tid));
         self.check_valid().map_err(|e| Errno(e.errno()))?;

@@ -10,16 +10,16 @@
 //! fails there in a way that may depend on it) is opened as the target would open it, with `O_PATH`;
 //! then it is decided on what is open ([`super::roots`]), and that is opened for good.
 
-use super::open_how::{creates, open_again, OpenHow, PATH_FLAGS, TRIES};
+use super::open_how::{checked, creates, open_again, Asked, OpenHow, PATH_FLAGS, TRIES};
 use super::proc_files::Entry;
 use super::roots::{Rights, Roots};
-use super::{open, translate};
+use super::{open, place, translate};
 use crate::error::{Error, Result, Status};
 use crate::kernel::memory::Scratch;
 use crate::kernel::{self, file, Errno};
 use crate::notification::Notification;
 use std::ffi::CStr;
-use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
 impl Notification {
     /// [`Notification::open`] for what lies in one of the directories of `roots` that allows it;
@@ -34,8 +34,10 @@ impl Notification {
     /// open (`/dev/fd/N`) is allowed.
     ///
     /// A file is only created or truncated after it was decided. It cannot be created at the end of a
-    /// link that leads nowhere (`EEXIST`). Otherwise it is as [`Notification::open`] says; a `/proc`
-    /// among the roots gives all that the supervisor may open there, but for its own.
+    /// link that leads nowhere (`EEXIST`). A working directory or a `dirfd` that is not below the
+    /// target's root is followed as far as the path stays below it.
+    ///
+    /// Otherwise it is as [`Notification::open`] says; a `/proc` among the roots gives all that the supervisor may open there, but for its own.
     ///
     /// # Errors
     /// As [`Notification::open`]; [`Status::System`] with `EACCES` for what is not allowed.
@@ -120,7 +122,7 @@ impl Notification {
         let needed = needed(how.flags);
         let everywhere = roots.everywhere();
         if !path.is_empty() && !everywhere.is_empty() && everywhere.contains(needed) {
-            return self.open_path(dirfd, path, how);
+            return self.open_from(dirfd, path, how);
         }
         let existing = needed - Rights::CREATE;
         let mut look = OpenHow {
@@ -154,7 +156,15 @@ impl Notification {
             if how.flags & libc::O_PATH != 0 || path.is_empty() {
                 return Ok(found);
             }
-            return self.reopen(found.as_fd(), how.flags, how.mode);
+            return match self.reopen(found.as_fd(), how.flags, how.mode) {
+                Err(error) if error.errno() == libc::ELOOP => {
+                    let flags = how.flags & !(libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW);
+                    let (how, umask) = (OpenHow::new(flags), 0);
+                    let again = self.open_in_own_proc(found.as_fd(), &Asked { how, umask });
+                    again.map_err(|_| error)
+                }
+                outcome => outcome,
+            };
         }
         Err(open::explain_open(Errno(libc::EEXIST), path))
     }
@@ -164,7 +174,58 @@ impl Notification {
             let tid = self.target()?;
             return self.open_empty(tid, dirfd, how);
         }
-        self.open_path(dirfd, path, how)
+        self.open_from(dirfd, path, how)
+    }
+
+    /// Opens what a path leads to, as the target would: also below a directory that is not below its
+    /// root, as programs have that change their root or mounts and keep a descriptor.
+    fn open_from(&mut self, dirfd: RawFd, path: &CStr, how: OpenHow) -> Result<OwnedFd> {
+        if how.resolve != 0 || open::is_absolute(path) {
+            return self.open_path(dirfd, path, how);
+        }
+        let tid = self.target()?;
+        let start = self.proc().and_then(|proc| place::start(proc, tid, dirfd));
+        let asked = open::asked(tid, how);
+        self.check_valid()?;
+        let start = start.map_err(|errno| self.explain_start(errno, dirfd))?;
+        let asked = asked.map_err(|errno| self.explain_umask(errno))?;
+        match self.open_below(tid, start.as_fd(), path, &asked) {
+            Ok(opened) => Ok(opened),
+            // It leads up, or to whoever asks.
+            Err(Errno(libc::EXDEV | libc::EAGAIN | libc::ENXIO | libc::ELOOP)) => {
+                self.open_path(dirfd, path, how)
+            }
+            Err(errno) => {
+                self.check_valid()?;
+                if translate::may_help(errno, start.as_fd(), path, &asked) {
+                    match self.open_path(dirfd, path, how) {
+                        Err(error) if error.errno() == libc::EXDEV => {}
+                        outcome => return outcome,
+                    }
+                }
+                Err(open::explain_open(errno, path))
+            }
+        }
+    }
+
+    /// Opens a path that stays below the directory it starts from.
+    fn open_below(
+        &mut self,
+        tid: libc::pid_t,
+        start: BorrowedFd<'_>,
+        path: &CStr,
+        asked: &Asked,
+    ) -> kernel::Result<OwnedFd> {
+        let mut how = asked.kernel_how();
+        how.resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_MAGICLINKS;
+        let opened = open_again(start, path, how).and_then(|fd| checked(start, fd, asked));
+        let Err(Errno(libc::ELOOP | libc::ENOENT | libc::EACCES | libc::EPERM)) = opened else {
+            return opened;
+        };
+        let Some(path) = self.translate_below(tid, start, path)? else {
+            return opened;
+        };
+        checked(start, open_again(start, &path, how)?, asked)
     }
 
     /// Creates a file in a directory that allows it. Nothing when there is one now.
@@ -184,7 +245,7 @@ impl Notification {
             flags: libc::O_PATH | libc::O_DIRECTORY,
             ..how
         };
-        let directory = self.open_path(dirfd, &parent, look)?;
+        let directory = self.open_from(dirfd, &parent, look)?;
         self.decide(roots, &directory, needed(how.flags), path)?;
         let tid = self.target()?;
         let asked = open::asked(tid, how);
