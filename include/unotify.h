@@ -498,51 +498,45 @@ typedef struct unotify_open_how {
 
 /** Opens the file whose path is at `path_addr` in the target's memory, as the target would: from
  * its root, relative to its working directory (`dirfd` is `AT_FDCWD`) or to its descriptor
- * `dirfd`, in its mount namespace. `how` may be NULL. Decide on what `*fd` *is* (`fstat(2)`) and
- * hand that over with unotify_notification_reply_fd(): nothing is left that the target could
- * exchange. Nothing leads out of the target's root: not `..`, not an absolute link, not a magic
- * link (`ELOOP`), not a working directory or a `dirfd` that is outside (`EXDEV`). It differs from
- * the target's own call:
+ * `dirfd`. `how` may be NULL. Decide on what `*fd` *is* and hand that over with
+ * unotify_notification_reply_fd(): nothing is left that the target could exchange. Nothing leads
+ * out of its root: not `..` or an absolute link, not a magic link (`ELOOP`), not a directory that
+ * is outside (`EXDEV`). What differs, beside what unotify(7) says:
  *
- *  - **The supervisor's rights count**, and what is created is the supervisor's.
+ *  - **The supervisor's rights count.**
  *  - `O_CREAT` and `O_TRUNC` act at once. To decide first, open with `O_PATH`, then open it again.
  *  - `/proc/self` is the target. **The supervisor's own files in any `/proc` are refused**
  *    (`ELOOP`); other processes' (`/proc/PID/mem`) are not, and `/proc/sys` is of who opens it.
- *  - A FIFO does not block, and more: see "Opening what a target names" in unotify(7).
- * Errors: SYSTEM with the `errno` that the path leads to, which is the one to answer the target
- * with; FAULT and TOO_LONG for the path itself; INVALID_ARGUMENT for `how`, or with `EBADF` when
- * the target has no descriptor `dirfd`; UNSUPPORTED before Linux 5.6. */
+ * Errors: SYSTEM with the `errno` that the path leads to, which is the one to answer with; FAULT
+ * and TOO_LONG for the path itself; INVALID_ARGUMENT with `EBADF` for `dirfd`; UNSUPPORTED before
+ * 5.6. */
 unotify_status unotify_notification_open(unotify_notification *notification, int dirfd,
                                          uint64_t path_addr, const unotify_open_how *how, int *fd);
 
-/** Opens the file that `fd` stands for again, whatever its name leads to by now: for what
- * unotify_notification_open() opened with `O_PATH`, once it is decided that the target may have
- * it. `flags` are the target's for `open(2)`, less `O_CREAT`, `O_EXCL`, `O_NOFOLLOW` and unknown
- * ones. `mode` is for `O_TMPFILE`, and honours the target's umask. FIFOs, terminals and the
- * supervisor's own `/proc` are as there, also when `fd` is a descriptor that the target had.
- * Errors: SYSTEM with the `errno` of opening, which is the one to answer the target with: `ENXIO`
- * for a FIFO that nobody reads, a socket, or `/dev/tty` without a terminal, `ELOOP` for a link or
- * the supervisor's own `/proc`, `EACCES`, ...; INVALID_ARGUMENT for `fd` (`EBADF`) or `mode`. */
+/** Opens the file that `fd` stands for again, whatever its name leads to by now: for what was
+ * opened with `O_PATH`, once it is decided that the target may have it. `flags` are the target's,
+ * less `O_CREAT`, `O_EXCL` and `O_NOFOLLOW`; `mode` is for `O_TMPFILE`. The rest is as there.
+ * Errors: SYSTEM with the `errno` of opening, which is the one to answer with: `ENXIO` for a FIFO
+ * that nobody reads or a socket, `ELOOP` for a link or the supervisor's own `/proc`, ...;
+ * INVALID_ARGUMENT for `fd` (`EBADF`) or `mode`. */
 unotify_status unotify_notification_reopen(unotify_notification *notification, int fd,
                                            uint64_t flags, uint64_t mode, int *out);
 
-/** Opens the directory that holds the last component of the path at `path_addr`, resolved as
- * unotify_notification_open() does, with `O_PATH`, and copies that component into `name` (256
- * bytes are enough): for calls that make, remove or rename what a path names, and for creating a
- * file after deciding on the directory. It has no slash, not at its end either, and is neither "."
- * nor "..". What lies there may be a link, or a mount, at any time: use it only with calls that
- * neither follow nor open it, such as `mkdirat(2)`, or `openat(2)` with `O_CREAT` and `O_EXCL`.
+/** Opens the directory that holds the last component of the path at `path_addr`, with `O_PATH`, and
+ * copies that component into `name` (256 bytes are enough): for calls that make, remove or rename
+ * what a path names. It has no slash and is neither "." nor "..", but what lies there may be a
+ * link or a mount, at any time: use it only with calls that neither follow nor open it, such as
+ * unotify_notification_create().
  * Errors: as unotify_notification_open(); SYSTEM with `EEXIST` for a path that ends in "." or ".."
- * or is the root directory; TOO_LONG beyond `cap` bytes. */
+ * or is the root directory. */
 unotify_status unotify_notification_open_parent(unotify_notification *notification, int dirfd,
                                                 uint64_t path_addr, char *name, size_t cap,
                                                 int *fd);
 
 /** Copies the absolute path of what is at `path_addr` in the target's memory into `buf`, as the
- * target sees it: if it is relative, behind its working directory or its descriptor `dirfd`. For
- * logs, not for deciding: links and `..` stay in it, and by the time it is read it may lead
- * elsewhere. A directory outside the target's root has "(unreachable)" in front.
- * Errors: those of unotify_notification_open() for reading; TOO_LONG beyond `cap`. */
+ * target sees it. For logs, not for deciding: links and `..` stay in it, and by the time it is
+ * read it may lead elsewhere. A directory outside the target's root has "(unreachable)" in front.
+ * Errors: those of unotify_notification_open() for reading. */
 unotify_status unotify_notification_read_path(unotify_notification *notification, int dirfd,
                                               uint64_t path_addr, char *buf, size_t cap);
 
@@ -572,6 +566,33 @@ unotify_status unotify_notification_open_within(
     unotify_notification *notification, const unotify_roots *roots, int dirfd, uint64_t path_addr,
     const unotify_open_how *how, int *fd);
 
+/** unotify_notification_reopen() and unotify_notification_reply_fd() in one, close-on-exec with
+ * `O_CLOEXEC`. If the open has to wait, for a FIFO's other end, a thread of the library's does,
+ * until a signal interrupts it as in the target; `notification` is left empty. `EAGAIN` when 1,024
+ * wait. */
+unotify_status unotify_notification_reply_open(unotify_notification *notification, int fd,
+                                               int flags, mode_t mode);
+
+/** If a signal waits for the target, ends its call as the kernel would (`EINTR`, or it is made
+ * again), and `*interrupted` is 1. For who lets a call wait, every 10 ms: see unotify(7). */
+unotify_status unotify_notification_reply_interrupted(unotify_notification *notification,
+                                                      int *interrupted);
+
+/** Creates a file `name` in `directory`, after unotify_notification_open_parent(), and opens it, as
+ * the target would: less its umask or by the directory's default list, owned by its user and
+ * group. It fails with `EEXIST` for what is there. The supervisor's rights count: see "Opening
+ * what a target names" in unotify(7). */
+unotify_status unotify_notification_create(unotify_notification *notification, int directory,
+                                           const char *name, int flags, mode_t mode, int *fd);
+
+/** The same for `mkdirat(2)`. */
+unotify_status unotify_notification_mkdir(unotify_notification *notification, int directory,
+                                          const char *name, mode_t mode);
+
+/** The same for `mknodat(2)`. */
+unotify_status unotify_notification_mknod(unotify_notification *notification, int directory,
+                                          const char *name, mode_t mode, dev_t device);
+
 /* ---- Target: who it is ----------------------------------------------------------------------- */
 
 /** Who makes a call, as the supervisor's namespaces number it. Users and groups without a number
@@ -585,6 +606,12 @@ typedef struct unotify_identity {
     gid_t gid;         /**< The real group. */
     gid_t egid;        /**< The effective group. */
     gid_t fsgid;       /**< The group that access to files is decided for. */
+    uint32_t umask;    /**< What is taken away from the permissions of files that it makes. */
+    /** Effective capabilities, `1 << CAP_*` each, in the target's own user namespace. */
+    uint64_t capabilities;
+    /** 1 if that is the supervisor's: else the capabilities mean nothing here. 0 too if it may not
+     * be looked up. */
+    uint32_t same_user_namespace;
     uint32_t reserved; /**< Always 0. */
 } unotify_identity;
 

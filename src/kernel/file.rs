@@ -205,11 +205,21 @@ fn statx(dir: i32, path: &CStr, flags: i32) -> Result<libc::statx> {
 
 /// Whether a descriptor stands for something in a `/proc` (`fstatfs(2)`).
 pub(crate) fn is_procfs(file: BorrowedFd<'_>) -> Result<bool> {
+    Ok(file_system(file)? == libc::PROC_SUPER_MAGIC as u64)
+}
+
+/// Whether a descriptor stands for a pipe without a name (`fstatfs(2)`).
+pub(crate) fn is_pipe(file: BorrowedFd<'_>) -> Result<bool> {
+    const PIPEFS_MAGIC: u64 = 0x5049_5045;
+    Ok(file_system(file)? == PIPEFS_MAGIC)
+}
+
+fn file_system(file: BorrowedFd<'_>) -> Result<u64> {
     // SAFETY: integers only, for which zero is a value.
     let mut stat: libc::statfs = unsafe { std::mem::zeroed() };
     // SAFETY: the call fills one `statfs`.
     retry(|| check(unsafe { libc::fstatfs(file.as_raw_fd(), &mut stat) }.into()))?;
-    Ok(stat.f_type == libc::PROC_SUPER_MAGIC)
+    Ok(stat.f_type as u64)
 }
 
 /// The flags a file was opened with (`F_GETFL`); `EBADF` when nothing is open there.
@@ -228,6 +238,19 @@ pub(crate) fn set_flags(file: BorrowedFd<'_>, flags: i32) -> Result<()> {
 /// one go if it is shorter than a page.
 pub(crate) fn read_all(path: &CStr) -> Result<Vec<u8>> {
     read_to_end(open(None, path, libc::O_RDONLY | libc::O_CLOEXEC)?.as_fd())
+}
+
+/// [`read_all`] for a file that the kernel makes up at once, where a read that gives less than it could
+/// is the last one: one system call less.
+pub(crate) fn read_made_up(path: &CStr) -> Result<Vec<u8>> {
+    let file = open(None, path, libc::O_RDONLY | libc::O_CLOEXEC)?;
+    let mut text = Vec::new();
+    loop {
+        read_some(file.as_fd(), &mut text)?;
+        if text.len() < text.capacity() {
+            return Ok(text);
+        }
+    }
 }
 
 /// The rest of a file; see [`read_all`].

@@ -15,6 +15,7 @@ pub(crate) mod futex;
 pub(crate) mod guard;
 pub(crate) mod interrupt;
 mod known;
+pub(crate) mod making;
 pub(crate) mod memory;
 pub(crate) mod mount;
 pub(crate) mod pidfd;

@@ -11,9 +11,12 @@
 //! [`Status::Gone`], not what its absence looked like.
 
 mod beneath;
+mod create;
 mod descriptors;
 mod exit;
+mod fifo;
 mod identity;
+mod interruption;
 mod maps;
 mod memory;
 mod memory_file;

@@ -12,7 +12,6 @@
 
 use super::open_how::{checked, creates, open_again, Asked, OpenHow, PATH_FLAGS, TRIES};
 use super::place;
-use super::proc_files::{proc_path, status_field};
 use super::{beneath, permission, procfs, translate};
 use crate::error::{Error, Result, Status};
 use crate::kernel::memory::Scratch;
@@ -40,13 +39,13 @@ impl Notification {
     /// What differs from the target's own call:
     ///
     /// - **The supervisor's rights count**, its user, groups, capabilities and security
-    ///   labels: check that the target may have the file. A file that is created belongs to the
-    ///   supervisor; its permissions honour the target's umask, and the supervisor's as well.
+    ///   labels: check that the target may have the file. A file that is created comes out as
+    ///   [`Notification::create`] says.
     /// - `O_CREAT` and `O_TRUNC` take effect at once, before anything can be decided on the file.
     ///   Open with `O_PATH` first where that matters, decide, and open it for good with
     ///   [`Notification::reopen`].
     /// - A FIFO does not block: opened for reading it is open at once, for writing it fails with
-    ///   `ENXIO` while nobody reads. A terminal does not become anybody's controlling terminal.
+    ///   `ENXIO` while nobody reads; [`Notification::reply_open`] waits. A terminal does not become anybody's controlling terminal.
     ///   `/dev/tty` is the target's (as [`Notification::reopen`] finds it); with `O_PATH` it is the
     ///   device itself.
     /// - `/proc/self` and `/proc/thread-self` are the target, in the numbering of the `/proc` they
@@ -78,7 +77,7 @@ impl Notification {
                 let tid = n.target()?;
                 return n.open_empty(tid, dirfd, how);
             }
-            n.open_path(dirfd, path, how)
+            n.as_maker_of(how, |n, asked| n.open_path(dirfd, path, &asked))
         })
     }
 
@@ -107,31 +106,34 @@ impl Notification {
                 }
             };
             let how = OpenHow::new(libc::O_PATH | libc::O_DIRECTORY);
-            let directory = n.open_path(dirfd, &parent, how)?;
+            let directory = n.open_path(dirfd, &parent, &Asked { how, umask: 0 })?;
             Ok((directory, name))
         })
     }
 
     /// Opens what `path`, not yet checked to be the target's, leads to.
-    pub(super) fn open_path(&mut self, dirfd: RawFd, path: &CStr, how: OpenHow) -> Result<OwnedFd> {
+    pub(super) fn open_path(
+        &mut self,
+        dirfd: RawFd,
+        path: &CStr,
+        asked: &Asked,
+    ) -> Result<OwnedFd> {
         let tid = self.target()?;
         let root = self.proc().and_then(|proc| place::root(proc, tid));
         let start = match (&root, is_absolute(path)) {
             (Ok(_), false) => Some(self.proc().and_then(|proc| place::start(proc, tid, dirfd))),
             _ => None,
         };
-        let asked = asked(tid, how);
         self.check_valid()?;
         // All that belongs to the target is in hand, and known to be its own. What is done with it
         // cannot come to be another's, so that need not be asked again.
         let root = root.map_err(|errno| self.explain_root(errno))?;
         let start = start.transpose();
         let start = start.map_err(|errno| self.explain_start(errno, dirfd))?;
-        let asked = asked.map_err(|errno| self.explain_umask(errno))?;
         let opened = match &start {
-            None => resolve_absolute(root.as_fd(), path, &asked)
-                .or_else(|errno| self.open_as_target(tid, root.as_fd(), path, &asked, errno)),
-            Some(start) => self.open_relative(tid, root.as_fd(), start.as_fd(), path, &asked),
+            None => resolve_absolute(root.as_fd(), path, asked)
+                .or_else(|errno| self.open_as_target(tid, root.as_fd(), path, asked, errno)),
+            Some(start) => self.open_relative(tid, root.as_fd(), start.as_fd(), path, asked),
         };
         opened.or_else(|errno| {
             self.check_valid()?;
@@ -168,10 +170,6 @@ impl Notification {
             "open the target's root directory",
             self.request().pid,
         )
-    }
-
-    pub(super) fn explain_umask(&self, errno: Errno) -> Error {
-        permission::explain(errno, "read the target's umask", self.request().pid)
     }
 
     /// Another try at what failed with `errno`, in case that it depends on who opens it.
@@ -307,20 +305,6 @@ pub(super) fn split(path: &[u8]) -> kernel::Result<(CString, CString)> {
             _ => Err(Errno(libc::ENOENT)),
         },
     }
-}
-
-/// The umask of a thread (in `/proc/TID/status` since Linux 4.7).
-pub(super) fn umask(tid: libc::pid_t) -> kernel::Result<u32> {
-    let status = file::read_all(&proc_path(tid, "status"))?;
-    status_field(&status, "Umask", 8)
-        .and_then(|numbers| numbers.first().copied())
-        .ok_or(Errno(libc::EIO))
-}
-
-/// What to open with, and the target's umask if that takes part, which is not yet checked to be its.
-pub(super) fn asked(tid: libc::pid_t, how: OpenHow) -> kernel::Result<Asked> {
-    let umask = if creates(how.flags) { umask(tid)? } else { 0 };
-    Ok(Asked { how, umask })
 }
 
 /// Opens an absolute path below `root`.

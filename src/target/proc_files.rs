@@ -80,6 +80,16 @@ pub(super) fn proc_path(tid: libc::pid_t, entry: &str) -> CString {
     CString::new(format!("/proc/{tid}/{entry}")).unwrap_or_default()
 }
 
+/// The text of `/proc/TID/status`.
+pub(super) fn status(tid: libc::pid_t) -> kernel::Result<Vec<u8>> {
+    file::read_made_up(&proc_path(tid, "status"))
+}
+
+/// The same of the calling thread.
+pub(super) fn own_status() -> kernel::Result<Vec<u8>> {
+    file::read_made_up(c"/proc/thread-self/status")
+}
+
 /// Errors with `ENOENT` unless `/proc` numbers processes as this process does: after
 /// `unshare(CLONE_NEWPID)` it may still be the `/proc` of the namespace above, where the target's
 /// number is somebody else's.
@@ -94,14 +104,22 @@ pub(super) fn check_proc() -> kernel::Result<()> {
 
 /// The numbers behind `field` in the text of `/proc/TID/status`.
 pub(super) fn status_field(status: &[u8], field: &str, radix: u32) -> Option<Vec<u32>> {
-    let line = status
-        .split(|&b| b == b'\n')
-        .find_map(|line| line.strip_prefix(field.as_bytes())?.strip_prefix(b":"))?;
-    std::str::from_utf8(line)
-        .ok()?
+    line(status, field)?
         .split_ascii_whitespace()
         .map(|number| u32::from_str_radix(number, radix).ok())
         .collect()
+}
+
+/// The set behind `field`, of capabilities or of signals: a bit for each.
+pub(super) fn status_set(status: &[u8], field: &str) -> Option<u64> {
+    u64::from_str_radix(line(status, field)?.trim(), 16).ok()
+}
+
+fn line<'a>(status: &'a [u8], field: &str) -> Option<&'a str> {
+    let line = status
+        .split(|&b| b == b'\n')
+        .find_map(|line| line.strip_prefix(field.as_bytes())?.strip_prefix(b":"))?;
+    std::str::from_utf8(line).ok()
 }
 
 #[cfg(test)]
@@ -128,6 +146,14 @@ mod tests {
         );
         let own = std::io::stdin();
         assert_eq!(Entry::of_own(own.as_fd()).path(), c"thread-self/fd/0");
+    }
+
+    #[test]
+    fn sets_of_a_status_have_64_bits() {
+        let status = b"SigPnd:\t0000000000000000\nCapEff:\t800001ffffffffff\nX:\t\n";
+        assert_eq!(status_set(status, "CapEff"), Some(0x8000_01ff_ffff_ffff));
+        assert_eq!(status_set(status, "SigPnd"), Some(0));
+        assert_eq!(status_set(status, "X"), None);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Opening for good what was opened with `O_PATH` and decided on.
 
-use super::open_how::{self, Asked, OpenHow};
+use super::open_how::{Asked, OpenHow};
 use super::proc_files::Entry;
-use super::{open, place, procfs};
+use super::{place, procfs};
 use crate::error::{Error, Result, Status};
 use crate::kernel::{self, file, Errno};
 use crate::notification::Notification;
@@ -14,11 +14,11 @@ impl Notification {
     /// What comes out, close-on-exec, is for [`Notification::reply_fd`]; `fd` remains the caller's.
     ///
     /// `flags` are those of `open(2)` that the target asked with: `O_CREAT`, `O_EXCL` and `O_NOFOLLOW`
-    /// mean nothing any more, as the file is there. `mode` is looked at with `O_TMPFILE` only, and
-    /// honours the target's umask.
+    /// mean nothing any more, as the file is there. `mode` is looked at with `O_TMPFILE` only; what
+    /// that makes comes out as [`Notification::create`] says.
     ///
     /// It never blocks on a FIFO: for reading it is open at once, for writing it fails with `ENXIO`
-    /// while nobody reads. A terminal does not become anybody's controlling terminal, and for
+    /// while nobody reads. [`Notification::reply_open`] waits. A terminal does not become anybody's controlling terminal, and for
     /// `/dev/tty` the target's own is opened: it is looked for among its descriptors 0 to 2, and
     /// then by its usual name in its `/dev`. What belongs to the supervisor's own process in a
     /// `/proc` is refused as [`Notification::open`] does, also when `fd` is a descriptor that the
@@ -41,17 +41,13 @@ impl Notification {
         let tid = self.target()?;
         let mut how = OpenHow::new(flags & !(libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW));
         how.mode = mode;
-        let asked = match (open::asked(tid, how), open_how::creates(how.flags)) {
-            (Ok(asked), false) => asked,
-            (asked, _) => {
-                self.check_valid()?;
-                asked.map_err(|errno| self.explain_umask(errno))?
-            }
-        };
-        // What is opened is the caller's. What is asked about the target on the way is checked there.
-        self.open_for_good(tid, fd, &asked).or_else(|errno| {
-            self.check_valid()?;
-            Err(explain_reopen(errno))
+        self.as_maker_of(how, |n, asked| {
+            // What is opened is the caller's. What is asked about the target on the way is checked
+            // there.
+            n.open_for_good(tid, fd, &asked).or_else(|errno| {
+                n.check_valid()?;
+                Err(explain_reopen(errno))
+            })
         })
     }
 
@@ -108,7 +104,7 @@ impl Notification {
 }
 
 /// What opening again came to.
-fn explain_reopen(errno: Errno) -> Error {
+pub(super) fn explain_reopen(errno: Errno) -> Error {
     let (status, message) = match errno.0 {
         libc::ELOOP => (
             Status::System,

@@ -51,14 +51,14 @@ impl Notification {
         let mut scratch = Scratch::new();
         self.watched(|n| {
             let path = n.unchecked_string(&mut scratch, path_addr, open::PATH_MAX)?;
-            match n.open_named(roots, path, how)? {
+            n.as_maker_of(how, |n, asked| match n.open_named(roots, path, &asked)? {
                 Some(Ok(opened)) => Ok(opened),
                 Some(Err(errno)) => {
                     n.check_valid()?;
                     Err(open::explain_open(errno, path))
                 }
-                None => n.open_decided(roots, dirfd, path, how),
-            }
+                None => n.open_decided(roots, dirfd, path, &asked),
+            })
         })
     }
 
@@ -69,8 +69,9 @@ impl Notification {
         &mut self,
         roots: &Roots,
         path: &CStr,
-        how: OpenHow,
+        asked: &Asked,
     ) -> Result<Option<kernel::Result<OwnedFd>>> {
+        let how = asked.how;
         if how.resolve != 0 {
             return Ok(None);
         }
@@ -82,10 +83,9 @@ impl Notification {
             let proc = self.proc()?.dir();
             file::stat_at(proc, Entry::of(tid, "root").path())
         });
-        let asked = open::asked(tid, how);
-        let (true, Ok(asked)) = (is_seen_so, asked) else {
+        if !is_seen_so {
             return Ok(None);
-        };
+        }
         self.check_valid()?;
         let changes = creates(how.flags) || how.flags & libc::O_TRUNC != 0;
         let mut kernel_how = asked.kernel_how();
@@ -97,7 +97,7 @@ impl Notification {
         let opened = match open_again(root.fd(), rest, kernel_how) {
             Ok(opened) => opened,
             Err(Errno(libc::EXDEV | libc::ELOOP | libc::EAGAIN | libc::ENXIO)) => return Ok(None),
-            Err(errno) if translate::may_help(errno, root.fd(), rest, &asked) => return Ok(None),
+            Err(errno) if translate::may_help(errno, root.fd(), rest, asked) => return Ok(None),
             Err(errno) => return Ok(Some(Err(errno))),
         };
         let Ok(stat) = file::stat(opened.as_fd()) else {
@@ -117,12 +117,13 @@ impl Notification {
         roots: &Roots,
         dirfd: RawFd,
         path: &CStr,
-        how: OpenHow,
+        asked: &Asked,
     ) -> Result<OwnedFd> {
+        let how = asked.how;
         let needed = needed(how.flags);
         let everywhere = roots.everywhere();
         if !path.is_empty() && !everywhere.is_empty() && everywhere.contains(needed) {
-            return self.open_from(dirfd, path, how);
+            return self.open_from(dirfd, path, asked);
         }
         let existing = needed - Rights::CREATE;
         let mut look = OpenHow {
@@ -135,9 +136,16 @@ impl Notification {
             look.flags |= libc::O_NOFOLLOW;
         }
         for _ in 0..TRIES {
-            let found = match self.open_or_get(dirfd, path, look) {
+            let found = match self.open_or_get(
+                dirfd,
+                path,
+                &Asked {
+                    how: look,
+                    umask: 0,
+                },
+            ) {
                 Err(error) if creates && error.errno() == libc::ENOENT => {
-                    match self.create_decided(roots, dirfd, path, how)? {
+                    match self.create_decided(roots, dirfd, path, asked)? {
                         Some(created) => return Ok(created),
                         None => continue,
                     }
@@ -169,36 +177,34 @@ impl Notification {
         Err(open::explain_open(Errno(libc::EEXIST), path))
     }
 
-    fn open_or_get(&mut self, dirfd: RawFd, path: &CStr, how: OpenHow) -> Result<OwnedFd> {
+    fn open_or_get(&mut self, dirfd: RawFd, path: &CStr, asked: &Asked) -> Result<OwnedFd> {
         if path.is_empty() {
             let tid = self.target()?;
-            return self.open_empty(tid, dirfd, how);
+            return self.open_empty(tid, dirfd, asked.how);
         }
-        self.open_from(dirfd, path, how)
+        self.open_from(dirfd, path, asked)
     }
 
     /// Opens what a path leads to, as the target would: also below a directory that is not below its
     /// root, as programs have that change their root or mounts and keep a descriptor.
-    fn open_from(&mut self, dirfd: RawFd, path: &CStr, how: OpenHow) -> Result<OwnedFd> {
-        if how.resolve != 0 || open::is_absolute(path) {
-            return self.open_path(dirfd, path, how);
+    fn open_from(&mut self, dirfd: RawFd, path: &CStr, asked: &Asked) -> Result<OwnedFd> {
+        if asked.how.resolve != 0 || open::is_absolute(path) {
+            return self.open_path(dirfd, path, asked);
         }
         let tid = self.target()?;
         let start = self.proc().and_then(|proc| place::start(proc, tid, dirfd));
-        let asked = open::asked(tid, how);
         self.check_valid()?;
         let start = start.map_err(|errno| self.explain_start(errno, dirfd))?;
-        let asked = asked.map_err(|errno| self.explain_umask(errno))?;
-        match self.open_below(tid, start.as_fd(), path, &asked) {
+        match self.open_below(tid, start.as_fd(), path, asked) {
             Ok(opened) => Ok(opened),
             // It leads up, or to whoever asks.
             Err(Errno(libc::EXDEV | libc::EAGAIN | libc::ENXIO | libc::ELOOP)) => {
-                self.open_path(dirfd, path, how)
+                self.open_path(dirfd, path, asked)
             }
             Err(errno) => {
                 self.check_valid()?;
-                if translate::may_help(errno, start.as_fd(), path, &asked) {
-                    match self.open_path(dirfd, path, how) {
+                if translate::may_help(errno, start.as_fd(), path, asked) {
+                    match self.open_path(dirfd, path, asked) {
                         Err(error) if error.errno() == libc::EXDEV => {}
                         outcome => return outcome,
                     }
@@ -234,23 +240,23 @@ impl Notification {
         roots: &Roots,
         dirfd: RawFd,
         path: &CStr,
-        how: OpenHow,
+        asked: &Asked,
     ) -> Result<Option<OwnedFd>> {
+        let how = asked.how;
         let error = |errno| open::explain_open(errno, path);
         if path.to_bytes().ends_with(b"/") {
             return Err(error(Errno(libc::EISDIR)));
         }
         let (parent, name) = open::split(path.to_bytes()).map_err(error)?;
-        let look = OpenHow {
-            flags: libc::O_PATH | libc::O_DIRECTORY,
-            ..how
+        let look = Asked {
+            how: OpenHow {
+                flags: libc::O_PATH | libc::O_DIRECTORY,
+                ..how
+            },
+            umask: 0,
         };
-        let directory = self.open_from(dirfd, &parent, look)?;
+        let directory = self.open_from(dirfd, &parent, &look)?;
         self.decide(roots, &directory, needed(how.flags), path)?;
-        let tid = self.target()?;
-        let asked = open::asked(tid, how);
-        self.check_valid()?;
-        let asked = asked.map_err(|errno| self.explain_umask(errno))?;
         let kernel_how = asked.kernel_how();
         let flags = kernel_how.flags as i32 | libc::O_EXCL | libc::O_NOFOLLOW;
         let mode = kernel_how.mode as u32;
