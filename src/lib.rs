@@ -123,6 +123,7 @@ mod exits;
 mod features;
 #[cfg(feature = "capi")]
 mod for_c;
+mod held;
 mod install;
 mod kernel;
 mod listener;
@@ -159,4 +160,4 @@ pub use scmp::{
 };
 pub use spawn::{Child, Spawn, Stdio};
 pub use supervisor::{HandlerFlags, Stats, Supervisor, SupervisorOptions, Verdict, WakeUp};
-pub use target::{Identity, OpenHow};
+pub use target::{Identity, OpenHow, Rights, Roots};

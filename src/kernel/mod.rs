@@ -17,6 +17,7 @@ pub(crate) mod interrupt;
 mod known;
 pub(crate) mod making;
 pub(crate) mod memory;
+pub(crate) mod mount;
 pub(crate) mod pidfd;
 pub(crate) mod pipe;
 pub(crate) mod process;

@@ -15,6 +15,7 @@ pub(crate) use state::{Reply, State};
 
 use crate::error::{Error, Result, Status};
 use crate::exits::Exits;
+use crate::held::Proc;
 use crate::kernel::fork::Process;
 use crate::kernel::seccomp::{self, RequestBuffer};
 use crate::kernel::{self, interrupt, Errno};
@@ -270,6 +271,13 @@ impl Notification {
             (State::Pending, Some(listener)) => Ok(listener.fd()),
             _ => Err(self.not_pending()),
         }
+    }
+
+    /// This process's `/proc`, held open with the listener.
+    #[inline]
+    pub(crate) fn proc(&self) -> kernel::Result<&Proc> {
+        let listener = self.listener.as_ref().ok_or(Errno(libc::EBADF))?;
+        listener.proc()
     }
 
     #[cold]
