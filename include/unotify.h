@@ -1041,6 +1041,31 @@ unotify_status unotify_supervisor_run_program(unotify_supervisor *supervisor,
                                               char *const *argv, char *const *envp,
                                               const unotify_spawn_opts *opts, int *wstatus);
 
+/** unotify_supervisor_run_program() for a process that is there for the program alone, as `env(1)`
+ * and `strace(1)` are: what a terminal, a shell or an init system does to it is for the program.
+ * `unotify_exit_like(wstatus)` is to follow.
+ *
+ * **Until it returns it catches** `SIGINT`, `SIGQUIT`, `SIGTERM`, `SIGHUP` and `SIGTSTP` where
+ * they have their default and the calling thread does not block them, and blocks them there: what
+ * is ignored stays so, for the program too (`nohup(1)`). What the terminal sends to the group of
+ * both is left to the program. What a process sends is sent on, unless it comes from the program;
+ * a second `SIGTERM`, half a second or more after the first, kills it. Once the program has ended,
+ * and only what it has left behind is served, each but `SIGTSTP` ends the run. When the program is
+ * stopped from the terminal so is this process, and goes on with it (`^Z`, `fg`).
+ * Errors: those of unotify_supervisor_run_program(); `UNOTIFY_ERR_INVALID_ARGUMENT` when another
+ * thread is at the same. */
+unotify_status unotify_supervisor_stand_in_for(unotify_supervisor *supervisor,
+                                               const unotify_filter *filter, const char *file,
+                                               char *const *argv, char *const *envp,
+                                               const unotify_spawn_opts *opts, int *wstatus);
+
+/** Ends the calling process as the program of this `waitpid(2)` status has ended: with its exit
+ * status, or killed by the same signal, by which a shell tells whether `^C` has ended a command.
+ * As exit(3) does; before it kills itself it flushes all streams, puts the signal on its default
+ * and sees to it that no core is dumped. Where that signal cannot end it, as with the first
+ * process of a pid namespace, it exits with 128 and the signal's number. Never returns. */
+void unotify_exit_like(int wstatus) __attribute__((noreturn));
+
 /* ---- Probe ----------------------------------------------------------------------------------- */
 
 #define UNOTIFY_PROBE_WORKS 1     /**< It works. */

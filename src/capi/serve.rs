@@ -4,8 +4,13 @@ use super::boundary::{call, shared, unotify_status};
 use super::filter::unotify_filter;
 use super::spawn::{prepare, unotify_spawn_opts};
 use super::supervisor::unotify_supervisor;
+use crate::error::Result;
+use crate::serve::exit_like;
+use crate::spawn::Spawn;
+use crate::supervisor::Supervisor;
 use std::ffi::{c_char, c_int};
 use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 
 /// Starts the program `file` under a filter, as unotify_spawn() does, serves it on this thread
 /// until it and all that it has started have ended, and gives its status, in the form of
@@ -30,16 +35,94 @@ pub unsafe extern "C" fn unotify_supervisor_run_program(
     opts: *const unotify_spawn_opts,
     wstatus: *mut c_int,
 ) -> unotify_status {
-    call(|| {
-        // SAFETY: `supervisor` is NULL or a live handle, as promised.
-        let supervisor = unsafe { shared(supervisor, "supervisor") }?;
-        // SAFETY: they are what `unotify_spawn` takes, as promised.
-        let mut spawn = unsafe { prepare(filter, file, argv, envp, opts) }?;
-        let status = supervisor.0.run_program(&mut spawn)?;
-        if !wstatus.is_null() {
-            // SAFETY: not null, so valid for writing, as promised.
-            unsafe { wstatus.write(status.into_raw()) };
-        }
-        Ok(())
+    // SAFETY: the promises are this function's.
+    call(|| unsafe {
+        run(
+            supervisor,
+            filter,
+            file,
+            argv,
+            envp,
+            opts,
+            wstatus,
+            Supervisor::run_program,
+        )
     })
+}
+
+/// unotify_supervisor_run_program() for a process that is there for the program alone, as `env(1)`
+/// and `strace(1)` are: what a terminal, a shell or an init system does to it is for the program.
+/// `unotify_exit_like(wstatus)` is to follow.
+///
+/// **Until it returns it catches** `SIGINT`, `SIGQUIT`, `SIGTERM`, `SIGHUP` and `SIGTSTP` where they
+/// have their default and the calling thread does not block them, and blocks them there: what is
+/// ignored stays so, for the program too (`nohup(1)`). What the terminal sends to the group of both
+/// is left to the program. What a process sends is sent on, unless it comes from the program; a
+/// second `SIGTERM`, half a second or more after the first, kills it. Once the program has ended,
+/// and only what it has left behind is served, each but `SIGTSTP` ends the run. When the program is
+/// stopped from the terminal so is this process, and goes on with it (`^Z`, `fg`).
+///
+/// Errors: those of unotify_supervisor_run_program(); `UNOTIFY_ERR_INVALID_ARGUMENT` when another
+/// thread is at the same.
+///
+/// # Safety
+/// As for `unotify_supervisor_run_program`.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_supervisor_stand_in_for(
+    supervisor: *mut unotify_supervisor,
+    filter: *const unotify_filter,
+    file: *const c_char,
+    argv: *const *mut c_char,
+    envp: *const *mut c_char,
+    opts: *const unotify_spawn_opts,
+    wstatus: *mut c_int,
+) -> unotify_status {
+    // SAFETY: the promises are this function's.
+    call(|| unsafe {
+        run(
+            supervisor,
+            filter,
+            file,
+            argv,
+            envp,
+            opts,
+            wstatus,
+            Supervisor::stand_in_for,
+        )
+    })
+}
+
+/// # Safety
+/// As for `unotify_supervisor_run_program`.
+#[allow(clippy::too_many_arguments)] // those of the functions above, and which of them
+unsafe fn run(
+    supervisor: *mut unotify_supervisor,
+    filter: *const unotify_filter,
+    file: *const c_char,
+    argv: *const *mut c_char,
+    envp: *const *mut c_char,
+    opts: *const unotify_spawn_opts,
+    wstatus: *mut c_int,
+    how: fn(&Supervisor, &mut Spawn<'_>) -> Result<ExitStatus>,
+) -> Result<()> {
+    // SAFETY: `supervisor` is NULL or a live handle, as promised.
+    let supervisor = unsafe { shared(supervisor, "supervisor") }?;
+    // SAFETY: they are what `unotify_spawn` takes, as promised.
+    let mut spawn = unsafe { prepare(filter, file, argv, envp, opts) }?;
+    let status = how(&supervisor.0, &mut spawn)?;
+    if !wstatus.is_null() {
+        // SAFETY: not null, so valid for writing, as promised.
+        unsafe { wstatus.write(status.into_raw()) };
+    }
+    Ok(())
+}
+
+/// Ends the calling process as the program of this `waitpid(2)` status has ended: with its exit
+/// status, or killed by the same signal, by which a shell tells whether `^C` has ended a command.
+/// As exit(3) does; before it kills itself it flushes all streams, puts the signal on its default
+/// and sees to it that no core is dumped. Where that signal cannot end it, as with the first process
+/// of a pid namespace, it exits with 128 and the signal's number. Never returns.
+#[no_mangle]
+pub extern "C" fn unotify_exit_like(wstatus: c_int) -> ! {
+    exit_like(ExitStatus::from_raw(wstatus))
 }

@@ -5,6 +5,7 @@
 //! retries.
 
 pub(crate) mod cancel;
+pub(crate) mod caught;
 pub(crate) mod child;
 pub(crate) mod epoll;
 pub(crate) mod fd;

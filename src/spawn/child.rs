@@ -61,6 +61,11 @@ impl Child {
         })
     }
 
+    /// What is known of it, for whoever follows it.
+    pub(crate) fn life(&self) -> &Life {
+        &self.life
+    }
+
     /// The listener, unless it was taken.
     #[must_use]
     pub fn listener(&self) -> Option<&Listener> {
