@@ -334,10 +334,8 @@ fn start_job(terminal: &OwnedFd, script: &str, output: &OwnedFd) -> libc::pid_t 
 fn next_change(pid: libc::pid_t) -> i32 {
     let mut status = 0;
     // SAFETY: the status is ours.
-    assert_eq!(
-        unsafe { libc::waitpid(pid, &mut status, libc::WUNTRACED) },
-        pid
-    );
+    let changed = unsafe { libc::waitpid(pid, &mut status, libc::WUNTRACED) };
+    assert_eq!(changed, pid);
     match libc::WIFSTOPPED(status) {
         true => -libc::WSTOPSIG(status),
         false if libc::WIFEXITED(status) => libc::WEXITSTATUS(status),
