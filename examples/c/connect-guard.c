@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <unotify.h>
 
@@ -32,6 +31,9 @@ enum { MAX_PORTS = 64, WORKERS = 8 };
 
 static in_port_t ports[MAX_PORTS];
 static size_t n_ports;
+
+static const char USAGE[] = "usage: connect-guard PORT[,PORT...] -- PROGRAM [ARGUMENT...]\n"
+                            "       connect-guard --help | --version\n";
 
 static int fail(const char *what)
 {
@@ -123,10 +125,14 @@ int main(int argc, char **argv)
     unotify_supervisor *supervisor;
     int wstatus, first = 2;
 
+    if (argc == 2 && strcmp(argv[1], "--help") == 0)
+        return fputs(USAGE, stdout) < 0;
+    if (argc == 2 && strcmp(argv[1], "--version") == 0)
+        return printf("connect-guard of libunotify %s\n", unotify_version()) < 0;
     if (argc > 2 && strcmp(argv[2], "--") == 0)
         first = 3;
     if (first >= argc || add_ports(argv[1]) != 0) {
-        fputs("usage: connect-guard PORT[,PORT...] -- PROGRAM [ARGUMENT...]\n", stderr);
+        fputs(USAGE, stderr);
         return 2;
     }
 
@@ -138,8 +144,10 @@ int main(int argc, char **argv)
         unotify_supervisor_on(supervisor, "connect", UNOTIFY_HANDLER_BLOCKING, on_connect, NULL))
         return fail("set up");
 
-    if (unotify_supervisor_run_program(supervisor, filter, argv[first], argv + first, NULL, NULL,
-                                       &wstatus)) {
+    if (unotify_supervisor_stand_in_for(
+            supervisor, filter, argv[first], argv + first, NULL,
+            &UNOTIFY_OPTS(unotify_spawn_opts, .flags = UNOTIFY_SPAWN_KILL_ON_PARENT_DEATH),
+            &wstatus)) {
         int error = errno;
 
         fail(argv[first]);
@@ -147,5 +155,5 @@ int main(int argc, char **argv)
     }
     unotify_supervisor_free(supervisor);
     unotify_filter_free(filter);
-    return WIFSIGNALED(wstatus) ? 128 + WTERMSIG(wstatus) : WEXITSTATUS(wstatus);
+    unotify_exit_like(wstatus);
 }

@@ -23,7 +23,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <unotify.h>
 
@@ -35,6 +34,9 @@ static struct {
     int fd;
 } roots[MAX_ROOTS];
 static size_t n_roots;
+
+static const char USAGE[] = "usage: open-broker PATH... -- PROGRAM [ARGUMENT...]\n"
+                            "       open-broker --help | --version\n";
 
 static int fail(const char *what)
 {
@@ -252,13 +254,17 @@ int main(int argc, char **argv)
     size_t call;
     int i, wstatus;
 
+    if (argc == 2 && strcmp(argv[1], "--help") == 0)
+        return fputs(USAGE, stdout) < 0;
+    if (argc == 2 && strcmp(argv[1], "--version") == 0)
+        return printf("open-broker of libunotify %s\n", unotify_version()) < 0;
     for (i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
         if (add_root(argv[i]) < 0) {
             fprintf(stderr, "open-broker: %s: %s\n", argv[i], strerror(errno));
             return 1;
         }
     if (i == 1 || ++i >= argc) {
-        fputs("usage: open-broker PATH... -- PROGRAM [ARGUMENT...]\n", stderr);
+        fputs(USAGE, stderr);
         return 2;
     }
 
@@ -269,8 +275,10 @@ int main(int argc, char **argv)
         if (unotify_supervisor_on(supervisor, CALLS[call].name, 0, CALLS[call].handler, NULL))
             return fail(CALLS[call].name);
 
-    if (unotify_supervisor_run_program(supervisor, filter, argv[i], argv + i, NULL, NULL,
-                                       &wstatus)) {
+    if (unotify_supervisor_stand_in_for(
+            supervisor, filter, argv[i], argv + i, NULL,
+            &UNOTIFY_OPTS(unotify_spawn_opts, .flags = UNOTIFY_SPAWN_KILL_ON_PARENT_DEATH),
+            &wstatus)) {
         int error = errno;
 
         fail(argv[i]);
@@ -278,5 +286,5 @@ int main(int argc, char **argv)
     }
     unotify_supervisor_free(supervisor);
     unotify_filter_free(filter);
-    return WIFSIGNALED(wstatus) ? 128 + WTERMSIG(wstatus) : WEXITSTATUS(wstatus);
+    unotify_exit_like(wstatus);
 }
