@@ -943,6 +943,11 @@ unotify_status unotify_notification_watch_exit(unotify_notification *notificatio
  * thread of the library's stays in the process until the child has ended. */
 #define UNOTIFY_SPAWN_KILL_ON_PARENT_DEATH (1U << 0)
 
+/** The program gets a pid namespace of its own, so that all it has started is killed with the
+ * calling process as well, whatever it has become. The program is its second process; `/proc` goes
+ * on showing the numbers outside. `UNOTIFY_ERR_PERMISSION` without `CAP_SYS_ADMIN`. */
+#define UNOTIFY_SPAWN_PID_NAMESPACE (1U << 1)
+
 /** A descriptor for the program. */
 typedef struct unotify_fd_map {
     int parent_fd; /**< The caller's descriptor, close-on-exec or not. */

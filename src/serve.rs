@@ -82,7 +82,7 @@ impl Supervisor {
     fn serve_or_kill(&self, child: &Child, listener: Option<Listener>) -> Result<ExitStatus> {
         self.serve(child, listener).inspect_err(|_| {
             // Nobody else knows of it. It may have ended, and then this says so.
-            put_down(child);
+            child.put_down();
         })
     }
 
@@ -100,12 +100,6 @@ impl Supervisor {
             None => Ok(status),
         }
     }
-}
-
-/// Kills a program that nobody serves, and waits for its end.
-pub(crate) fn put_down(child: &Child) {
-    let _ = child.kill(libc::SIGKILL);
-    let _ = child.wait();
 }
 
 /// Ends this process as a program has ended: with its exit status, or killed by the same signal, so

@@ -9,7 +9,6 @@ use crate::ending::Life;
 use crate::error::{Error, Result, Status};
 use crate::kernel::caught::{Catching, Caught};
 use crate::kernel::{process, signals, Errno};
-use crate::serve;
 use crate::spawn::Child;
 use crate::supervisor::Supervisor;
 use std::io;
@@ -64,7 +63,7 @@ impl StandIn {
                     serve()
                 }
                 Err(error) => {
-                    serve::put_down(child);
+                    child.put_down();
                     let errno = Errno(error.raw_os_error().unwrap_or(libc::EAGAIN));
                     Err(Error::system(errno, "start a thread"))
                 }

@@ -142,7 +142,8 @@ static void a_stand_in_ends_like_its_program(void)
     CHECK_INT(end_of_stand_in("kill -TERM $$"), SIGTERM);
     /* Sent to the parent, by another than the program. */
     CHECK_INT(end_of_stand_in("trap 'exit 9' HUP; p=$(cut -d ' ' -f 4 /proc/$$/stat); "
-                              "sh -c \"kill -HUP $p\"; sleep 10"),
+                              "sh -c \"kill -HUP $p\"; "
+                              "while :; do sleep 0.1; done"),
               9 << 8);
 }
 

@@ -17,6 +17,7 @@ pub(crate) mod guard;
 pub(crate) mod interrupt;
 mod known;
 pub(crate) mod memory;
+pub(crate) mod pid_namespace;
 pub(crate) mod pidfd;
 pub(crate) mod pipe;
 pub(crate) mod process;

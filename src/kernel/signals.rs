@@ -16,7 +16,7 @@ const ALL: KernelSet = [u64::MAX; size_of::<KernelSet>() / 8];
 const NONE: KernelSet = [0; size_of::<KernelSet>() / 8];
 
 /// How long it is, in bytes.
-const KERNEL_SET: usize = size_of::<KernelSet>();
+pub(super) const KERNEL_SET: usize = size_of::<KernelSet>();
 
 thread_local! {
     /// Whether no signal comes to this thread.

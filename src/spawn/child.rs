@@ -147,6 +147,12 @@ impl Child {
         })
     }
 
+    /// Kills it, whom nobody else knows, and waits for its end.
+    pub(crate) fn put_down(&self) {
+        let _ = self.kill(libc::SIGKILL);
+        let _ = self.wait();
+    }
+
     /// The error number of the program's `execve`, if it failed after
     /// [`Spawn::spawn`](crate::Spawn::spawn) had returned: because the supervisor refused the
     /// call, or continued it and the kernel did. The child then exits with status 127, or dies by
