@@ -623,8 +623,8 @@ typedef struct unotify_open_how {
  * (`ELOOP`), not a working directory or a `dirfd` that is outside (`EXDEV`). What differs from the
  * target's own call:
  *
- *  - **The supervisor's rights count.** A file that is created belongs to the supervisor; its
- *    permissions honour the target's umask, and the supervisor's as well.
+ *  - **The supervisor's rights count.** A file that is created comes out as
+ *    unotify_notification_create() says.
  *  - `O_CREAT` and `O_TRUNC` take effect at once. Where that matters open with `O_PATH`, decide,
  *    and use unotify_notification_reopen().
  *  - A FIFO does not block: opening it for writing fails with `ENXIO` while nobody reads. A
@@ -650,8 +650,7 @@ unotify_status unotify_notification_open(unotify_notification *notification, int
  * it. Give `*out` away with unotify_notification_reply_fd().
  *
  * `flags` are those that the target gave to `open(2)`; `O_CREAT`, `O_EXCL` and `O_NOFOLLOW` mean
- * nothing any more, and unknown ones are ignored. `mode` counts with `O_TMPFILE` only, and honours
- * the target's umask.
+ * nothing any more, and unknown ones are ignored. `mode` counts with `O_TMPFILE` only.
  *
  * Never blocks on a FIFO: opening for reading succeeds at once, for writing it fails with `ENXIO`
  * while nobody reads. A terminal does not become a controlling terminal, and for `/dev/tty` the
@@ -692,20 +691,80 @@ unotify_status unotify_notification_open_parent(unotify_notification *notificati
 unotify_status unotify_notification_read_path(unotify_notification *notification, int dirfd,
                                               uint64_t path_addr, char *buf, size_t cap);
 
+/** Opens the file that `fd` stands for as unotify_notification_reopen() does and answers with it,
+ * close-on-exec with `O_CLOEXEC`. **What has to wait waits, without the caller**: a FIFO for its
+ * other end, a file for a lease. A thread of the library's opens it then, as the target would, and
+ * answers. The wait ends with the target, and by signals as with
+ * unotify_notification_reply_interrupted(). `fd` remains the caller's.
+ *
+ * On success the notification is answered or holds nothing any more: a handler returns
+ * `UNOTIFY_HANDLED`.
+ * Errors: as unotify_notification_reopen() and unotify_notification_reply_fd(), and unless it is
+ * gone the target goes on waiting; `UNOTIFY_ERR_SYSTEM` with `EAGAIN` when 1,024 opens wait. */
+unotify_status unotify_notification_reply_open(unotify_notification *notification, int fd,
+                                               int flags, mode_t mode);
+
+/** If a signal waits for the target, ends its call as the kernel ends one that a signal interrupts,
+ * and `*interrupted` is 1: the handler runs, and the call is made again or fails with `EINTR`, as
+ * the handler was installed. If not, it is 0, and the target goes on waiting. For calls that are
+ * let wait for long, as a received one is interrupted by nothing that does not kill: ask every 10
+ * ms or so.
+ *
+ * Not seen are a freezer, a tracer's stop, and signals to the process that another thread could
+ * take as well, unless this one leads it. */
+unotify_status unotify_notification_reply_interrupted(unotify_notification *notification,
+                                                      int *interrupted);
+
+/** Creates a file under `name` in `directory`, and opens it: for an `open(2)` with `O_CREAT`, after
+ * unotify_notification_open_parent() and a decision on the directory. It comes out as if the
+ * target had created it: `mode` less the target's umask, or as the directory's default access
+ * control list says, owned by the target's user and group for files, or the group of a
+ * set-group-id directory. There must be nothing there, as with `O_EXCL`. `flags` are those that
+ * the target gave; `*fd` is close-on-exec.
+ *
+ * **The supervisor's rights count**: check that the target may write to the directory. A
+ * supervisor that may not act as another user owns what it makes. Makes a thread for the call
+ * unless target and caller have the same umask, user and group.
+ * Errors: `UNOTIFY_ERR_SYSTEM` with the `errno` to answer the target with;
+ * `UNOTIFY_ERR_INVALID_ARGUMENT` for a `name` that is empty, ".", "..", or has a slash. */
+unotify_status unotify_notification_create(unotify_notification *notification, int directory,
+                                           const char *name, int flags, mode_t mode, int *fd);
+
+/** Makes a directory as unotify_notification_create() does a file: for `mkdirat(2)`. */
+unotify_status unotify_notification_mkdir(unotify_notification *notification, int directory,
+                                          const char *name, mode_t mode);
+
+/** Makes a FIFO, a socket, a device or a regular file as unotify_notification_create() does: for
+ * `mknodat(2)`, with `mode` and `device` as the target gave them. `EPERM` for a device without
+ * `CAP_MKNOD`. */
+unotify_status unotify_notification_mknod(unotify_notification *notification, int directory,
+                                          const char *name, mode_t mode, dev_t device);
+
+/** Makes a symbolic link to `content`, owned as by unotify_notification_create(): for
+ * `symlinkat(2)`. */
+unotify_status unotify_notification_symlink(unotify_notification *notification, const char *content,
+                                            int directory, const char *name);
+
 /* ---- Target: who it is ----------------------------------------------------------------------- */
 
 /** Who makes a call, as the supervisor's namespaces number it. Users and groups without a number
  * there are the overflow number (65534). */
 typedef struct unotify_identity {
-    size_t size;       /**< `sizeof(unotify_identity)`, set by the caller. */
-    pid_t tgid;        /**< The process (the thread group). */
-    uid_t uid;         /**< The real user. */
-    uid_t euid;        /**< The effective user. */
-    uid_t fsuid;       /**< The user that access to files is decided for. */
-    gid_t gid;         /**< The real group. */
-    gid_t egid;        /**< The effective group. */
-    gid_t fsgid;       /**< The group that access to files is decided for. */
-    uint32_t reserved; /**< Always 0. */
+    size_t size;           /**< `sizeof(unotify_identity)`, set by the caller. */
+    pid_t tgid;            /**< The process (the thread group). */
+    uid_t uid;             /**< The real user. */
+    uid_t euid;            /**< The effective user. */
+    uid_t fsuid;           /**< The user that access to files is decided for. */
+    gid_t gid;             /**< The real group. */
+    gid_t egid;            /**< The effective group. */
+    gid_t fsgid;           /**< The group that access to files is decided for. */
+    uint32_t umask;        /**< What is taken away from the permissions of files that it makes. */
+    /** Effective capabilities, `1 << CAP_*` each, in the target's own user namespace. */
+    uint64_t capabilities;
+    /** 1 if that is the supervisor's: else the capabilities mean nothing here. 0 too if it may not
+     * be looked up. */
+    uint32_t same_user_namespace;
+    uint32_t reserved;     /**< Always 0. */
 } unotify_identity;
 
 /** Fills in who the target is, read in one go. */

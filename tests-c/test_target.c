@@ -53,6 +53,12 @@ static void everything_answers(unotify_notification *n, unotify_status status)
     CHECK_STATUS(unotify_notification_open(n, AT_FDCWD, 4096, NULL, &fd), status);
     CHECK_STATUS(unotify_notification_open_parent(n, AT_FDCWD, 4096, buf, sizeof buf, &fd), status);
     CHECK_STATUS(unotify_notification_reopen(n, 0, O_RDONLY, 0, &fd), status);
+    CHECK_STATUS(unotify_notification_reply_open(n, 0, O_RDONLY, 0), status);
+    CHECK_STATUS(unotify_notification_reply_interrupted(n, &fd), status);
+    CHECK_STATUS(unotify_notification_create(n, 0, "name", O_WRONLY, 0600, &fd), status);
+    CHECK_STATUS(unotify_notification_mkdir(n, 0, "name", 0700), status);
+    CHECK_STATUS(unotify_notification_mknod(n, 0, "name", S_IFIFO | 0600, 0), status);
+    CHECK_STATUS(unotify_notification_symlink(n, "content", 0, "name"), status);
     CHECK_STATUS(unotify_notification_read_path(n, AT_FDCWD, 4096, buf, sizeof buf), status);
     CHECK_STATUS(unotify_notification_identity(n, &who), status);
     CHECK_STATUS(unotify_notification_executable(n, buf, sizeof buf), status);
@@ -119,6 +125,23 @@ static void null_results_and_garbage_are_refused_and_the_target_goes_on_waiting(
     REFUSED(unotify_notification_reopen(n, INT32_MAX, O_RDONLY, 0, &fd));
     CHECK_INT(errno, EBADF);
     REFUSED(unotify_notification_reopen(n, 0, O_RDONLY, UINT64_MAX, &fd));
+    REFUSED(unotify_notification_reply_open(n, -1, O_RDONLY, 0));
+    REFUSED(unotify_notification_reply_open(n, INT32_MAX, O_RDONLY, 0));
+    CHECK_INT(errno, EBADF);
+    REFUSED(unotify_notification_reply_interrupted(n, NULL));
+    REFUSED(unotify_notification_create(n, 0, "name", O_WRONLY, 0600, NULL));
+    REFUSED(unotify_notification_create(n, 0, NULL, O_WRONLY, 0600, &fd));
+    REFUSED(unotify_notification_create(n, 0, "a/b", O_WRONLY, 0600, &fd));
+    REFUSED(unotify_notification_create(n, -1, "name", O_WRONLY, 0600, &fd));
+    REFUSED(unotify_notification_mkdir(n, 0, NULL, 0700));
+    REFUSED(unotify_notification_mkdir(n, 0, "..", 0700));
+    REFUSED(unotify_notification_mkdir(n, -1, "name", 0700));
+    REFUSED(unotify_notification_mknod(n, 0, NULL, S_IFIFO, 0));
+    REFUSED(unotify_notification_mknod(n, 0, "", S_IFIFO, 0));
+    REFUSED(unotify_notification_mknod(n, -1, "name", S_IFIFO, 0));
+    REFUSED(unotify_notification_symlink(n, NULL, 0, "name"));
+    REFUSED(unotify_notification_symlink(n, "content", 0, NULL));
+    REFUSED(unotify_notification_symlink(n, "content", -1, "name"));
     REFUSED(unotify_notification_identity(n, NULL));
     REFUSED(unotify_notification_identity(n, &who));
     REFUSED(unotify_notification_executable(n, NULL, 1));
@@ -146,6 +169,14 @@ static void null_results_and_garbage_are_refused_and_the_target_goes_on_waiting(
     done(&t, n, listener);
 }
 
+static mode_t own_umask(void)
+{
+    mode_t now = umask(0);
+
+    umask(now);
+    return now;
+}
+
 static void the_identity_is_the_targets(void)
 {
     unotify_listener *listener;
@@ -161,6 +192,9 @@ static void the_identity_is_the_targets(void)
     CHECK_INT(who.euid, geteuid());
     CHECK_INT(who.gid, getgid());
     CHECK_INT(who.egid, getegid());
+    CHECK_INT(who.umask, own_umask());
+    CHECK_INT(who.same_user_namespace, 1);
+    CHECK_INT(who.capabilities & 1, getuid() == 0);
     done(&t, n, listener);
 }
 
@@ -434,6 +468,150 @@ static void the_parent_of_what_the_target_names_is_opened(void)
     done(&t, n, listener);
 }
 
+/* A directory of this test's own. */
+static int make_directory(char path[32])
+{
+    int fd;
+
+    strcpy(path, "/tmp/unotify-target-XXXXXX");
+    CHECK(mkdtemp(path) != NULL);
+    fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    CHECK(fd >= 0);
+    return fd;
+}
+
+static void what_is_made_has_the_targets_umask(void)
+{
+    unotify_listener *listener;
+    mode_t before = umask(077);
+    target t = target_start(&listener);
+    unotify_notification *n;
+    static const char *const names[] = { "file", "directory", "fifo", "link" };
+    static const mode_t modes[] = { S_IFREG | 0600, S_IFDIR | 0700, S_IFIFO | 0600,
+                                    S_IFLNK | 0777 };
+    char path[32];
+    int fd = -1, directory;
+    struct stat made;
+
+    umask(0);
+    directory = make_directory(path);
+    n = ask(&t, listener, 0);
+    OK(unotify_notification_create(n, directory, "file", O_RDWR | O_CLOEXEC, 0666, &fd));
+    CHECK_INT(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDWR);
+    CHECK_INT(fcntl(fd, F_GETFD), FD_CLOEXEC);
+    close(fd);
+    fd = 77;
+    CHECK_STATUS(unotify_notification_create(n, directory, "file", O_RDWR, 0666, &fd),
+                 UNOTIFY_ERR_SYSTEM);
+    CHECK_INT(errno, EEXIST);
+    CHECK_INT(fd, 77);
+    OK(unotify_notification_mkdir(n, directory, "directory", 0777));
+    OK(unotify_notification_mknod(n, directory, "fifo", S_IFIFO | 0666, 0));
+    OK(unotify_notification_symlink(n, "nowhere", directory, "link"));
+    done(&t, n, listener);
+    CHECK_INT(own_umask(), 0);
+    umask(before);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        CHECK(fstatat(directory, names[i], &made, AT_SYMLINK_NOFOLLOW) == 0);
+        CHECK_INT(made.st_mode, modes[i]);
+        CHECK(unlinkat(directory, names[i], S_ISDIR(made.st_mode) ? AT_REMOVEDIR : 0) == 0);
+    }
+    close(directory);
+    CHECK(rmdir(path) == 0);
+}
+
+static void a_fifo_is_waited_for_by_nobody_but_its_target(void)
+{
+    unotify_listener *listener;
+    target t = target_start(&listener);
+    unotify_notification *n = ask(&t, listener, 0);
+    char path[32];
+    int directory = make_directory(path), fifo, writer = -1;
+
+    CHECK(mkfifoat(directory, "fifo", 0600) == 0);
+    fifo = openat(directory, "fifo", O_PATH | O_CLOEXEC);
+    CHECK(fifo >= 0);
+    CHECK_STATUS(unotify_notification_reply_open(n, fifo, O_WRONLY | O_NONBLOCK, 0),
+                 UNOTIFY_ERR_SYSTEM);
+    CHECK_INT(errno, ENXIO);
+    OK(unotify_notification_reply_open(n, fifo, O_RDONLY | O_CLOEXEC, 0));
+    REFUSED(unotify_notification_reply_value(n, 7));
+    unotify_notification_free(n);
+    while ((writer = openat(directory, "fifo", O_WRONLY | O_NONBLOCK)) < 0)
+        CHECK_INT(errno, ENXIO);
+    CHECK(target_result(&t) > 0);
+    close(writer);
+    close(fifo);
+    unotify_listener_free(listener);
+    target_end(&t);
+    CHECK(unlinkat(directory, "fifo", 0) == 0);
+    close(directory);
+    CHECK(rmdir(path) == 0);
+}
+
+static void a_call_is_not_interrupted_while_no_signal_waits(void)
+{
+    unotify_listener *listener;
+    target t = target_start(&listener);
+    unotify_notification *n = ask(&t, listener, 0);
+    int interrupted = 77;
+
+    OK(unotify_notification_reply_interrupted(n, &interrupted));
+    CHECK_INT(interrupted, 0);
+    done(&t, n, listener);
+}
+
+static void do_nothing(int signal)
+{
+}
+
+/* A target whose received calls no signal interrupts, as unotify_filter_load() makes them. */
+static pid_t start_killable(unotify_listener **listener)
+{
+    int ends[2];
+    pid_t child;
+
+    CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
+    child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        struct sigaction action = { .sa_handler = do_nothing };
+        unotify_filter *filter;
+        unotify_listener *own;
+        long result;
+
+        CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
+        OK(unotify_filter_new(UNOTIFY_ACTION_ALLOW, &filter));
+        OK(unotify_filter_notify(filter, "getppid"));
+        OK(unotify_filter_load(filter, NULL, &own));
+        OK(unotify_listener_to_socket(own, ends[1]));
+        result = syscall(TARGET_CALL);
+        _exit(!(result == -1 && errno == EINTR));
+    }
+    OK(unotify_listener_from_socket(ends[0], listener));
+    close(ends[0]);
+    close(ends[1]);
+    return child;
+}
+
+static void a_call_is_interrupted_by_a_signal_that_waits(void)
+{
+    unotify_listener *listener;
+    pid_t child = start_killable(&listener);
+    unotify_notification *n = NULL;
+    int interrupted = 77, status;
+
+    OK(unotify_listener_receive(listener, slowed(10000), &n));
+    CHECK(kill(child, SIGUSR1) == 0);
+    OK(unotify_notification_reply_interrupted(n, &interrupted));
+    CHECK_INT(interrupted, 1);
+    CHECK_STATUS(unotify_notification_check_valid(n), UNOTIFY_ERR_ANSWERED);
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK_INT(status, 0);
+    unotify_notification_free(n);
+    unotify_listener_free(listener);
+}
+
 static void the_path_is_absolute(void)
 {
     unotify_listener *listener;
@@ -468,5 +646,8 @@ int main(void)
         CASE(memory_is_read), CASE(memory_is_written), CASE(a_string_is_read_where_there_is_room),
         CASE(an_array_of_pointers_is_read_where_there_is_room),
         CASE(what_the_target_names_is_opened), CASE(the_parent_of_what_the_target_names_is_opened),
-        CASE(the_path_is_absolute));
+        CASE(what_is_made_has_the_targets_umask),
+        CASE(a_fifo_is_waited_for_by_nobody_but_its_target),
+        CASE(a_call_is_not_interrupted_while_no_signal_waits),
+        CASE(a_call_is_interrupted_by_a_signal_that_waits), CASE(the_path_is_absolute));
 }

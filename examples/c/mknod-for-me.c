@@ -72,7 +72,7 @@ static int make_node(unotify_notification *n, int dirfd, uint64_t path, mode_t m
 {
     unotify_identity who = { .size = sizeof who };
     char name[NAME_MAX + 1];
-    int directory, result = -1, error;
+    int directory, error, result = -1;
 
     if (unotify_notification_identity(n, &who))
         return -1;
@@ -85,7 +85,9 @@ static int make_node(unotify_notification *n, int dirfd, uint64_t path, mode_t m
     if ((S_ISFIFO(mode) || regain_mknod() == 0) &&
         unotify_notification_open_parent(n, dirfd, path, name, sizeof name, &directory) ==
             UNOTIFY_OK) {
-        result = mknodat(directory, name, mode, device);
+        /* With its umask. */
+        if (unotify_notification_mknod(n, directory, name, mode, device) == UNOTIFY_OK)
+            result = 0;
         error = errno;
         close(directory);
         errno = error;

@@ -119,28 +119,41 @@ static int is_allowed(int fd)
     return 0;
 }
 
-/* Creates a file in a directory that allows it; -1 and errno, EEXIST if somebody was faster. */
+static void close_keeping_errno(int fd)
+{
+    int error = errno;
+
+    close(fd);
+    errno = error;
+}
+
+/*
+ * Creates a file in a directory that allows it, as the program would: with its umask, and as its own;
+ * -1 and errno, EEXIST if somebody was faster.
+ */
 static int create(unotify_notification *n, int dirfd, uint64_t path, int flags, mode_t mode)
 {
     char name[NAME_MAX + 1];
-    int directory, fd;
+    int directory, fd = -1;
 
     if (unotify_notification_open_parent(n, dirfd, path, name, sizeof name, &directory))
         return -1;
-    if (is_allowed(directory)) {
-        fd = openat(directory, name, flags | O_EXCL | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC, mode);
-    } else {
-        fd = -1;
+    if (!is_allowed(directory))
         errno = EACCES;
-    }
-    close(directory);
+    else if (unotify_notification_create(n, directory, name, flags, mode, &fd))
+        fd = -1;
+    close_keeping_errno(directory);
     return fd;
 }
 
-/* Opens what the program asks for if it may have it; -1 and errno. */
-static int broker(unotify_notification *n, int dirfd, uint64_t path, const struct open_how *asked)
+/*
+ * What the program asks for, if it may have it; -1 and errno. If it was there already it is opened with
+ * O_PATH, else it is created, and `*made` is 1.
+ */
+static int broker(unotify_notification *n, int dirfd, uint64_t path, const struct open_how *asked,
+                  int *made)
 {
-    int flags = (int)asked->flags, created = flags & O_CREAT, tries = TRIES, found, fd, error;
+    int flags = (int)asked->flags, created = flags & O_CREAT, tries = TRIES, found, fd;
     const unotify_open_how *how =
         &UNOTIFY_OPTS(unotify_open_how, .flags = O_PATH | (flags & (O_DIRECTORY | O_NOFOLLOW)),
                       .resolve = asked->resolve);
@@ -151,6 +164,7 @@ static int broker(unotify_notification *n, int dirfd, uint64_t path, const struc
         if (!created || errno != ENOENT)
             return -1;
         fd = create(n, dirfd, path, flags, (mode_t)asked->mode);
+        *made = fd >= 0;
         if (fd >= 0 || errno != EEXIST || (flags & O_EXCL))
             return fd;
         found = -1;
@@ -158,28 +172,29 @@ static int broker(unotify_notification *n, int dirfd, uint64_t path, const struc
     if (found < 0)
         return -1;
 
-    fd = -1;
-    if (!is_allowed(found))
-        errno = EACCES;
-    else if (created && (flags & O_EXCL))
-        errno = EEXIST;
-    else if (flags & O_PATH)
+    if (is_allowed(found) && !(created && (flags & O_EXCL)))
         return found;
-    else if (unotify_notification_reopen(n, found, asked->flags, asked->mode, &fd))
-        fd = -1;
-    error = errno;
-    close(found);
-    errno = error;
-    return fd;
+    errno = is_allowed(found) ? EEXIST : EACCES;
+    close_keeping_errno(found);
+    return -1;
 }
 
-/* Decides on what is opened, and hands over just that. The number of a failure is in errno. */
+/*
+ * Decides on what is opened, and hands over just that. The number of a failure is in errno. Opening a
+ * FIFO may have to wait: the library does, and this goes on with other calls.
+ */
 static int answer(unotify_notification *n, int dirfd, uint64_t path, const struct open_how *how)
 {
-    int fd = broker(n, dirfd, path, how);
+    int flags = (int)how->flags, made = 0, fd = broker(n, dirfd, path, how, &made), failed;
 
+    if (fd < 0)
+        failed = 1;
+    else if (made || (flags & O_PATH))
+        failed = unotify_notification_reply_fd(n, fd, how->flags & O_CLOEXEC) != UNOTIFY_OK;
+    else
+        failed = unotify_notification_reply_open(n, fd, flags, (mode_t)how->mode) != UNOTIFY_OK;
     /* An answer fails if the target is gone, or may not have more descriptors: then it hears that. */
-    if (fd < 0 || unotify_notification_reply_fd(n, fd, how->flags & O_CLOEXEC))
+    if (failed)
         unotify_notification_reply_error(n, errno);
     if (fd >= 0)
         close(fd);

@@ -72,8 +72,8 @@ impl unotify_open_how {
 /// (`ELOOP`), not a working directory or a `dirfd` that is outside (`EXDEV`). What differs from
 /// the target's own call:
 ///
-///  - **The supervisor's rights count.** A file that is created belongs to the supervisor; its
-///    permissions honour the target's umask, and the supervisor's as well.
+///  - **The supervisor's rights count.** A file that is created comes out as
+///    unotify_notification_create() says.
 ///  - `O_CREAT` and `O_TRUNC` take effect at once. Where that matters open with `O_PATH`,
 ///    decide, and use unotify_notification_reopen().
 ///  - A FIFO does not block: opening it for writing fails with `ENXIO` while nobody reads. A
@@ -121,8 +121,7 @@ pub unsafe extern "C" fn unotify_notification_open(
 /// it. Give `*out` away with unotify_notification_reply_fd().
 ///
 /// `flags` are those that the target gave to `open(2)`; `O_CREAT`, `O_EXCL` and `O_NOFOLLOW` mean
-/// nothing any more, and unknown ones are ignored. `mode` counts with `O_TMPFILE` only, and
-/// honours the target's umask.
+/// nothing any more, and unknown ones are ignored. `mode` counts with `O_TMPFILE` only.
 ///
 /// Never blocks on a FIFO: opening for reading succeeds at once, for writing it fails with `ENXIO`
 /// while nobody reads. A terminal does not become a controlling terminal, and for `/dev/tty` the

@@ -170,11 +170,21 @@ fn statx(dir: i32, path: &CStr, flags: i32) -> Result<libc::statx> {
 
 /// Whether a descriptor stands for something in a `/proc` (`fstatfs(2)`).
 pub(crate) fn is_procfs(file: BorrowedFd<'_>) -> Result<bool> {
+    Ok(file_system(file)? == libc::PROC_SUPER_MAGIC as u64)
+}
+
+/// Whether a descriptor stands for a pipe without a name (`fstatfs(2)`).
+pub(crate) fn is_pipe(file: BorrowedFd<'_>) -> Result<bool> {
+    const PIPEFS_MAGIC: u64 = 0x5049_5045;
+    Ok(file_system(file)? == PIPEFS_MAGIC)
+}
+
+fn file_system(file: BorrowedFd<'_>) -> Result<u64> {
     // SAFETY: integers only, for which zero is a value.
     let mut stat: libc::statfs = unsafe { std::mem::zeroed() };
     // SAFETY: the call fills one `statfs`.
     retry(|| check(unsafe { libc::fstatfs(file.as_raw_fd(), &mut stat) }.into()))?;
-    Ok(stat.f_type == libc::PROC_SUPER_MAGIC)
+    Ok(stat.f_type as u64)
 }
 
 /// The flags a file was opened with (`F_GETFL`); `EBADF` when nothing is open there.

@@ -6,7 +6,8 @@
 //!
 //! - the buffer of a `RECV`, as the kernel refuses to receive into one that is not all zero
 //!   (`EINVAL`; Linux 5.5). It leaves a buffer alone that the kernel has filled;
-//! - the time limit of a `ppoll`, which becomes zero.
+//! - the time limit of a `ppoll`, which becomes zero;
+//! - the path of an `openat`, which becomes empty (`ENOENT`).
 //!
 //! The signal is one of those that are not queued, so sending it cannot fail, however many signals
 //! other processes of the same user have queued (`RLIMIT_SIGPENDING`). And it comes only while its
@@ -17,10 +18,10 @@ use super::fork::Process;
 use super::known::Known;
 use super::signals::SignalMask;
 use super::syscall::syscall;
-use super::{fd, signals, Errno, Result};
+use super::{check, fd, signals, Errno, Result};
 use std::cell::Cell;
 use std::marker::PhantomData;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
 use std::sync::atomic::{
     compiler_fence, AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering::Relaxed,
@@ -140,6 +141,21 @@ fn install(signal: libc::c_int) -> bool {
         action.sa_sigaction = own_handler();
         action.sa_flags = libc::SA_ONSTACK;
         libc::sigaction(signal, &action, ptr::null_mut()) == 0
+    }
+}
+
+/// The path of a link to an open file: the handler makes it an empty one, by writing a time limit.
+#[repr(C, align(8))]
+struct Link([u8; 64]);
+
+const _: () = assert!(align_of::<libc::timespec>() <= 8 && size_of::<libc::timespec>() <= 64);
+
+impl Link {
+    fn to(file: BorrowedFd<'_>) -> Self {
+        let path = format!("/proc/thread-self/fd/{}", file.as_raw_fd());
+        let mut bytes = [0; 64];
+        bytes[..path.len()].copy_from_slice(path.as_bytes());
+        Link(bytes)
     }
 }
 
@@ -329,6 +345,32 @@ impl Receiver {
                 }
                 return Ok(beside);
             }
+        }
+    }
+
+    /// Opens a file again, by a link that is spoiled if the signal comes before the kernel was
+    /// entered, and waits for as long as that takes. Ended with `EINTR` as [`Receiver::receive`] is.
+    pub(crate) fn open(
+        &self,
+        mark: &Mark,
+        file: BorrowedFd<'_>,
+        flags: i32,
+        give_up: impl FnOnce() -> bool,
+    ) -> Result<OwnedFd> {
+        let mut link = Link::to(file);
+        let receiving = self.receiving();
+        receiving.limit.store((&raw mut link).cast(), Relaxed);
+        let result = self.marked(mark, give_up, || {
+            let path = (&raw const link).cast::<libc::c_char>();
+            // SAFETY: it ends with a NUL, whether it is spoiled or not, and lives across the call.
+            check(unsafe { libc::openat(libc::AT_FDCWD, path, flags) }.into()).map(fd::own)
+        });
+        receiving.limit.store(ptr::null_mut(), Relaxed);
+        // SAFETY: initialised bytes. The handler, which may have changed it, is done.
+        let spoiled = unsafe { (&raw const link.0[0]).read_volatile() } == 0;
+        match result {
+            Err(Errno(libc::ENOENT)) if spoiled => Err(Errno(libc::EINTR)),
+            other => other,
         }
     }
 

@@ -98,6 +98,26 @@ impl Notification {
         Ok(taken)
     }
 
+    /// [`Notification::take`] for when this one may be lent to a handler in C: who owns it stays as it
+    /// is.
+    pub(crate) fn hand_over(&mut self) -> Result<Notification> {
+        let mut taken = Notification::vacant()?;
+        taken.listener.clone_from(&self.listener);
+        taken.buffer.clone_from(&self.buffer);
+        taken.state = std::mem::replace(&mut self.state, State::Empty);
+        taken.received_in = self.received_in;
+        taken.count_by_same_as(self);
+        taken.lending.keep();
+        Ok(taken)
+    }
+
+    /// What an answer takes, if it waits for one.
+    pub(crate) fn waits_on(&self) -> Option<(Arc<Shared>, u64)> {
+        let listener = self.listener.as_ref();
+        let listener = listener.filter(|_| self.state == State::Pending);
+        Some((Arc::clone(listener?), self.request().id))
+    }
+
     /// Holds nothing any more, no descriptor either. What it held is answered.
     pub(crate) fn vacate(&mut self) {
         self.answer_with_fallback();

@@ -10,9 +10,12 @@
 //! The check also has the first word on errors: where the target is gone the answer is
 //! [`Status::Gone`], not what its absence looked like.
 
+mod create;
 mod descriptors;
 mod exit;
+mod fifo;
 mod identity;
+mod interruption;
 mod maps;
 mod memory;
 mod memory_file;

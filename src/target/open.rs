@@ -12,7 +12,7 @@
 
 use super::open_how::{checked, creates, open_again, Asked, OpenHow, PATH_FLAGS, TRIES};
 use super::place;
-use super::proc_files::{check_proc, proc_path, status_field};
+use super::proc_files::check_proc;
 use super::{permission, procfs, translate};
 use crate::error::{Error, Result, Status};
 use crate::kernel::{self, file, Errno};
@@ -37,8 +37,8 @@ impl Notification {
     /// What differs from the target's own call:
     ///
     /// - **The supervisor's rights count**, its user, groups, capabilities and security
-    ///   labels: check that the target may have the file. A file that is created belongs to the
-    ///   supervisor; its permissions honour the target's umask, and the supervisor's as well.
+    ///   labels: check that the target may have the file. A file that is created comes out as
+    ///   [`Notification::create`] says.
     /// - `O_CREAT` and `O_TRUNC` take effect at once, before anything can be decided on the file.
     ///   Open with `O_PATH` first where that matters, decide, and open it for good with
     ///   [`Notification::reopen`].
@@ -74,7 +74,7 @@ impl Notification {
             let tid = self.target()?;
             return self.watched(|n| n.open_empty(tid, dirfd, how));
         }
-        self.watched(|n| n.open_path(dirfd, path, how))
+        self.watched(|n| n.as_maker_of(how, |n, asked| n.open_path(dirfd, path, &asked)))
     }
 
     /// Opens the directory that the last component of the path at `path_addr` lies in, resolved as
@@ -95,11 +95,12 @@ impl Notification {
         let path = self.read_string(path_addr, &mut buf)?;
         let (parent, name) = split(path.to_bytes()).map_err(|errno| explain_open(errno, path))?;
         let how = OpenHow::new(libc::O_PATH | libc::O_DIRECTORY);
-        let directory = self.watched(|n| n.open_path(dirfd, &parent, how))?;
+        let asked = Asked { how, umask: 0 };
+        let directory = self.watched(|n| n.open_path(dirfd, &parent, &asked))?;
         Ok((directory, name))
     }
 
-    fn open_path(&mut self, dirfd: RawFd, path: &CStr, how: OpenHow) -> Result<OwnedFd> {
+    fn open_path(&mut self, dirfd: RawFd, path: &CStr, asked: &Asked) -> Result<OwnedFd> {
         let tid = self.target()?;
         let root = place::root(tid);
         let root = self.if_pending(root, "open the target's root directory")?;
@@ -110,28 +111,16 @@ impl Notification {
             self.check_valid()?;
             Some(start.map_err(|errno| self.explain_start(errno, dirfd))?)
         };
-        let asked = self.asked(tid, how)?;
         // All that belongs to the target is in hand, and known to be its own.
         let mut whole = Cow::Borrowed(path);
         let start = start.as_ref().map(AsFd::as_fd);
-        let mut opened = resolve(root.as_fd(), start, &mut whole, &asked);
+        let mut opened = resolve(root.as_fd(), start, &mut whole, asked);
         if let (Err(errno), true) = (&opened, is_absolute(&whole)) {
             let errno = *errno;
-            opened = self.open_as_target(tid, root.as_fd(), &whole, &asked, errno);
+            opened = self.open_as_target(tid, root.as_fd(), &whole, asked, errno);
         }
         self.check_valid()?;
         opened.map_err(|errno| explain_open(errno, path))
-    }
-
-    /// What to open with, and the target's umask if that takes part.
-    pub(super) fn asked(&mut self, tid: libc::pid_t, how: OpenHow) -> Result<Asked> {
-        let umask = if creates(how.flags) {
-            let umask = umask(tid);
-            self.if_pending(umask, "read the target's umask")?
-        } else {
-            0
-        };
-        Ok(Asked { how, umask })
     }
 
     /// Another try at what failed with `errno`, in case that it depends on who opens it.
@@ -250,14 +239,6 @@ fn split(path: &[u8]) -> kernel::Result<(CString, CString)> {
             _ => Err(Errno(libc::ENOENT)),
         },
     }
-}
-
-/// The umask of a thread (in `/proc/TID/status` since Linux 4.7).
-pub(super) fn umask(tid: libc::pid_t) -> kernel::Result<u32> {
-    let status = file::read_all(&proc_path(tid, "status"))?;
-    status_field(&status, "Umask", 8)
-        .and_then(|numbers| numbers.first().copied())
-        .ok_or(Errno(libc::EIO))
 }
 
 /// Opens `path` below `root`, or below or relative to `start`. A relative path becomes the one

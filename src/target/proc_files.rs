@@ -22,14 +22,22 @@ pub(super) fn check_proc() -> kernel::Result<()> {
 
 /// The numbers behind `field` in the text of `/proc/TID/status`.
 pub(super) fn status_field(status: &[u8], field: &str, radix: u32) -> Option<Vec<u32>> {
-    let line = status
-        .split(|&b| b == b'\n')
-        .find_map(|line| line.strip_prefix(field.as_bytes())?.strip_prefix(b":"))?;
-    std::str::from_utf8(line)
-        .ok()?
+    line(status, field)?
         .split_ascii_whitespace()
         .map(|number| u32::from_str_radix(number, radix).ok())
         .collect()
+}
+
+/// The set behind `field`, of capabilities or of signals: a bit for each.
+pub(super) fn status_set(status: &[u8], field: &str) -> Option<u64> {
+    u64::from_str_radix(line(status, field)?.trim(), 16).ok()
+}
+
+fn line<'a>(status: &'a [u8], field: &str) -> Option<&'a str> {
+    let line = status
+        .split(|&b| b == b'\n')
+        .find_map(|line| line.strip_prefix(field.as_bytes())?.strip_prefix(b":"))?;
+    std::str::from_utf8(line).ok()
 }
 
 #[cfg(test)]
@@ -43,6 +51,14 @@ mod tests {
         assert_eq!(status_field(status, "Tgid", 10), Some(vec![12]));
         assert_eq!(status_field(status, "Umask", 8), Some(vec![0o22]));
         assert_eq!(status_field(status, "id", 10), None);
+    }
+
+    #[test]
+    fn sets_of_a_status_have_64_bits() {
+        let status = b"SigPnd:\t0000000000000000\nCapEff:\t800001ffffffffff\nX:\t\n";
+        assert_eq!(status_set(status, "CapEff"), Some(0x8000_01ff_ffff_ffff));
+        assert_eq!(status_set(status, "SigPnd"), Some(0));
+        assert_eq!(status_set(status, "X"), None);
     }
 
     #[test]

@@ -14,8 +14,8 @@ impl Notification {
     /// What comes out, close-on-exec, is for [`Notification::reply_fd`]; `fd` remains the caller's.
     ///
     /// `flags` are those of `open(2)` that the target asked with: `O_CREAT`, `O_EXCL` and `O_NOFOLLOW`
-    /// mean nothing any more, as the file is there. `mode` is looked at with `O_TMPFILE` only, and
-    /// honours the target's umask.
+    /// mean nothing any more, as the file is there. `mode` is looked at with `O_TMPFILE` only; what
+    /// that makes comes out as [`Notification::create`] says.
     ///
     /// It never blocks on a FIFO: for reading it is open at once, for writing it fails with `ENXIO`
     /// while nobody reads. A terminal does not become anybody's controlling terminal, and for
@@ -41,11 +41,13 @@ impl Notification {
         let tid = self.target()?;
         let mut how = OpenHow::new(flags & !(libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW));
         how.mode = mode;
-        let asked = self.asked(tid, how)?;
-        // What is opened is the caller's. What is asked about the target on the way is checked there.
-        let opened = self.open_for_good(tid, fd, &asked);
-        self.check_valid()?;
-        opened.map_err(explain_reopen)
+        self.as_maker_of(how, |n, asked| {
+            // What is opened is the caller's. What is asked about the target on the way is checked
+            // there.
+            let opened = n.open_for_good(tid, fd, &asked);
+            n.check_valid()?;
+            opened.map_err(explain_reopen)
+        })
     }
 
     /// Opens again what is open, for a target that is known to wait.
@@ -85,7 +87,7 @@ impl Notification {
 }
 
 /// What opening again came to.
-fn explain_reopen(errno: Errno) -> Error {
+pub(super) fn explain_reopen(errno: Errno) -> Error {
     let (status, message) = match errno.0 {
         libc::ELOOP => (
             Status::System,
