@@ -745,6 +745,33 @@ unotify_status unotify_notification_mknod(unotify_notification *notification, in
 unotify_status unotify_notification_symlink(unotify_notification *notification, const char *content,
                                             int directory, const char *name);
 
+/* ---- Target: connecting its sockets ---------------------------------------------------------- */
+
+/** Opens the file of the Unix socket that the `len` bytes at `addr`, a `struct sockaddr_un`, name
+ * by a path, with `O_PATH`, as unotify_notification_open() does: to decide on the socket itself,
+ * and connect to that.
+ * Errors: those of unotify_notification_open(); `UNOTIFY_ERR_INVALID_ARGUMENT` when it is not such
+ * an address, or has no path. */
+unotify_status unotify_notification_open_socket(unotify_notification *notification,
+                                                const void *addr, size_t len, int *fd);
+
+/** Connects the target's socket `target_fd` to the `len` bytes at `addr`, a `struct sockaddr` that
+ * was read of the target once and decided on, and answers with what came of it, be it an error:
+ * for `connect(2)`. `AF_UNSPEC` takes a connection away. The path of a Unix socket is the
+ * target's; `file`, unless it is -1, is what unotify_notification_open_socket() has opened in its
+ * place. The supervisor's rights count, and its peer sees the supervisor (`SO_PEERCRED`).
+ *
+ * A socket with `O_NONBLOCK` is connected at once. **One that waits does so without the caller**:
+ * a thread of the library's connects it and answers. That ends with the target, and with a signal
+ * that would end it in the target, as unotify_notification_reply_interrupted() does; the
+ * connection goes on being made, and the call that comes again waits for it. The handle holds
+ * nothing meanwhile, so a handler returns `UNOTIFY_HANDLED`.
+ * Errors: those of unotify_notification_get_fd() and unotify_notification_open_socket(), and the
+ * target goes on waiting; `UNOTIFY_ERR_INVALID_ARGUMENT` when `len` is more than a `struct
+ * sockaddr_storage`; `UNOTIFY_ERR_SYSTEM` with `EAGAIN` when 1,024 calls wait already. */
+unotify_status unotify_notification_reply_connect(unotify_notification *notification, int target_fd,
+                                                  const void *addr, size_t len, int file);
+
 /* ---- Target: who it is ----------------------------------------------------------------------- */
 
 /** Who makes a call, as the supervisor's namespaces number it. Users and groups without a number

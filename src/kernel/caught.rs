@@ -4,7 +4,7 @@
 //! all else is the thread's to do, which may take locks.
 
 use super::signals::{self, SignalMask};
-use super::{futex, Errno};
+use super::futex;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering::SeqCst};
 
@@ -41,7 +41,9 @@ extern "C" fn handler(
     info: *mut libc::siginfo_t,
     _context: *mut libc::c_void,
 ) {
-    let before = Errno::last();
+    // SAFETY: the calling thread's own variable.
+    let errno = unsafe { &mut *libc::__errno_location() };
+    let before = *errno;
     if let Some(index) = CAUGHT.iter().position(|&caught| caught == signal) {
         // SAFETY: the kernel gives it to a handler that was installed with SA_SIGINFO.
         let info = unsafe { &*info };
@@ -56,7 +58,7 @@ extern "C" fn handler(
         EVENTS.fetch_or(1 << bit, SeqCst);
         tell_news();
     }
-    before.set();
+    *errno = before;
 }
 
 fn tell_news() {

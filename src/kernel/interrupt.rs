@@ -177,9 +177,20 @@ impl Mark {
         let told = self
             .state
             .compare_exchange(WAITING, SIGNALLED, SeqCst, SeqCst);
-        if told.is_err() {
-            return;
+        if told.is_ok() {
+            self.send();
         }
+    }
+
+    /// Sends the signal once more if the call goes on for all that: it came too early, and the call is
+    /// one that nothing spoils. The thread must not end meanwhile.
+    pub(crate) fn insist(&self) {
+        if self.state.load(SeqCst) == SIGNALLED {
+            self.send();
+        }
+    }
+
+    fn send(&self) {
         let Some(signal) = signal() else {
             return;
         };
@@ -372,6 +383,19 @@ impl Receiver {
             Err(Errno(libc::ENOENT)) if spoiled => Err(Errno(libc::EINTR)),
             other => other,
         }
+    }
+
+    /// `connect(2)`, for as long as it takes; `EINTR` when it was ended. A signal that comes before
+    /// the kernel was entered ends nothing, as a connection that is on its way is waited for whatever the
+    /// address says: who interrupts has to [`insist`](Mark::insist).
+    pub(crate) fn connect(
+        &self,
+        mark: &Mark,
+        socket: BorrowedFd<'_>,
+        address: &[u8],
+        give_up: impl FnOnce() -> bool,
+    ) -> Result<()> {
+        self.marked(mark, give_up, || super::socket::connect(socket, address))
     }
 
     /// Runs a call that may be interrupted through `mark`.

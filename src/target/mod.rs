@@ -10,6 +10,7 @@
 //! The check also has the first word on errors: where the target is gone the answer is
 //! [`Status::Gone`], not what its absence looked like.
 
+mod connect;
 mod create;
 mod descriptors;
 mod exit;
@@ -28,6 +29,7 @@ mod procfs;
 mod reopen;
 mod terminal;
 mod translate;
+mod waiting;
 
 pub use identity::Identity;
 pub(crate) use memory_file::MemoryFile;

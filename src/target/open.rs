@@ -100,7 +100,12 @@ impl Notification {
         Ok((directory, name))
     }
 
-    fn open_path(&mut self, dirfd: RawFd, path: &CStr, asked: &Asked) -> Result<OwnedFd> {
+    pub(super) fn open_path(
+        &mut self,
+        dirfd: RawFd,
+        path: &CStr,
+        asked: &Asked,
+    ) -> Result<OwnedFd> {
         let tid = self.target()?;
         let root = place::root(tid);
         let root = self.if_pending(root, "open the target's root directory")?;
