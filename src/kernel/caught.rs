@@ -42,8 +42,9 @@ extern "C" fn handler(
     _context: *mut libc::c_void,
 ) {
     // SAFETY: the calling thread's own variable.
-    let errno = unsafe { &mut *libc::__errno_location() };
-    let before = *errno;
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: as above.
+    let before = unsafe { *errno };
     if let Some(index) = CAUGHT.iter().position(|&caught| caught == signal) {
         // SAFETY: the kernel gives it to a handler that was installed with SA_SIGINFO.
         let info = unsafe { &*info };
@@ -58,7 +59,8 @@ extern "C" fn handler(
         EVENTS.fetch_or(1 << bit, SeqCst);
         tell_news();
     }
-    *errno = before;
+    // SAFETY: as above.
+    unsafe { *errno = before };
 }
 
 fn tell_news() {
