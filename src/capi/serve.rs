@@ -12,11 +12,10 @@ use std::ffi::{c_char, c_int};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
-/// Starts the program `file` under a filter, as unotify_spawn() does, serves it on this thread
-/// until it and all that it has started have ended, and gives its status, in the form of
-/// `waitpid(2)`, to `wstatus` unless that is NULL. Other listeners of the supervisor are served
-/// too, and this returns when the last has closed, with `UNOTIFY_SUPERVISOR_KEEP_RUNNING` when
-/// stopped. unotify_notification_listener_data() is NULL for the program's notifications.
+/// Starts the program `file` as unotify_spawn() does, serves it on this thread until it and all
+/// that it has started have ended, and gives its status, in the form of `waitpid(2)`, to `wstatus`
+/// unless that is NULL. Other listeners are served too, and this returns when the last has closed,
+/// with `UNOTIFY_SUPERVISOR_KEEP_RUNNING` when stopped. The program's listener has no data (NULL).
 ///
 /// Errors: those of unotify_spawn(), with the `errno` of `execve` also when a handler refused that
 /// call; those of unotify_supervisor_run(), so `UNOTIFY_ERR_STOPPED` when stopped before the
@@ -50,20 +49,13 @@ pub unsafe extern "C" fn unotify_supervisor_run_program(
     })
 }
 
-/// unotify_supervisor_run_program() for a process that is there for the program alone, as `env(1)`
-/// and `strace(1)` are: what a terminal, a shell or an init system does to it is for the program.
-/// `unotify_exit_like(wstatus)` is to follow.
-///
+/// unotify_supervisor_run_program() for a process that is there for the program alone, as `env(1)` is.
 /// **Until it returns it catches** `SIGINT`, `SIGQUIT`, `SIGTERM`, `SIGHUP` and `SIGTSTP` where they
-/// have their default and the calling thread does not block them, and blocks them there: what is
-/// ignored stays so, for the program too (`nohup(1)`). What the terminal sends to the group of both
-/// is left to the program. What a process sends is sent on, unless it comes from the program; a
-/// second `SIGTERM`, half a second or more after the first, kills it. Once the program has ended,
-/// and only what it has left behind is served, each but `SIGTSTP` ends the run. When the program is
-/// stopped from the terminal so is this process, and goes on with it (`^Z`, `fg`).
+/// have their default. What the terminal sends is left to the program, what other processes send is
+/// sent on, and a second `SIGTERM` kills it; this process stops and goes on with it. See "Standing in
+/// for a program" in unotify(7). unotify_exit_like() is to follow.
 ///
-/// Errors: those of unotify_supervisor_run_program(); `UNOTIFY_ERR_INVALID_ARGUMENT` when another
-/// thread is at the same.
+/// Errors: as there; `UNOTIFY_ERR_INVALID_ARGUMENT` while another thread is at the same.
 ///
 /// # Safety
 /// As for `unotify_supervisor_run_program`.
@@ -117,11 +109,8 @@ unsafe fn run(
     Ok(())
 }
 
-/// Ends the calling process as the program of this `waitpid(2)` status has ended: with its exit
-/// status, or killed by the same signal, by which a shell tells whether `^C` has ended a command.
-/// As exit(3) does; before it kills itself it flushes all streams, puts the signal on its default
-/// and sees to it that no core is dumped. Where that signal cannot end it, as with the first process
-/// of a pid namespace, it exits with 128 and the signal's number. Never returns.
+/// Ends the calling process, as `exit(3)` does, like one with this `waitpid(2)` status: with its exit
+/// status, or killed by its signal; with 128 and the signal's number where that cannot be.
 #[no_mangle]
 pub extern "C" fn unotify_exit_like(wstatus: c_int) -> ! {
     exit_like(ExitStatus::from_raw(wstatus))

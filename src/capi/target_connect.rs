@@ -6,12 +6,9 @@ use super::notification::{inner, unotify_notification};
 use std::ffi::{c_int, c_void};
 use std::os::fd::IntoRawFd;
 
-/// Opens the file of the Unix socket that the `len` bytes at `addr`, a `struct sockaddr_un`, name
-/// by a path, with `O_PATH`, as unotify_notification_open() does: to decide on the socket itself,
-/// and connect to that.
-///
-/// Errors: those of unotify_notification_open(); `UNOTIFY_ERR_INVALID_ARGUMENT` when it is not such
-/// an address, or has no path.
+/// Opens with `O_PATH` what the path in the `len` bytes at `addr`, a `struct sockaddr_un`, leads the
+/// target to, to decide on that. Errors: those of unotify_notification_open();
+/// `UNOTIFY_ERR_INVALID_ARGUMENT` when there is no path in it.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `addr` is valid for reading `len` bytes, and may be NULL
@@ -35,21 +32,15 @@ pub unsafe extern "C" fn unotify_notification_open_socket(
     })
 }
 
-/// Connects the target's socket `target_fd` to the `len` bytes at `addr`, a `struct sockaddr` that
-/// was read of the target once and decided on, and answers with what came of it, be it an error:
-/// for `connect(2)`. `AF_UNSPEC` takes a connection away. The path of a Unix socket is the target's;
-/// `file`, unless it is -1, is what unotify_notification_open_socket() has opened in its place. The
+/// Connects the target's socket to the `len` bytes at `addr`, a `struct sockaddr` that was read and
+/// decided on, and answers with what comes of it, be it an error. **What has to wait does so without
+/// the caller**, on a thread of the library's, and ends with the target or a signal to it; the handle
+/// holds nothing then, and a handler returns `UNOTIFY_HANDLED`. The path of a Unix socket is the
+/// target's unless `file` is not -1, but what unotify_notification_open_socket() has opened. The
 /// supervisor's rights count, and its peer sees the supervisor (`SO_PEERCRED`).
 ///
-/// A socket with `O_NONBLOCK` is connected at once. **One that waits does so without the caller**: a
-/// thread of the library's connects it and answers. That ends with the target, and with a signal that
-/// would end it in the target, as unotify_notification_reply_interrupted() does; the connection goes
-/// on being made, and the call that comes again waits for it. The handle holds nothing meanwhile, so
-/// a handler returns `UNOTIFY_HANDLED`.
-///
 /// Errors: those of unotify_notification_get_fd() and unotify_notification_open_socket(), and the
-/// target goes on waiting; `UNOTIFY_ERR_INVALID_ARGUMENT` when `len` is more than a
-/// `struct sockaddr_storage`; `UNOTIFY_ERR_SYSTEM` with `EAGAIN` when 1,024 calls wait already.
+/// target goes on waiting; `UNOTIFY_ERR_SYSTEM` with `EAGAIN` when 1,024 calls wait already.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `addr` is valid for reading `len` bytes, and may be NULL

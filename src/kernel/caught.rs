@@ -3,8 +3,8 @@
 //! The handler writes down what has come and from whom, and wakes the thread that waits for that:
 //! all else is the thread's to do, which may take locks.
 
-use super::signals::{self, SignalMask};
 use super::futex;
+use super::signals::{self, SignalMask};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering::SeqCst};
 

@@ -7,7 +7,7 @@
 //! - the buffer of a `RECV`, as the kernel refuses to receive into one that is not all zero
 //!   (`EINVAL`; Linux 5.5). It leaves a buffer alone that the kernel has filled;
 //! - the time limit of a `ppoll`, which becomes zero;
-//! - the path of an `openat`, which becomes empty (`ENOENT`).
+//! - the path of an `openat`, which becomes empty (`ENOENT`; see [`super::lasting`]).
 //!
 //! The signal is one of those that are not queued, so sending it cannot fail, however many signals
 //! other processes of the same user have queued (`RLIMIT_SIGPENDING`). And it comes only while its
@@ -18,10 +18,10 @@ use super::fork::Process;
 use super::known::Known;
 use super::signals::SignalMask;
 use super::syscall::syscall;
-use super::{check, fd, signals, Errno, Result};
+use super::{fd, signals, version, Errno, Result};
 use std::cell::Cell;
 use std::marker::PhantomData;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 use std::sync::atomic::{
     compiler_fence, AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering::Relaxed,
@@ -29,14 +29,20 @@ use std::sync::atomic::{
 };
 use std::time::{Duration, Instant};
 
-/// What the signal handler looks at, of the thread it runs on.
-struct Receiving {
+/// What the signal handler looks at, of the thread it runs on, and what was found out about that.
+pub(super) struct Receiving {
     /// First word of the buffer that is received into: the notification's id.
     id: AtomicPtr<u64>,
     /// The time limit that is waited with.
-    limit: AtomicPtr<libc::timespec>,
+    pub(super) limit: AtomicPtr<libc::timespec>,
     /// The signal has come.
     arrived: AtomicBool,
+    /// The thread's number once the signal comes through to it for good.
+    thread: Cell<libc::pid_t>,
+    /// The process that this was so in: in a copy that the thread has forked it has another number.
+    ready_in: Cell<Process>,
+    /// The same, for what [`Ready`] takes, or [`Process::NEVER`].
+    simple_in: Cell<Process>,
 }
 
 thread_local! {
@@ -45,11 +51,11 @@ thread_local! {
             id: AtomicPtr::new(ptr::null_mut()),
             limit: AtomicPtr::new(ptr::null_mut()),
             arrived: AtomicBool::new(false),
+            thread: Cell::new(0),
+            ready_in: Cell::new(Process::NONE),
+            simple_in: Cell::new(Process::NEVER),
         }
     };
-    /// The thread's number once the signal comes through to it for good, and in which process: in a
-    /// copy that the thread has forked it has another one.
-    static READY: Cell<(libc::pid_t, Process)> = const { Cell::new((0, Process::NONE)) };
 }
 
 /// What the handler writes. The kernel draws the first id of a listener at random, so no id is
@@ -86,7 +92,7 @@ const ZERO: libc::timespec = libc::timespec {
 /// place. `None` when the program has a handler of its own for it, and on architectures that have
 /// none.
 ///
-/// This is the one change of a signal disposition that the library makes. It is never undone.
+/// This is the one change of a signal disposition that the library makes by itself, and it is never undone.
 pub(crate) fn signal() -> Option<libc::c_int> {
     const NONE: u64 = u64::MAX;
     static SIGNAL: Known = Known::nothing();
@@ -144,21 +150,6 @@ fn install(signal: libc::c_int) -> bool {
     }
 }
 
-/// The path of a link to an open file: the handler makes it an empty one, by writing a time limit.
-#[repr(C, align(8))]
-struct Link([u8; 64]);
-
-const _: () = assert!(align_of::<libc::timespec>() <= 8 && size_of::<libc::timespec>() <= 64);
-
-impl Link {
-    fn to(file: BorrowedFd<'_>) -> Self {
-        let path = format!("/proc/thread-self/fd/{}", file.as_raw_fd());
-        let mut bytes = [0; 64];
-        bytes[..path.len()].copy_from_slice(path.as_bytes());
-        Link(bytes)
-    }
-}
-
 const IDLE: u32 = 0;
 const WAITING: u32 = 1;
 const SIGNALLED: u32 = 2;
@@ -191,23 +182,8 @@ impl Mark {
     }
 
     fn send(&self) {
-        let Some(signal) = signal() else {
-            return;
-        };
-        // A program that resets all its signals, as daemons do, has not meant this one: at its
-        // default it would end the program, and ignored it would end nothing.
-        if disposition(signal) != own_handler() {
-            install(signal);
-        }
-        // SAFETY: integers only. The thread waits for the signal, so the number is its own.
-        unsafe {
-            libc::syscall(
-                libc::SYS_tgkill,
-                libc::getpid(),
-                self.thread.load(SeqCst),
-                signal,
-            )
-        };
+        // The thread waits for the signal, so the number is its own.
+        send(self.thread.load(SeqCst));
     }
 }
 
@@ -224,6 +200,7 @@ pub(crate) struct Receiver {
     /// The thread's own `RECEIVING`: looking it up takes longer than all else here.
     receiving: *const Receiving,
     thread: libc::pid_t,
+    process: Process,
     usable: bool,
     /// The signals that were blocked before, if they are to be again.
     before: Option<SignalMask>,
@@ -240,6 +217,7 @@ impl Receiver {
             // was loaded late the first touch allocates.
             receiving: RECEIVING.with(ptr::from_ref),
             thread: signals::thread_id(),
+            process: Process::current(),
             usable: before.is_some(),
             before,
             _not_send: PhantomData,
@@ -247,19 +225,27 @@ impl Receiver {
     }
 
     /// Lets the signal through to the calling thread for good. Cheap the second time.
-    #[inline]
     pub(crate) fn of_thread() -> Self {
-        let thread = match READY.get() {
-            (thread, process) if process.is_current() => thread,
-            _ => make_ready(),
-        };
-        Receiver {
-            receiving: RECEIVING.with(ptr::from_ref),
-            thread,
-            usable: signal().is_some(),
-            before: None,
-            _not_send: PhantomData,
-        }
+        let process = Process::current();
+        RECEIVING.with(|receiving| {
+            if receiving.ready_in.get() != process {
+                make_ready(receiving, process);
+            }
+            Receiver {
+                receiving,
+                thread: receiving.thread.get(),
+                process,
+                usable: signal().is_some(),
+                before: None,
+                _not_send: PhantomData,
+            }
+        })
+    }
+
+    /// The process that it receives in.
+    #[inline]
+    pub(crate) fn process(&self) -> Process {
+        self.process
     }
 
     /// Whether there is a signal to send.
@@ -271,7 +257,7 @@ impl Receiver {
     /// came before the kernel was entered. `id` is the first word of the zeroed buffer it receives
     /// into. `give_up` is asked when everything is ready; whoever interrupts has made it true
     /// before.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn receive(
         &self,
         mark: &Mark,
@@ -359,48 +345,9 @@ impl Receiver {
         }
     }
 
-    /// Opens a file again, by a link that is spoiled if the signal comes before the kernel was
-    /// entered, and waits for as long as that takes. Ended with `EINTR` as [`Receiver::receive`] is.
-    pub(crate) fn open(
-        &self,
-        mark: &Mark,
-        file: BorrowedFd<'_>,
-        flags: i32,
-        give_up: impl FnOnce() -> bool,
-    ) -> Result<OwnedFd> {
-        let mut link = Link::to(file);
-        let receiving = self.receiving();
-        receiving.limit.store((&raw mut link).cast(), Relaxed);
-        let result = self.marked(mark, give_up, || {
-            let path = (&raw const link).cast::<libc::c_char>();
-            // SAFETY: it ends with a NUL, whether it is spoiled or not, and lives across the call.
-            check(unsafe { libc::openat(libc::AT_FDCWD, path, flags) }.into()).map(fd::own)
-        });
-        receiving.limit.store(ptr::null_mut(), Relaxed);
-        // SAFETY: initialised bytes. The handler, which may have changed it, is done.
-        let spoiled = unsafe { (&raw const link.0[0]).read_volatile() } == 0;
-        match result {
-            Err(Errno(libc::ENOENT)) if spoiled => Err(Errno(libc::EINTR)),
-            other => other,
-        }
-    }
-
-    /// `connect(2)`, for as long as it takes; `EINTR` when it was ended. A signal that comes before
-    /// the kernel was entered ends nothing, as a connection that is on its way is waited for whatever the
-    /// address says: who interrupts has to [`insist`](Mark::insist).
-    pub(crate) fn connect(
-        &self,
-        mark: &Mark,
-        socket: BorrowedFd<'_>,
-        address: &[u8],
-        give_up: impl FnOnce() -> bool,
-    ) -> Result<()> {
-        self.marked(mark, give_up, || super::socket::connect(socket, address))
-    }
-
     /// Runs a call that may be interrupted through `mark`.
-    #[inline]
-    fn marked<T>(
+    #[inline(always)]
+    pub(super) fn marked<T>(
         &self,
         mark: &Mark,
         give_up: impl FnOnce() -> bool,
@@ -416,31 +363,92 @@ impl Receiver {
             call()
         };
         if mark.state.swap(IDLE, SeqCst) == SIGNALLED {
-            self.await_signal();
+            await_signal(self.receiving());
         }
         compiler_fence(SeqCst);
         result
     }
 
-    fn receiving(&self) -> &Receiving {
+    pub(super) fn receiving(&self) -> &Receiving {
         // SAFETY: the variable of this thread, which `self` does not leave, and which lives as
         // long as the thread: it has no destructor.
         unsafe { &*self.receiving }
     }
+}
 
-    /// Waits for the signal that somebody is about to send or has sent.
-    #[cold]
-    fn await_signal(&self) {
-        let begun = Instant::now();
-        while !self.receiving().arrived.swap(false, Relaxed) {
-            if begun.elapsed() > ARRIVES_WITHIN {
-                // It may come at any time from here on.
-                signals::some_come();
-                return;
-            }
-            std::thread::yield_now();
+/// Waits for the signal that somebody is about to send to this thread or has sent.
+#[cold]
+fn await_signal(receiving: &Receiving) {
+    let begun = Instant::now();
+    while !receiving.arrived.swap(false, Relaxed) {
+        if begun.elapsed() > ARRIVES_WITHIN {
+            // It may come at any time from here on.
+            signals::some_come();
+            return;
         }
+        std::thread::yield_now();
     }
+}
+
+/// A thread that [`Receiver::of_thread`] has made ready before, that can be got out of a blocked `RECV`,
+/// and on a kernel where that ends with the last target.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ready {
+    /// The thread's own, as in [`Receiver`].
+    receiving: *const Receiving,
+}
+
+impl Ready {
+    /// The calling thread of this process, if it is one.
+    #[inline(always)]
+    pub(crate) fn of_thread(process: Process) -> Option<Self> {
+        RECEIVING
+            .with(|receiving| (receiving.simple_in.get() == process).then_some(Ready { receiving }))
+    }
+
+    pub(super) fn receiving(&self) -> &Receiving {
+        // SAFETY: as `Receiver::receiving`.
+        unsafe { &*self.receiving }
+    }
+
+    /// The thread's number.
+    #[inline(always)]
+    pub(crate) fn thread(&self) -> libc::pid_t {
+        self.receiving().thread.get()
+    }
+
+    /// Runs `call`, in which the signal spoils a `RECV` into the zeroed buffer whose first word is
+    /// `id`. Who sends it has to know that from `call`, which waits for it ([`Ready::await_signal`])
+    /// if somebody does.
+    #[inline(always)]
+    pub(crate) fn exposing<T>(&self, id: *mut u64, call: impl FnOnce() -> T) -> T {
+        let receiving = self.receiving();
+        receiving.id.store(id, Relaxed);
+        compiler_fence(SeqCst);
+        let result = call();
+        compiler_fence(SeqCst);
+        receiving.id.store(ptr::null_mut(), Relaxed);
+        result
+    }
+
+    /// Waits for the signal that somebody is about to send to this thread or has sent.
+    pub(crate) fn await_signal(&self) {
+        await_signal(self.receiving());
+    }
+}
+
+/// Sends the signal to a thread of this process that waits for it. Async-signal-safe.
+pub(crate) fn send(thread: libc::pid_t) {
+    let Some(signal) = signal() else {
+        return;
+    };
+    // A program that resets all its signals, as daemons do, has not meant this one: at its
+    // default it would end the program, and ignored it would end nothing.
+    if disposition(signal) != own_handler() {
+        install(signal);
+    }
+    // SAFETY: integers only.
+    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, signal) };
 }
 
 impl Drop for Receiver {
@@ -452,11 +460,14 @@ impl Drop for Receiver {
 }
 
 #[cold]
-fn make_ready() -> libc::pid_t {
-    if let Some(signal) = signal() {
+fn make_ready(receiving: &Receiving, process: Process) {
+    let signal = signal();
+    if let Some(signal) = signal {
         signals::unblock(signal);
     }
-    let thread = signals::thread_id();
-    READY.set((thread, Process::current()));
-    thread
+    receiving.thread.set(signals::thread_id());
+    receiving.ready_in.set(process);
+    if signal.is_some() && version::recv_ends_with_last_target() {
+        receiving.simple_in.set(process);
+    }
 }

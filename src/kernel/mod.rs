@@ -16,6 +16,7 @@ pub(crate) mod futex;
 pub(crate) mod guard;
 pub(crate) mod interrupt;
 mod known;
+mod lasting;
 pub(crate) mod making;
 pub(crate) mod memory;
 pub(crate) mod pid_namespace;
