@@ -502,7 +502,8 @@ typedef struct unotify_open_how {
  * link (`ELOOP`), not a working directory or a `dirfd` that is outside (`EXDEV`). It differs from
  * the target's own call:
  *
- *  - **The supervisor's rights count.** What is created is as by unotify_notification_create().
+ *  - **The supervisor's rights count.** What is created comes out as unotify_notification_create()
+ *    says.
  *  - `O_CREAT` and `O_TRUNC` act at once. To decide first, open with `O_PATH`, then open it again.
  *  - `/proc/self` is the target. **The supervisor's own files in any `/proc` are refused**
  *    (`ELOOP`); other processes' (`/proc/PID/mem`) are not, and `/proc/sys` is of who opens it.
@@ -516,8 +517,8 @@ unotify_status unotify_notification_open(unotify_notification *notification, int
 /** Opens the file that `fd` stands for again, whatever its name leads to by now: for what
  * unotify_notification_open() opened with `O_PATH`, once it is decided that the target may have
  * it. `flags` are the target's for `open(2)`, less `O_CREAT`, `O_EXCL`, `O_NOFOLLOW` and unknown
- * ones. `mode` is for `O_TMPFILE`, and honours the target's umask. FIFOs, terminals and the
- * supervisor's own `/proc` are as there, also when `fd` is a descriptor that the target had.
+ * ones. `mode` is for `O_TMPFILE`. FIFOs, terminals and the supervisor's own `/proc` are as there,
+ * also when `fd` is a descriptor that the target had.
  * Errors: SYSTEM with the `errno` of opening, which is the one to answer the target with: `ENXIO`
  * for a FIFO that nobody reads, a socket, or `/dev/tty` without a terminal, `ELOOP` for a link or
  * the supervisor's own `/proc`, `EACCES`, ...; INVALID_ARGUMENT for `fd` (`EBADF`) or `mode`. */
@@ -544,59 +545,32 @@ unotify_status unotify_notification_open_parent(unotify_notification *notificati
 unotify_status unotify_notification_read_path(unotify_notification *notification, int dirfd,
                                               uint64_t path_addr, char *buf, size_t cap);
 
-/** Opens the file that `fd` stands for as unotify_notification_reopen() does and answers with it,
- * close-on-exec with `O_CLOEXEC`. **What has to wait waits, without the caller**: a FIFO for its
- * other end, a file for a lease. A thread of the library's opens it then, as the target would, and
- * answers. The wait ends with the target, and by signals as with
- * unotify_notification_reply_interrupted(). `fd` remains the caller's.
- *
- * On success the notification is answered or holds nothing any more: a handler returns
- * `UNOTIFY_HANDLED`.
- * Errors: as unotify_notification_reopen() and unotify_notification_reply_fd(), and unless it is
- * gone the target goes on waiting; SYSTEM with `EAGAIN` when 1,024 opens wait. */
+/** unotify_notification_reopen() and unotify_notification_reply_fd() in one, close-on-exec with
+ * `O_CLOEXEC`. If the open has to wait, for a FIFO's other end, a thread of the library's does,
+ * until a signal interrupts it as in the target; `notification` is left empty. `EAGAIN` when 1,024
+ * wait. */
 unotify_status unotify_notification_reply_open(unotify_notification *notification, int fd,
                                                int flags, mode_t mode);
 
-/** If a signal waits for the target, ends its call as the kernel ends one that a signal interrupts,
- * and `*interrupted` is 1: the handler runs, and the call is made again or fails with `EINTR`, as
- * the handler was installed. If not, it is 0, and the target goes on waiting. For calls that are
- * let wait for long, as a received one is interrupted by nothing that does not kill: ask every 10
- * ms or so.
- *
- * Not seen are a freezer, a tracer's stop, and signals to the process that another thread could
- * take as well, unless this one leads it. */
+/** If a signal waits for the target, ends its call as the kernel would (`EINTR`, or it is made
+ * again), and `*interrupted` is 1. For who lets a call wait, every 10 ms: see unotify(7). */
 unotify_status unotify_notification_reply_interrupted(unotify_notification *notification,
                                                       int *interrupted);
 
-/** Creates a file under `name` in `directory`, and opens it: for an `open(2)` with `O_CREAT`, after
- * unotify_notification_open_parent() and a decision on the directory. It comes out as if the
- * target had created it: `mode` less the target's umask, or as the directory's default access
- * control list says, owned by the target's user and group for files, or the group of a
- * set-group-id directory. There must be nothing there, as with `O_EXCL`. `flags` are those that
- * the target gave; `*fd` is close-on-exec.
- *
- * **The supervisor's rights count**: check that the target may write to the directory. A
- * supervisor that may not act as another user owns what it makes. Makes a thread for the call
- * unless target and caller have the same umask, user and group.
- * Errors: SYSTEM with the `errno` to answer the target with; INVALID_ARGUMENT for a `name` that is
- * empty, ".", "..", or has a slash. */
+/** Creates a file `name` in `directory`, after unotify_notification_open_parent(), and opens it, as
+ * the target would: less its umask or by the directory's default list, owned by its user and
+ * group. It fails with `EEXIST` for what is there. The supervisor's rights count: see "Opening
+ * what a target names" in unotify(7). */
 unotify_status unotify_notification_create(unotify_notification *notification, int directory,
                                            const char *name, int flags, mode_t mode, int *fd);
 
-/** Makes a directory as unotify_notification_create() does a file: for `mkdirat(2)`. */
+/** The same for `mkdirat(2)`. */
 unotify_status unotify_notification_mkdir(unotify_notification *notification, int directory,
                                           const char *name, mode_t mode);
 
-/** Makes a FIFO, a socket, a device or a regular file as unotify_notification_create() does: for
- * `mknodat(2)`, with `mode` and `device` as the target gave them. `EPERM` for a device without
- * `CAP_MKNOD`. */
+/** The same for `mknodat(2)`. */
 unotify_status unotify_notification_mknod(unotify_notification *notification, int directory,
                                           const char *name, mode_t mode, dev_t device);
-
-/** Makes a symbolic link to `content`, owned as by unotify_notification_create(): for
- * `symlinkat(2)`. */
-unotify_status unotify_notification_symlink(unotify_notification *notification, const char *content,
-                                            int directory, const char *name);
 
 /** Opens with `O_PATH` what the path in the `len` bytes at `addr`, a `struct sockaddr_un`, leads
  * the target to, to decide on that. Errors: those of unotify_notification_open();

@@ -61,7 +61,6 @@ static void everything_answers(unotify_notification *n, unotify_status status)
     CHECK_STATUS(unotify_notification_create(n, 0, "name", O_WRONLY, 0600, &fd), status);
     CHECK_STATUS(unotify_notification_mkdir(n, 0, "name", 0700), status);
     CHECK_STATUS(unotify_notification_mknod(n, 0, "name", S_IFIFO | 0600, 0), status);
-    CHECK_STATUS(unotify_notification_symlink(n, "content", 0, "name"), status);
     CHECK_STATUS(unotify_notification_read_path(n, AT_FDCWD, 4096, buf, sizeof buf), status);
     CHECK_STATUS(unotify_notification_identity(n, &who), status);
     CHECK_STATUS(unotify_notification_executable(n, buf, sizeof buf), status);
@@ -142,9 +141,6 @@ static void null_results_and_garbage_are_refused_and_the_target_goes_on_waiting(
     REFUSED(unotify_notification_mknod(n, 0, NULL, S_IFIFO, 0));
     REFUSED(unotify_notification_mknod(n, 0, "", S_IFIFO, 0));
     REFUSED(unotify_notification_mknod(n, -1, "name", S_IFIFO, 0));
-    REFUSED(unotify_notification_symlink(n, NULL, 0, "name"));
-    REFUSED(unotify_notification_symlink(n, "content", 0, NULL));
-    REFUSED(unotify_notification_symlink(n, "content", -1, "name"));
     REFUSED(unotify_notification_identity(n, NULL));
     REFUSED(unotify_notification_identity(n, &who));
     REFUSED(unotify_notification_executable(n, NULL, 1));
@@ -489,9 +485,8 @@ static void what_is_made_has_the_targets_umask(void)
     mode_t before = umask(077);
     target t = target_start(&listener);
     unotify_notification *n;
-    static const char *const names[] = { "file", "directory", "fifo", "link" };
-    static const mode_t modes[] = { S_IFREG | 0600, S_IFDIR | 0700, S_IFIFO | 0600,
-                                    S_IFLNK | 0777 };
+    static const char *const names[] = { "file", "directory", "fifo" };
+    static const mode_t modes[] = { S_IFREG | 0600, S_IFDIR | 0700, S_IFIFO | 0600 };
     char path[32];
     int fd = -1, directory;
     struct stat made;
@@ -510,7 +505,6 @@ static void what_is_made_has_the_targets_umask(void)
     CHECK_INT(fd, 77);
     OK(unotify_notification_mkdir(n, directory, "directory", 0777));
     OK(unotify_notification_mknod(n, directory, "fifo", S_IFIFO | 0666, 0));
-    OK(unotify_notification_symlink(n, "nowhere", directory, "link"));
     done(&t, n, listener);
     CHECK_INT(own_umask(), 0);
     umask(before);

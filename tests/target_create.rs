@@ -7,7 +7,7 @@ use std::ffi::{CStr, CString};
 use std::fs::{self, File, Metadata, Permissions};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use support::*;
@@ -424,7 +424,6 @@ fn what_is_there_already_is_not_made_again_nor_followed() {
             n.mkdir(directory, name, 0o777).unwrap_err(),
             n.mknod(directory, name, libc::S_IFIFO | 0o666, 0)
                 .unwrap_err(),
-            n.symlink(c"content", directory, name).unwrap_err(),
         ];
         for error in errors {
             assert_eq!(
@@ -476,23 +475,6 @@ fn what_is_created_is_opened_as_asked() {
     made.read_to_string(&mut text).unwrap();
     assert_eq!(text, "onetwo");
     target.finish(n);
-}
-
-#[test]
-fn a_link_and_a_fifo_are_what_they_are() {
-    let dir = Dir::new();
-    let (target, mut n) = asking(&dir, c"x");
-    let directory = File::open(&dir.0).unwrap();
-    n.symlink(c"some/where", directory.as_fd(), c"link")
-        .unwrap();
-    n.mknod(directory.as_fd(), c"fifo", libc::S_IFIFO | 0o666, 0)
-        .unwrap();
-    target.finish(n);
-    assert_eq!(
-        fs::read_link(dir.0.join("link")).unwrap(),
-        Path::new("some/where")
-    );
-    assert!(dir.metadata(c"fifo").file_type().is_fifo());
 }
 
 #[test]

@@ -6,19 +6,10 @@ use super::notification::{inner, unotify_notification};
 use std::ffi::{c_char, c_int};
 use std::os::fd::IntoRawFd;
 
-/// Creates a file under `name` in `directory`, and opens it: for an `open(2)` with `O_CREAT`, after
-/// unotify_notification_open_parent() and a decision on the directory. It comes out as if the
-/// target had created it: `mode` less the target's umask, or as the directory's default access
-/// control list says, owned by the target's user and group for files, or the group of a
-/// set-group-id directory. There must be nothing there, as with `O_EXCL`. `flags` are those that
-/// the target gave; `*fd` is close-on-exec.
-///
-/// **The supervisor's rights count**: check that the target may write to the directory. A
-/// supervisor that may not act as another user owns what it makes. Makes a thread for the call
-/// unless target and caller have the same umask, user and group.
-///
-/// Errors: `UNOTIFY_ERR_SYSTEM` with the `errno` to answer the target with;
-/// `UNOTIFY_ERR_INVALID_ARGUMENT` for a `name` that is empty, ".", "..", or has a slash.
+/// Creates a file `name` in `directory`, after unotify_notification_open_parent(), and opens it,
+/// as the target would: less its umask or by the directory's default list, owned by its user and
+/// group. It fails with `EEXIST` for what is there. The supervisor's rights count: see
+/// "Opening what a target names" in unotify(7).
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `name` is NULL or a string; `fd` is NULL or valid for
@@ -47,7 +38,7 @@ pub unsafe extern "C" fn unotify_notification_create(
     })
 }
 
-/// Makes a directory as unotify_notification_create() does a file: for `mkdirat(2)`.
+/// The same for `mkdirat(2)`.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `name` is NULL or a string.
@@ -68,9 +59,7 @@ pub unsafe extern "C" fn unotify_notification_mkdir(
     })
 }
 
-/// Makes a FIFO, a socket, a device or a regular file as unotify_notification_create() does: for
-/// `mknodat(2)`, with `mode` and `device` as the target gave them. `EPERM` for a device without
-/// `CAP_MKNOD`.
+/// The same for `mknodat(2)`.
 ///
 /// # Safety
 /// As `unotify_notification_mkdir`.
@@ -96,29 +85,6 @@ pub unsafe extern "C" fn unotify_notification_mknod(
             bits(mode),
             device,
         )
-    })
-}
-
-/// Makes a symbolic link to `content`, owned as by unotify_notification_create(): for
-/// `symlinkat(2)`.
-///
-/// # Safety
-/// As `unotify_notification_mkdir`; `content` is NULL or a string.
-#[no_mangle]
-pub unsafe extern "C" fn unotify_notification_symlink(
-    notification: *mut unotify_notification,
-    content: *const c_char,
-    directory: c_int,
-    name: *const c_char,
-) -> unotify_status {
-    call(|| {
-        // SAFETY: `notification` is NULL or a live handle that no other thread uses, as promised.
-        let notification = unsafe { inner(notification) }?;
-        // SAFETY: used for this call only.
-        let directory = unsafe { lent_fd(directory, "directory") }?;
-        // SAFETY: both are NULL or strings, as promised.
-        let (content, name) = unsafe { (c_str(content, "content")?, c_str(name, "name")?) };
-        notification.symlink(content, directory, name)
     })
 }
 

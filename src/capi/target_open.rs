@@ -68,7 +68,8 @@ impl unotify_open_how {
 /// link (`ELOOP`), not a working directory or a `dirfd` that is outside (`EXDEV`). It differs from
 /// the target's own call:
 ///
-///  - **The supervisor's rights count.** What is created is as by unotify_notification_create().
+///  - **The supervisor's rights count.** What is created comes out as
+///    unotify_notification_create() says.
 ///  - `O_CREAT` and `O_TRUNC` act at once. To decide first, open with `O_PATH`, then open it
 ///    again.
 ///  - `/proc/self` is the target. **The supervisor's own files in any `/proc` are refused**
@@ -106,7 +107,7 @@ pub unsafe extern "C" fn unotify_notification_open(
 /// Opens the file that `fd` stands for again, whatever its name leads to by now: for what
 /// unotify_notification_open() opened with `O_PATH`, once it is decided that the target may have
 /// it. `flags` are the target's for `open(2)`, less `O_CREAT`, `O_EXCL`, `O_NOFOLLOW` and unknown
-/// ones. `mode` is for `O_TMPFILE`, and honours the target's umask. FIFOs, terminals and the
+/// ones. `mode` is for `O_TMPFILE`. FIFOs, terminals and the
 /// supervisor's own `/proc` are as there, also when `fd` is a descriptor that the target had.
 ///
 /// Errors: `UNOTIFY_ERR_SYSTEM` with the `errno` of opening, which is the one to answer the target

@@ -205,6 +205,19 @@ pub(crate) fn read_all(path: &CStr) -> Result<Vec<u8>> {
     read_to_end(open(None, path, libc::O_RDONLY | libc::O_CLOEXEC)?.as_fd())
 }
 
+/// [`read_all`] for a file that the kernel makes up at once, where a read that gives less than it could
+/// is the last one: one system call less.
+pub(crate) fn read_made_up(path: &CStr) -> Result<Vec<u8>> {
+    let file = open(None, path, libc::O_RDONLY | libc::O_CLOEXEC)?;
+    let mut text = Vec::new();
+    loop {
+        read_some(file.as_fd(), &mut text)?;
+        if text.len() < text.capacity() {
+            return Ok(text);
+        }
+    }
+}
+
 /// The rest of a file; see [`read_all`].
 pub(crate) fn read_to_end(file: BorrowedFd<'_>) -> Result<Vec<u8>> {
     let mut text = Vec::new();

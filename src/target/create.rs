@@ -15,19 +15,24 @@
 
 use super::identity::{self, same_user_namespace, Identity};
 use super::open_how::{self, Asked, OpenHow};
-use super::proc_files::{check_proc, proc_path, status_field};
+use super::proc_files::{check_proc, own_status, status, status_field};
 use crate::error::{Error, Result, Status};
 use crate::kernel::making::{self, Capabilities, CAP_FSETID};
 use crate::kernel::signals::{self, SignalsBlocked};
-use crate::kernel::{self, file, Errno};
+use crate::kernel::{self, Errno};
 use crate::notification::Notification;
 use std::ffi::{CStr, CString};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::thread;
 
 /// Enough for opening what a path leads to.
 const STACK: usize = 256 * 1024;
+
+/// The umask of the supervisor when it was seen last. It may have changed since.
+static LAST_UMASK: AtomicU32 = AtomicU32::new(UNKNOWN);
+const UNKNOWN: u32 = u32::MAX;
 
 /// What the kernel takes from who makes something.
 #[derive(Debug, PartialEq, Eq)]
@@ -74,14 +79,19 @@ impl Maker {
     }
 
     fn read(tid: libc::pid_t, mode: u32) -> kernel::Result<Self> {
-        let status = file::read_all(&proc_path(tid, "status"))?;
-        Maker::parse(&status, mode, || same_user_namespace(tid)).ok_or(Errno(libc::EIO))
+        Maker::parse(&status(tid)?, mode, || same_user_namespace(tid)).ok_or(Errno(libc::EIO))
     }
 
-    /// The calling thread.
-    fn own(mode: u32) -> kernel::Result<Self> {
-        let status = file::read_all(c"/proc/thread-self/status")?;
-        Maker::parse(&status, mode, || true).ok_or(Errno(libc::EIO))
+    /// Whether the calling thread is like it.
+    fn is_caller(&self, mode: u32) -> kernel::Result<bool> {
+        // Not read when it was another one the last time: to take for different what is alike costs no
+        // more than a thread.
+        if ![self.umask, UNKNOWN].contains(&LAST_UMASK.load(Relaxed)) {
+            return Ok(false);
+        }
+        let own = Maker::parse(&own_status()?, mode, || true).ok_or(Errno(libc::EIO))?;
+        LAST_UMASK.store(own.umask, Relaxed);
+        Ok(*self == own)
     }
 
     /// Makes the calling thread one like it, as far as it may. What is left to be taken away from
@@ -100,7 +110,10 @@ impl Maker {
         }
         // A filter may refuse it. Then the umask of all threads counts as well.
         match making::set_own_umask(self.umask) {
-            Ok(()) => 0,
+            Ok(supervisors) => {
+                LAST_UMASK.store(supervisors, Relaxed);
+                0
+            }
             Err(_) => self.umask,
         }
     }
@@ -172,22 +185,6 @@ impl Notification {
         )
     }
 
-    /// Makes a symbolic link that says `content`, owned as by [`Notification::create`]: for
-    /// `symlinkat(2)`.
-    ///
-    /// # Errors
-    /// As [`Notification::create`].
-    pub fn symlink(
-        &mut self,
-        content: &CStr,
-        directory: BorrowedFd<'_>,
-        name: &CStr,
-    ) -> Result<()> {
-        self.make("make the link", directory, name, 0, move |dir, name, _| {
-            making::symlink(content, dir, name)
-        })
-    }
-
     fn make<T: Send>(
         &mut self,
         what: &str,
@@ -226,9 +223,8 @@ impl Notification {
         let tid = self.target()?;
         let target = check_proc().and_then(|()| Maker::read(tid, mode));
         let target = self.if_pending(target, "read who the target is")?;
-        let own =
-            Maker::own(mode).map_err(|errno| Error::system(errno, "read who the supervisor is"))?;
-        if target == own {
+        let is_caller = target.is_caller(mode);
+        if is_caller.map_err(|errno| Error::system(errno, "read who the supervisor is"))? {
             return make(self, 0);
         }
         let signals = SignalsBlocked::new();

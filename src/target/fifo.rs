@@ -24,6 +24,9 @@ impl Notification {
     /// wait ends with the target, and with a signal that would end it in the target
     /// ([`Notification::reply_interrupted`]; 10 to 20 ms later).
     ///
+    /// Nothing waits, and a FIFO is opened as [`Notification::reopen`] opens it, where the program has
+    /// a handler of its own for `SIGSTKFLT`, which ends the wait.
+    ///
     /// On success the notification is answered, or is empty as after [`Notification::take`], and
     /// counts as deferred while the open waits. `fd` remains the caller's.
     ///

@@ -1,6 +1,6 @@
 //! Who a target is.
 
-use super::proc_files::{check_proc, proc_path, status_field, status_set};
+use super::proc_files::{check_proc, proc_path, status, status_field, status_set};
 use crate::error::Result;
 use crate::kernel::{self, file, Errno};
 use crate::notification::Notification;
@@ -79,7 +79,7 @@ pub(super) fn same_user_namespace(tid: libc::pid_t) -> bool {
 
 /// Who the thread with this number is at the moment. Its user namespace is not looked up.
 pub(super) fn read(tid: libc::pid_t) -> kernel::Result<Identity> {
-    parse(&file::read_all(&proc_path(tid, "status"))?).ok_or(Errno(libc::EIO))
+    parse(&status(tid)?).ok_or(Errno(libc::EIO))
 }
 
 pub(super) fn parse(status: &[u8]) -> Option<Identity> {

@@ -12,9 +12,9 @@
 //! other. So it counts if this is the leader, or no other thread takes it; and with several threads it
 //! has to stay for a moment, which it does not if one of them is just taking it.
 
-use super::proc_files::{check_proc, proc_path, status_field, status_set};
+use super::proc_files::{check_proc, status, status_field, status_set};
 use crate::error::Result;
-use crate::kernel::{self, file, Errno};
+use crate::kernel::{self, Errno};
 use crate::notification::{Notification, Reply};
 use std::time::Duration;
 
@@ -71,7 +71,7 @@ struct Signals {
 
 impl Signals {
     fn read(tid: libc::pid_t) -> kernel::Result<Self> {
-        Signals::parse(&file::read_all(&proc_path(tid, "status"))?).ok_or(Errno(libc::EIO))
+        Signals::parse(&status(tid)?).ok_or(Errno(libc::EIO))
     }
 
     fn parse(status: &[u8]) -> Option<Self> {

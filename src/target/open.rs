@@ -43,7 +43,7 @@ impl Notification {
     ///   Open with `O_PATH` first where that matters, decide, and open it for good with
     ///   [`Notification::reopen`].
     /// - A FIFO does not block: opened for reading it is open at once, for writing it fails with
-    ///   `ENXIO` while nobody reads. A terminal does not become anybody's controlling terminal.
+    ///   `ENXIO` while nobody reads; [`Notification::reply_open`] waits. A terminal does not become anybody's controlling terminal.
     ///   `/dev/tty` is the target's (as [`Notification::reopen`] finds it); with `O_PATH` it is the
     ///   device itself.
     /// - `/proc/self` and `/proc/thread-self` are the target, in the numbering of the `/proc` they

@@ -8,6 +8,16 @@ pub(super) fn proc_path(tid: libc::pid_t, entry: &str) -> CString {
     CString::new(format!("/proc/{tid}/{entry}")).unwrap_or_default()
 }
 
+/// The text of `/proc/TID/status`.
+pub(super) fn status(tid: libc::pid_t) -> kernel::Result<Vec<u8>> {
+    file::read_made_up(&proc_path(tid, "status"))
+}
+
+/// The same of the calling thread.
+pub(super) fn own_status() -> kernel::Result<Vec<u8>> {
+    file::read_made_up(c"/proc/thread-self/status")
+}
+
 /// Errors with `ENOENT` unless `/proc` numbers processes as this process does: after
 /// `unshare(CLONE_NEWPID)` it may still be the `/proc` of the namespace above, where the target's
 /// number is somebody else's.

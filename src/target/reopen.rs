@@ -18,7 +18,7 @@ impl Notification {
     /// that makes comes out as [`Notification::create`] says.
     ///
     /// It never blocks on a FIFO: for reading it is open at once, for writing it fails with `ENXIO`
-    /// while nobody reads. A terminal does not become anybody's controlling terminal, and for
+    /// while nobody reads. [`Notification::reply_open`] waits. A terminal does not become anybody's controlling terminal, and for
     /// `/dev/tty` the target's own is opened: it is looked for among its descriptors 0 to 2, and
     /// then by its usual name in its `/dev`. What belongs to the supervisor's own process in a
     /// `/proc` is refused as [`Notification::open`] does, also when `fd` is a descriptor that the
