@@ -7,7 +7,7 @@
 //! - the buffer of a `RECV`, as the kernel refuses to receive into one that is not all zero
 //!   (`EINVAL`; Linux 5.5). It leaves a buffer alone that the kernel has filled;
 //! - the time limit of a `ppoll`, which becomes zero;
-//! - the path of an `openat`, which becomes empty (`ENOENT`).
+//! - the path of an `openat`, which becomes empty (`ENOENT`; see [`super::lasting`]).
 //!
 //! The signal is one of those that are not queued, so sending it cannot fail, however many signals
 //! other processes of the same user have queued (`RLIMIT_SIGPENDING`). And it comes only while its
@@ -18,10 +18,10 @@ use super::fork::Process;
 use super::known::Known;
 use super::signals::SignalMask;
 use super::syscall::syscall;
-use super::{check, fd, signals, version, Errno, Result};
+use super::{fd, signals, version, Errno, Result};
 use std::cell::Cell;
 use std::marker::PhantomData;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 use std::sync::atomic::{
     compiler_fence, AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering::Relaxed,
@@ -30,11 +30,11 @@ use std::sync::atomic::{
 use std::time::{Duration, Instant};
 
 /// What the signal handler looks at, of the thread it runs on, and what was found out about that.
-struct Receiving {
+pub(super) struct Receiving {
     /// First word of the buffer that is received into: the notification's id.
     id: AtomicPtr<u64>,
     /// The time limit that is waited with.
-    limit: AtomicPtr<libc::timespec>,
+    pub(super) limit: AtomicPtr<libc::timespec>,
     /// The signal has come.
     arrived: AtomicBool,
     /// The thread's number once the signal comes through to it for good.
@@ -92,7 +92,7 @@ const ZERO: libc::timespec = libc::timespec {
 /// place. `None` when the program has a handler of its own for it, and on architectures that have
 /// none.
 ///
-/// This is the one change of a signal disposition that the library makes. It is never undone.
+/// This is the one change of a signal disposition that the library makes by itself, and it is never undone.
 pub(crate) fn signal() -> Option<libc::c_int> {
     const NONE: u64 = u64::MAX;
     static SIGNAL: Known = Known::nothing();
@@ -150,21 +150,6 @@ fn install(signal: libc::c_int) -> bool {
     }
 }
 
-/// The path of a link to an open file: the handler makes it an empty one, by writing a time limit.
-#[repr(C, align(8))]
-struct Link([u8; 64]);
-
-const _: () = assert!(align_of::<libc::timespec>() <= 8 && size_of::<libc::timespec>() <= 64);
-
-impl Link {
-    fn to(file: BorrowedFd<'_>) -> Self {
-        let path = format!("/proc/thread-self/fd/{}", file.as_raw_fd());
-        let mut bytes = [0; 64];
-        bytes[..path.len()].copy_from_slice(path.as_bytes());
-        Link(bytes)
-    }
-}
-
 const IDLE: u32 = 0;
 const WAITING: u32 = 1;
 const SIGNALLED: u32 = 2;
@@ -183,9 +168,20 @@ impl Mark {
         let told = self
             .state
             .compare_exchange(WAITING, SIGNALLED, SeqCst, SeqCst);
-        if told.is_err() {
-            return;
+        if told.is_ok() {
+            self.send();
         }
+    }
+
+    /// Sends the signal once more if the call goes on for all that: it came too early, and the call is
+    /// one that nothing spoils. The thread must not end meanwhile.
+    pub(crate) fn insist(&self) {
+        if self.state.load(SeqCst) == SIGNALLED {
+            self.send();
+        }
+    }
+
+    fn send(&self) {
         // The thread waits for the signal, so the number is its own.
         send(self.thread.load(SeqCst));
     }
@@ -349,35 +345,9 @@ impl Receiver {
         }
     }
 
-    /// Opens a file again, by a link that is spoiled if the signal comes before the kernel was
-    /// entered, and waits for as long as that takes. Ended with `EINTR` as [`Receiver::receive`] is.
-    pub(crate) fn open(
-        &self,
-        mark: &Mark,
-        file: BorrowedFd<'_>,
-        flags: i32,
-        give_up: impl FnOnce() -> bool,
-    ) -> Result<OwnedFd> {
-        let mut link = Link::to(file);
-        let receiving = self.receiving();
-        receiving.limit.store((&raw mut link).cast(), Relaxed);
-        let result = self.marked(mark, give_up, || {
-            let path = (&raw const link).cast::<libc::c_char>();
-            // SAFETY: it ends with a NUL, whether it is spoiled or not, and lives across the call.
-            check(unsafe { libc::openat(libc::AT_FDCWD, path, flags) }.into()).map(fd::own)
-        });
-        receiving.limit.store(ptr::null_mut(), Relaxed);
-        // SAFETY: initialised bytes. The handler, which may have changed it, is done.
-        let spoiled = unsafe { (&raw const link.0[0]).read_volatile() } == 0;
-        match result {
-            Err(Errno(libc::ENOENT)) if spoiled => Err(Errno(libc::EINTR)),
-            other => other,
-        }
-    }
-
     /// Runs a call that may be interrupted through `mark`.
     #[inline(always)]
-    fn marked<T>(
+    pub(super) fn marked<T>(
         &self,
         mark: &Mark,
         give_up: impl FnOnce() -> bool,
@@ -399,7 +369,7 @@ impl Receiver {
         result
     }
 
-    fn receiving(&self) -> &Receiving {
+    pub(super) fn receiving(&self) -> &Receiving {
         // SAFETY: the variable of this thread, which `self` does not leave, and which lives as
         // long as the thread: it has no destructor.
         unsafe { &*self.receiving }
@@ -436,7 +406,7 @@ impl Ready {
             .with(|receiving| (receiving.simple_in.get() == process).then_some(Ready { receiving }))
     }
 
-    fn receiving(&self) -> &Receiving {
+    pub(super) fn receiving(&self) -> &Receiving {
         // SAFETY: as `Receiver::receiving`.
         unsafe { &*self.receiving }
     }
