@@ -101,6 +101,7 @@ def all_programs() -> Programs:
         "supervise": ["supervise.c", "probe.c"],
         "continue-openat": ["continue-openat.c"],
         "read-string": ["read-string.c"],
+        "brokered": ["brokered.c"],
         "open-broker": ["../examples/c/open-broker.c"],
     }
     try:

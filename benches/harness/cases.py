@@ -16,6 +16,14 @@ PEERS = ("libseccomp", "libseccomp-crate", "libseccomp-golang", "greenhook", "st
 WORK = ("compile", "find")
 SLEEP_US = 1000
 READS = ("unotify", "bare", "mem")
+# What benches/brokered.c does, and how much longer than raw calls it may take, if there is a limit.
+BROKERED = {
+    "absolute": ("open an absolute path, decide, open for good, hand over", 1.15),
+    "relative": ("the same for a path below the working directory", 1.20),
+    "path": ("read a path and continue", 1.05),
+    "within": ("open within an allowed directory and hand over", None),
+    "same-paths": ("the same for targets that see the same paths", 1.15),
+}
 
 
 @dataclass(frozen=True)
@@ -95,6 +103,9 @@ def all_cases(programs: Programs, plan: Plan, scratch: Path) -> list[Case]:
 
     for kind in READS:
         wrapped(f"read/{kind}", "read-string", [kind, "-t", str(plan.milliseconds)])
+
+    for kind in BROKERED:
+        wrapped(f"brokered/{kind}", "brokered", [kind, "-t", str(plan.milliseconds)])
 
     # The file is the target's program, which is one of those that the broker has to allow anyway.
     opening = [path["open-file"], path["open-file"], "-t", str(plan.milliseconds)]

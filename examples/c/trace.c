@@ -4,18 +4,16 @@
  *     trace [-e NAME,NAME...] [-o FILE] -- PROGRAM [ARGUMENT...]
  *
  * Children and threads inherit the filter, so they are followed without further ado. Ends when the
- * last of them has, with the program's exit status, or 128 and the number of the signal.
+ * last of them has, and like the program.
  */
 #define _POSIX_C_SOURCE 200809L
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <unotify.h>
 
@@ -141,26 +139,12 @@ static int32_t show_and_continue(unotify_notification *notification, void *data)
     return UNOTIFY_HANDLED;
 }
 
-static void ignore(int signal)
-{
-    (void)signal;
-}
-
-/* The terminal's signals are for the program, which has its own dispositions. */
-static void leave_signals_to_program(void)
-{
-    struct sigaction action;
-
-    memset(&action, 0, sizeof action);
-    action.sa_handler = ignore;
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGQUIT, &action, NULL);
-    sigaction(SIGPIPE, &action, NULL);
-}
+static const char USAGE[] = "usage: trace [-e NAME,NAME...] [-o FILE] -- PROGRAM [ARGUMENT...]\n"
+                            "       trace --help | --version\n";
 
 static int usage(void)
 {
-    fputs("usage: trace [-e NAME,NAME...] [-o FILE] -- PROGRAM [ARGUMENT...]\n", stderr);
+    fputs(USAGE, stderr);
     return 2;
 }
 
@@ -171,6 +155,10 @@ int main(int argc, char **argv)
     unotify_supervisor *supervisor;
     int option, fd, wstatus;
 
+    if (argc == 2 && strcmp(argv[1], "--help") == 0)
+        return fputs(USAGE, stdout) < 0;
+    if (argc == 2 && strcmp(argv[1], "--version") == 0)
+        return printf("trace of libunotify %s\n", unotify_version()) < 0;
     output = stderr;
     while ((option = getopt(argc, argv, "+e:o:")) != -1) {
         switch (option) {
@@ -201,9 +189,10 @@ int main(int argc, char **argv)
         complain("set up");
         return 1;
     }
-    leave_signals_to_program();
-    if (unotify_supervisor_run_program(supervisor, filter, argv[optind], argv + optind, NULL, NULL,
-                                       &wstatus)) {
+    if (unotify_supervisor_stand_in_for(
+            supervisor, filter, argv[optind], argv + optind, NULL,
+            &UNOTIFY_OPTS(unotify_spawn_opts, .flags = UNOTIFY_SPAWN_KILL_ON_PARENT_DEATH),
+            &wstatus)) {
         int error = errno;
 
         complain(argv[optind]);
@@ -211,5 +200,5 @@ int main(int argc, char **argv)
     }
     unotify_supervisor_free(supervisor);
     unotify_filter_free(filter);
-    return WIFSIGNALED(wstatus) ? 128 + WTERMSIG(wstatus) : WEXITSTATUS(wstatus);
+    unotify_exit_like(wstatus);
 }

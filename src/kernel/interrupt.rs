@@ -6,7 +6,8 @@
 //!
 //! - the buffer of a `RECV`, as the kernel refuses to receive into one that is not all zero
 //!   (`EINVAL`; Linux 5.5). It leaves a buffer alone that the kernel has filled;
-//! - the time limit of a `ppoll`, which becomes zero.
+//! - the time limit of a `ppoll`, which becomes zero;
+//! - the path of an `openat`, which becomes empty (`ENOENT`; see [`super::lasting`]).
 //!
 //! The signal is one of those that are not queued, so sending it cannot fail, however many signals
 //! other processes of the same user have queued (`RLIMIT_SIGPENDING`). And it comes only while its
@@ -29,11 +30,11 @@ use std::sync::atomic::{
 use std::time::{Duration, Instant};
 
 /// What the signal handler looks at, of the thread it runs on, and what was found out about that.
-struct Receiving {
+pub(super) struct Receiving {
     /// First word of the buffer that is received into: the notification's id.
     id: AtomicPtr<u64>,
     /// The time limit that is waited with.
-    limit: AtomicPtr<libc::timespec>,
+    pub(super) limit: AtomicPtr<libc::timespec>,
     /// The signal has come.
     arrived: AtomicBool,
     /// The thread's number once the signal comes through to it for good.
@@ -94,7 +95,7 @@ const ZERO: libc::timespec = libc::timespec {
 /// place. `None` when the program has a handler of its own for it, and on architectures that have
 /// none.
 ///
-/// This is the one change of a signal disposition that the library makes. It is never undone.
+/// This is the one change of a signal disposition that the library makes by itself, and it is never undone.
 pub(crate) fn signal() -> Option<libc::c_int> {
     const NONE: u64 = u64::MAX;
     static SIGNAL: Known = Known::nothing();
@@ -170,9 +171,20 @@ impl Mark {
         let told = self
             .state
             .compare_exchange(WAITING, SIGNALLED, SeqCst, SeqCst);
-        if told.is_err() {
-            return;
+        if told.is_ok() {
+            self.send();
         }
+    }
+
+    /// Sends the signal once more if the call goes on for all that: it came too early, and the call is
+    /// one that nothing spoils. The thread must not end meanwhile.
+    pub(crate) fn insist(&self) {
+        if self.state.load(SeqCst) == SIGNALLED {
+            self.send();
+        }
+    }
+
+    fn send(&self) {
         // The thread waits for the signal, so the number is its own.
         send(self.thread.load(SeqCst));
     }
@@ -367,7 +379,7 @@ impl Receiver {
 
     /// Runs a call that may be interrupted through `mark`.
     #[inline(always)]
-    fn marked<T>(
+    pub(super) fn marked<T>(
         &self,
         mark: &Mark,
         give_up: impl FnOnce() -> bool,
@@ -389,7 +401,7 @@ impl Receiver {
         result
     }
 
-    fn receiving(&self) -> &Receiving {
+    pub(super) fn receiving(&self) -> &Receiving {
         // SAFETY: the variable of this thread, which `self` does not leave, and which lives as
         // long as the thread: it has no destructor.
         unsafe { &*self.receiving }
@@ -427,7 +439,7 @@ impl Ready {
             .with(|receiving| (receiving.simple_in.get() == process).then_some(Ready { receiving }))
     }
 
-    fn receiving(&self) -> &Receiving {
+    pub(super) fn receiving(&self) -> &Receiving {
         // SAFETY: as `Receiver::receiving`.
         unsafe { &*self.receiving }
     }

@@ -15,6 +15,7 @@ pub(crate) use state::{Reply, State};
 
 use crate::error::{Error, Result, Status};
 use crate::exits::Exits;
+use crate::held::Proc;
 use crate::kernel::fork::Process;
 use crate::kernel::seccomp::{self, RequestBuffer};
 use crate::kernel::{self, interrupt, Errno};
@@ -98,6 +99,26 @@ impl Notification {
             taken.lending.keep();
         }
         Ok(taken)
+    }
+
+    /// [`Notification::take`] for when this one may be lent to a handler in C: who owns it stays as it
+    /// is.
+    pub(crate) fn hand_over(&mut self) -> Result<Notification> {
+        let mut taken = Notification::vacant()?;
+        taken.listener.clone_from(&self.listener);
+        taken.buffer.clone_from(&self.buffer);
+        taken.state = std::mem::replace(&mut self.state, State::Empty);
+        taken.received_in = self.received_in;
+        taken.count_by_same_as(self);
+        taken.lending.keep();
+        Ok(taken)
+    }
+
+    /// What an answer takes, if it waits for one.
+    pub(crate) fn waits_on(&self) -> Option<(Arc<Shared>, u64)> {
+        let listener = self.listener.as_ref();
+        let listener = listener.filter(|_| self.state == State::Pending);
+        Some((Arc::clone(listener?), self.request().id))
     }
 
     /// Holds nothing any more, no descriptor either. What it held is answered.
@@ -282,6 +303,13 @@ impl Notification {
             (State::Pending, Some(listener)) => Ok(listener.fd()),
             _ => Err(self.not_pending()),
         }
+    }
+
+    /// This process's `/proc`, held open with the listener.
+    #[inline]
+    pub(crate) fn proc(&self) -> kernel::Result<&Proc> {
+        let listener = self.listener.as_ref().ok_or(Errno(libc::EBADF))?;
+        listener.proc()
     }
 
     #[cold]
