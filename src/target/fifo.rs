@@ -94,7 +94,7 @@ impl Notification {
             flags,
             cloexec: asked.how.flags & libc::O_CLOEXEC != 0,
         };
-        self.wait_on_a_thread("unotify-open", move |notification, waiting| {
+        self.wait_on_a_thread(move |notification, waiting| {
             open.answer(notification, waiting);
         })
     }
