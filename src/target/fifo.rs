@@ -32,7 +32,7 @@ impl Notification {
     ///
     /// # Errors
     /// As [`Notification::reopen`] and [`Notification::reply_fd`], and the target goes on waiting
-    /// unless it is gone; [`Status::System`] with `EAGAIN` when 1,024 opens wait, or the system has
+    /// unless it is gone; [`Status::System`](crate::Status::System) with `EAGAIN` when 1,024 calls wait, or the system has
     /// no thread.
     pub fn reply_open(&mut self, fd: BorrowedFd<'_>, flags: i32, mode: u32) -> Result<()> {
         let cloexec = flags & libc::O_CLOEXEC != 0;
@@ -94,7 +94,7 @@ impl Notification {
             flags,
             cloexec: asked.how.flags & libc::O_CLOEXEC != 0,
         };
-        self.wait_on_a_thread("unotify-open", move |notification, waiting| {
+        self.wait_on_a_thread(move |notification, waiting| {
             open.answer(notification, waiting);
         })
     }
