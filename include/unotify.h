@@ -720,16 +720,6 @@ unotify_status unotify_notification_executable(unotify_notification *notificatio
 
 /* ---- Supervisor ------------------------------------------------------------------------------ */
 
-#define UNOTIFY_HANDLED 0     /**< Answered, or left to the fallback error. */
-#define UNOTIFY_DEFERRED 1    /**< From now on the handler's, to answer and free on any thread. */
-#define UNOTIFY_NOT_HANDLED 2 /**< For the default handler, and then the fallback error. */
-/** It could not go on: the fallback error, unless answered, and the run ends with
- * `UNOTIFY_ERR_HANDLER`. For languages whose handlers raise. */
-#define UNOTIFY_FAILED 3
-
-/** The handler waits for something: with several workers another one receives meanwhile. */
-#define UNOTIFY_HANDLER_BLOCKING (1U << 0)
-
 /** The run goes on without listeners, until it is stopped. */
 #define UNOTIFY_SUPERVISOR_KEEP_RUNNING (1U << 0)
 /** When stopped, or ended by `UNOTIFY_FAILED`, what is pending on the listeners gets the fallback
@@ -744,6 +734,28 @@ unotify_status unotify_notification_executable(unotify_notification *notificatio
 #define UNOTIFY_WAKE_UP_AUTO 0
 #define UNOTIFY_WAKE_UP_SYNC 1  /**< Waking hands over the processor: for one target (Linux 6.6). */
 #define UNOTIFY_WAKE_UP_ASYNC 2 /**< It does not: can be better for several busy targets. */
+
+/** How a supervisor is to work. */
+typedef struct unotify_supervisor_opts {
+    size_t size;        /**< `sizeof(unotify_supervisor_opts)`. */
+    /** How many handlers may run at the same time, at most 1024. 0 is 1: they never overlap. With
+     * more, several threads also receive at the same time, when several targets of a single
+     * listener call at once and that is measured to be faster. */
+    uint32_t max_workers;
+    int fallback_error; /**< Positive, for notifications that nobody answers. 0 is `ENOSYS`. */
+    uint32_t flags;     /**< `UNOTIFY_SUPERVISOR_*`. */
+    uint32_t wake_up;   /**< `UNOTIFY_WAKE_UP_*`. */
+} unotify_supervisor_opts;
+
+#define UNOTIFY_HANDLED 0     /**< Answered, or left to the fallback error. */
+#define UNOTIFY_DEFERRED 1    /**< From now on the handler's, to answer and free on any thread. */
+#define UNOTIFY_NOT_HANDLED 2 /**< For the default handler, and then the fallback error. */
+/** It could not go on: the fallback error, unless answered, and the run ends with
+ * `UNOTIFY_ERR_HANDLER`. For languages whose handlers raise. */
+#define UNOTIFY_FAILED 3
+
+/** The handler waits for something: with several workers another one receives meanwhile. */
+#define UNOTIFY_HANDLER_BLOCKING (1U << 0)
 
 /** Handles a notification and returns `UNOTIFY_HANDLED`, `UNOTIFY_DEFERRED`, `UNOTIFY_NOT_HANDLED`
  * or `UNOTIFY_FAILED`; any other number counts as `UNOTIFY_HANDLED`. `data` is what it was
@@ -762,43 +774,6 @@ typedef int (*unotify_handler)(unotify_notification *notification, void *data);
  * `data` what unotify_supervisor_on_close() got. It may call what a handler may, and is under the
  * same rules. */
 typedef void (*unotify_close_handler)(void *listener_data, void *data);
-
-/** How a supervisor is to work. */
-typedef struct unotify_supervisor_opts {
-    size_t size;        /**< `sizeof(unotify_supervisor_opts)`. */
-    /** How many handlers may run at the same time, at most 1024. 0 is 1: they never overlap. With
-     * more, several threads also receive at the same time, when several targets of a single
-     * listener call at once and that is measured to be faster. */
-    uint32_t max_workers;
-    int fallback_error; /**< Positive, for notifications that nobody answers. 0 is `ENOSYS`. */
-    uint32_t flags;     /**< `UNOTIFY_SUPERVISOR_*`. */
-    uint32_t wake_up;   /**< `UNOTIFY_WAKE_UP_*`. */
-} unotify_supervisor_opts;
-
-/** What a supervisor has done since it was made. */
-typedef struct unotify_stats {
-    size_t size;                   /**< `sizeof(unotify_stats)`, set by the caller. */
-    uint64_t received;             /**< Notifications received. */
-    uint64_t values;               /**< Answered with a value. */
-    uint64_t errors;               /**< Answered with an error by a handler. */
-    uint64_t continued;            /**< Continued. */
-    uint64_t fds;                  /**< Answered with a descriptor. */
-    uint64_t fallbacks;            /**< Answered with the fallback error: nobody else did. */
-    uint64_t gone;                 /**< Gone before they were answered. */
-    uint64_t deferred;             /**< Deferred; counted once more when answered or freed. */
-    uint64_t deferred_outstanding; /**< Deferred and not freed so far. */
-    uint64_t panics;               /**< Handlers that threw (in C++) or panicked (in Rust). */
-    uint64_t failed;               /**< Handlers that returned `UNOTIFY_FAILED`. */
-    uint64_t listeners;            /**< Listeners served now. */
-    /** Worker threads now, including the one that runs: at most `max_workers`, one that receives
-     * what they have no time for, and those that replace stuck ones. */
-    uint64_t workers;
-    uint64_t workers_max;          /**< The most workers there ever were. */
-    /** The longest time that one handler took, in nanoseconds. Sampled: the first calls of a
-     * handler, one in sixteen later on, and all of a slow one. */
-    uint64_t slowest_handler_ns;
-    uint64_t workers_stuck;        /**< Workers now stuck in a call that the target prolongs. */
-} unotify_stats;
 
 /** Makes a supervisor. `opts` may be NULL.
  * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` for options out of range; `UNOTIFY_ERR_SYSTEM` when the
@@ -886,20 +861,46 @@ int unotify_supervisor_fd(const unotify_supervisor *supervisor);
 
 /** Handles what is pending, at most some dozens of notifications, without blocking. Handlers run on
  * this thread. Nobody else may receive from its listeners: if a notification is taken away between
- * the look and the `RECV`, this waits for the next one.
+ * the look and the `RECV`, this waits for the next one. How many were handled goes to `*handled`,
+ * unless that is NULL: an edge-triggered loop goes on until it is 0.
  * Errors: `UNOTIFY_ERR_STOPPED` once after unotify_supervisor_stop(); `UNOTIFY_ERR_HANDLER` after
  * a handler's `UNOTIFY_FAILED`; `UNOTIFY_ERR_CLOSED` when the last listener has closed;
  * `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already. */
-unotify_status unotify_supervisor_dispatch(unotify_supervisor *supervisor);
-
-/** Fills in what it has done so far. */
-unotify_status unotify_supervisor_stats(const unotify_supervisor *supervisor,
-                                        unotify_stats *stats);
+unotify_status unotify_supervisor_dispatch(unotify_supervisor *supervisor, size_t *handled);
 
 /** Frees a supervisor and its listeners. A run in the background is stopped first, and the handlers
  * at work are waited for; a run on another thread must have returned. Not from a handler. Deferred
  * notifications remain usable. */
 void unotify_supervisor_free(unotify_supervisor *supervisor);
+
+/** What a supervisor has done since it was made. */
+typedef struct unotify_stats {
+    size_t size;                   /**< `sizeof(unotify_stats)`, set by the caller. */
+    uint64_t received;             /**< Notifications received. */
+    uint64_t values;               /**< Answered with a value. */
+    uint64_t errors;               /**< Answered with an error by a handler. */
+    uint64_t continued;            /**< Continued. */
+    uint64_t fds;                  /**< Answered with a descriptor. */
+    uint64_t fallbacks;            /**< Answered with the fallback error: nobody else did. */
+    uint64_t gone;                 /**< Gone before they were answered. */
+    uint64_t deferred;             /**< Deferred; counted once more when answered or freed. */
+    uint64_t deferred_outstanding; /**< Deferred and not freed so far. */
+    uint64_t panics;               /**< Handlers that threw (in C++) or panicked (in Rust). */
+    uint64_t failed;               /**< Handlers that returned `UNOTIFY_FAILED`. */
+    uint64_t listeners;            /**< Listeners served now. */
+    /** Worker threads now, including the one that runs: at most `max_workers`, one that receives
+     * what they have no time for, and those that replace stuck ones. */
+    uint64_t workers;
+    uint64_t workers_max;          /**< The most workers there ever were. */
+    /** The longest time that one handler took, in nanoseconds. Sampled: the first calls of a
+     * handler, one in sixteen later on, and all of a slow one. */
+    uint64_t slowest_handler_ns;
+    uint64_t workers_stuck;        /**< Workers now stuck in a call that the target prolongs. */
+} unotify_stats;
+
+/** Fills in what it has done so far. */
+unotify_status unotify_supervisor_stats(const unotify_supervisor *supervisor,
+                                        unotify_stats *stats);
 
 /** Is told that a process has ended. `data` is what it was registered with. It must return: neither
  * jump out of the call nor end its thread. An exception is treated as a handler's is. */

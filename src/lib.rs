@@ -109,9 +109,6 @@
 //! `libunotify.so` and `libunotify.a` are made of this crate with the feature `capi`, by meson or
 //! cargo-c. A program in Rust has no use for it.
 
-// What the core has for C alone is of no use without it.
-#![cfg_attr(not(feature = "capi"), allow(dead_code))]
-
 // Compiles and runs the README's Rust program.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
@@ -124,6 +121,8 @@ mod capi;
 mod ending;
 mod exits;
 mod features;
+#[cfg(feature = "capi")]
+mod for_c;
 mod install;
 mod kernel;
 mod listener;

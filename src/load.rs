@@ -59,15 +59,11 @@ pub(crate) enum Want {
 pub(crate) struct Load<'a> {
     program: Ref<'a, [libc::sock_filter]>,
     how: Install,
-    listener: Option<ReservedListener>,
+    /// Made before the filter is there, if it will yield one.
+    pub(crate) listener: Option<ReservedListener>,
 }
 
 impl Load<'_> {
-    /// Whether it will yield a listener.
-    pub(crate) fn has_listener(&self) -> bool {
-        self.listener.is_some()
-    }
-
     /// Installs the filter. When it is there, neither this nor the drop of what it leaves behind
     /// makes a system call or touches the heap: it may notify every call there is.
     pub(crate) fn install(self) -> Result<Option<Listener>> {

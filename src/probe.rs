@@ -52,7 +52,7 @@ impl ProbePart {
     #[must_use]
     pub fn name(&self) -> &'static str {
         // All of them are ASCII, so the other branch is never taken.
-        self.name.to_str().unwrap_or_default()
+        self.name_c().to_str().unwrap_or_default()
     }
 
     /// [`ProbePart::name`] for C.

@@ -74,12 +74,12 @@ static void an_event_loop_is_told_too(void)
     OK(unotify_supervisor_on_exit(s, tell, &told));
     target_call(&t, 7, 0);
     CHECK_INT(poll(&ready, 1, slowed(10000)), 1);
-    OK(unotify_supervisor_dispatch(s));
+    OK(unotify_supervisor_dispatch(s, NULL));
     CHECK_INT(target_result(&t), 7);
     target_end(&t);
     do {
         CHECK_INT(poll(&ready, 1, slowed(10000)), 1);
-        dispatched = unotify_supervisor_dispatch(s);
+        dispatched = unotify_supervisor_dispatch(s, NULL);
     } while (dispatched == UNOTIFY_OK);
     CHECK_INT(dispatched, UNOTIFY_ERR_CLOSED);
     CHECK_INT(atomic_load(&told), 1);

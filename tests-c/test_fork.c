@@ -124,7 +124,8 @@ static void in_a_copy_of_a_running_supervisor(int what)
             CHECK_STATUS(unotify_supervisor_run(inherited), UNOTIFY_ERR_INVALID_ARGUMENT);
             CHECK_STATUS(unotify_supervisor_start(inherited), UNOTIFY_ERR_INVALID_ARGUMENT);
             CHECK_STATUS(unotify_supervisor_join(inherited, -1), UNOTIFY_ERR_INVALID_ARGUMENT);
-            CHECK_STATUS(unotify_supervisor_dispatch(inherited), UNOTIFY_ERR_INVALID_ARGUMENT);
+            CHECK_STATUS(unotify_supervisor_dispatch(inherited, NULL),
+                         UNOTIFY_ERR_INVALID_ARGUMENT);
             CHECK_STATUS(unotify_supervisor_add_listener(inherited, third, NULL),
                          UNOTIFY_ERR_INVALID_ARGUMENT);
             /* It is still ours. */

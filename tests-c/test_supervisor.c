@@ -543,20 +543,23 @@ static void an_event_loop_drives_it(void)
     target t = supervised_target(s);
     struct pollfd poll_for = { .events = POLLIN };
     unotify_status status;
+    size_t handled = 77;
 
     poll_for.fd = unotify_supervisor_fd(s);
-    OK(unotify_supervisor_dispatch(s));
+    OK(unotify_supervisor_dispatch(s, &handled));
+    CHECK_INT(handled, 0);
     CHECK_INT(poll(&poll_for, 1, 0), 0);
     for (int64_t i = 0; i < 10; i++) {
         target_call(&t, (uint64_t)i, 0);
         CHECK_INT(poll(&poll_for, 1, slowed(10000)), 1);
-        OK(unotify_supervisor_dispatch(s));
+        OK(unotify_supervisor_dispatch(s, &handled));
+        CHECK_INT(handled, 1);
         CHECK_INT(target_result(&t), i);
     }
     target_end(&t);
     do {
         CHECK_INT(poll(&poll_for, 1, slowed(10000)), 1);
-        status = unotify_supervisor_dispatch(s);
+        status = unotify_supervisor_dispatch(s, NULL);
     } while (status == UNOTIFY_OK);
     CHECK_INT(status, UNOTIFY_ERR_CLOSED);
     unotify_supervisor_free(s);
@@ -646,7 +649,7 @@ static void garbage_is_refused(void)
     CHECK_STATUS(unotify_supervisor_stop(NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_STATUS(unotify_supervisor_join(NULL, -1), UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_STATUS(unotify_supervisor_join(s, -1), UNOTIFY_ERR_INVALID_ARGUMENT);
-    CHECK_STATUS(unotify_supervisor_dispatch(NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_supervisor_dispatch(NULL, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_INT(unotify_supervisor_fd(NULL), -1);
     unotify_supervisor_free(NULL);
     unotify_supervisor_free(s);

@@ -1,7 +1,7 @@
 //! What stands between C and the core: panics, null pointers, strings, options, the last error.
 
 use crate::error::{Error, Result, Status};
-use crate::kernel::cancel::Uncancelled;
+use crate::for_c::Uncancelled;
 use crate::kernel::Errno;
 use std::cell::RefCell;
 use std::ffi::{c_char, CStr};

@@ -21,6 +21,8 @@ mod spawn;
 mod status;
 mod supervisor;
 mod supervisor_exits;
+mod supervisor_options;
+mod supervisor_stats;
 mod target_descriptors;
 mod target_identity;
 mod target_memory;

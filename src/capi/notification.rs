@@ -2,7 +2,8 @@
 
 use super::boundary::{call, call_in_place, infallible, invalid, reclaim, unotify_status, Out};
 use crate::error::Result;
-use crate::notification::{Notification, Ownership, Request};
+use crate::for_c::Ownership;
+use crate::notification::{Notification, Request};
 use std::ffi::{c_int, c_void};
 
 /// One system call of a target, as it stood when the target made it (the kernel's

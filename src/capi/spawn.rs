@@ -155,7 +155,7 @@ pub(super) unsafe fn prepare<'a>(
     spawn.args(args.iter().map(|arg| OsStr::from_bytes(arg.to_bytes())));
     if !envp.is_null() {
         // SAFETY: `envp` is NULL or an array of strings that ends with NULL, as promised.
-        spawn.exact_env(unsafe { strings(envp, "envp") }?);
+        spawn.env_exact(unsafe { strings(envp, "envp") }?);
     }
     // SAFETY: what `opts` points to is valid, as promised.
     unsafe { apply(&mut spawn, &opts) }?;

@@ -1,17 +1,17 @@
 //! `unotify_supervisor`: the mirror of `supervisor/`.
 
 use super::boundary::{
-    call, infallible, invalid, options, reclaim, report, shared, unotify_status, utf8, Options,
-    Out, Report,
+    call, infallible, invalid, options, reclaim, shared, unotify_status, utf8, Out,
 };
 use super::listener::{time_limit, unotify_listener};
 use super::notification::unotify_notification;
+use super::supervisor_options::unotify_supervisor_opts;
 use super::throw;
 use crate::error::Result;
-use crate::kernel::cancel::Uncancelled;
+use crate::for_c::{Ownership, Uncancelled};
 use crate::kernel::Errno;
-use crate::notification::{Notification, Ownership};
-use crate::supervisor::{HandlerFlags, Supervisor, SupervisorOptions, Verdict, WakeUp};
+use crate::notification::Notification;
+use crate::supervisor::{HandlerFlags, Supervisor, Verdict};
 use std::ffi::{c_char, c_int, c_void};
 use std::os::fd::{AsFd, AsRawFd};
 use std::panic::resume_unwind;
@@ -30,23 +30,6 @@ pub const UNOTIFY_FAILED: c_int = 3;
 /// The handler waits for something: with several workers another one receives meanwhile.
 pub const UNOTIFY_HANDLER_BLOCKING: u32 = 1 << 0;
 const _: () = assert!(UNOTIFY_HANDLER_BLOCKING == HandlerFlags::BLOCKING.bits());
-
-/// The run goes on without listeners, until it is stopped.
-pub const UNOTIFY_SUPERVISOR_KEEP_RUNNING: u32 = 1 << 0;
-/// When stopped, or ended by `UNOTIFY_FAILED`, what is pending on the listeners gets the fallback
-/// error.
-pub const UNOTIFY_SUPERVISOR_DRAIN_ON_STOP: u32 = 1 << 1;
-/// A signal that is handled while unotify_supervisor_run() waits, on its thread, ends the run with
-/// `UNOTIFY_ERR_INTERRUPTED`, even if its handler was installed with `SA_RESTART`.
-pub const UNOTIFY_SUPERVISOR_RETURN_ON_SIGNAL: u32 = 1 << 2;
-
-/// Switched by what is measured to be faster: synchronous for one target, and in
-/// unotify_supervisor_dispatch().
-pub const UNOTIFY_WAKE_UP_AUTO: u32 = 0;
-/// Waking hands over the processor: for one target (Linux 6.6).
-pub const UNOTIFY_WAKE_UP_SYNC: u32 = 1;
-/// It does not: can be better for several busy targets.
-pub const UNOTIFY_WAKE_UP_ASYNC: u32 = 2;
 
 /// Handles a notification and returns `UNOTIFY_HANDLED`, `UNOTIFY_DEFERRED`,
 /// `UNOTIFY_NOT_HANDLED` or `UNOTIFY_FAILED`; any other number counts as `UNOTIFY_HANDLED`. `data` is what it was
@@ -77,125 +60,6 @@ impl unotify_supervisor {
     pub(super) fn core(&self) -> &Supervisor {
         &self.0
     }
-}
-
-/// How a supervisor is to work.
-#[repr(C)]
-#[derive(Debug, Clone, Copy)]
-pub struct unotify_supervisor_opts {
-    /// `sizeof(unotify_supervisor_opts)`.
-    pub size: usize,
-    /// How many handlers may run at the same time, at most 1024. 0 is 1: they never overlap. With
-    /// more, several threads also receive at the same time, when several targets of a single
-    /// listener call at once and that is measured to be faster.
-    pub max_workers: u32,
-    /// Positive, for notifications that nobody answers. 0 is `ENOSYS`.
-    pub fallback_error: c_int,
-    /// `UNOTIFY_SUPERVISOR_*`.
-    pub flags: u32,
-    /// `UNOTIFY_WAKE_UP_*`.
-    pub wake_up: u32,
-}
-
-// SAFETY: `repr(C)`, begins with `size`, integers only, without padding.
-unsafe impl Options for unotify_supervisor_opts {
-    const NAME: &'static str = "unotify_supervisor_opts";
-
-    fn zeroed() -> Self {
-        unotify_supervisor_opts {
-            size: size_of::<Self>(),
-            max_workers: 0,
-            fallback_error: 0,
-            flags: 0,
-            wake_up: UNOTIFY_WAKE_UP_AUTO,
-        }
-    }
-}
-
-impl unotify_supervisor_opts {
-    fn check(self) -> Result<SupervisorOptions> {
-        const KNOWN: u32 = UNOTIFY_SUPERVISOR_KEEP_RUNNING
-            | UNOTIFY_SUPERVISOR_DRAIN_ON_STOP
-            | UNOTIFY_SUPERVISOR_RETURN_ON_SIGNAL;
-        let wake_up = match self.wake_up {
-            UNOTIFY_WAKE_UP_AUTO => WakeUp::Auto,
-            UNOTIFY_WAKE_UP_SYNC => WakeUp::Sync,
-            UNOTIFY_WAKE_UP_ASYNC => WakeUp::Async,
-            other => {
-                return Err(invalid(format!(
-                    "`unotify_supervisor_opts.wake_up` is {other}, which is no UNOTIFY_WAKE_UP_*"
-                )))
-            }
-        };
-        if self.flags & !KNOWN != 0 {
-            return Err(invalid(format!(
-                "`unotify_supervisor_opts.flags` has unknown bits: {:#x}",
-                self.flags & !KNOWN
-            )));
-        }
-        let default = SupervisorOptions::default();
-        Ok(SupervisorOptions {
-            max_workers: match self.max_workers {
-                0 => default.max_workers,
-                n => n as usize,
-            },
-            fallback_error: match self.fallback_error {
-                0 => default.fallback_error,
-                n => n,
-            },
-            keep_running: self.flags & UNOTIFY_SUPERVISOR_KEEP_RUNNING != 0,
-            wake_up,
-            return_on_signal: self.flags & UNOTIFY_SUPERVISOR_RETURN_ON_SIGNAL != 0,
-            drain_on_stop: self.flags & UNOTIFY_SUPERVISOR_DRAIN_ON_STOP != 0,
-        })
-    }
-}
-
-/// What a supervisor has done since it was made.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, Default)]
-pub struct unotify_stats {
-    /// `sizeof(unotify_stats)`, set by the caller.
-    pub size: usize,
-    /// Notifications received.
-    pub received: u64,
-    /// Answered with a value.
-    pub values: u64,
-    /// Answered with an error by a handler.
-    pub errors: u64,
-    /// Continued.
-    pub continued: u64,
-    /// Answered with a descriptor.
-    pub fds: u64,
-    /// Answered with the fallback error: nobody else did.
-    pub fallbacks: u64,
-    /// Gone before they were answered.
-    pub gone: u64,
-    /// Deferred; counted once more when answered or freed.
-    pub deferred: u64,
-    /// Deferred and not freed so far.
-    pub deferred_outstanding: u64,
-    /// Handlers that threw (in C++) or panicked (in Rust).
-    pub panics: u64,
-    /// Handlers that returned `UNOTIFY_FAILED`.
-    pub failed: u64,
-    /// Listeners served now.
-    pub listeners: u64,
-    /// Worker threads now, including the one that runs: at most `max_workers`, one that receives
-    /// what they have no time for, and those that replace stuck ones.
-    pub workers: u64,
-    /// The most workers there ever were.
-    pub workers_max: u64,
-    /// The longest time that one handler took, in nanoseconds. Sampled: the first calls of a
-    /// handler, one in sixteen later on, and all of a slow one.
-    pub slowest_handler_ns: u64,
-    /// Workers now stuck in a call that the target prolongs.
-    pub workers_stuck: u64,
-}
-
-// SAFETY: `repr(C)`, begins with the size, integers only, no padding.
-unsafe impl Report for unotify_stats {
-    const NAME: &'static str = "unotify_stats";
 }
 
 /// Makes a supervisor. `opts` may be NULL.
@@ -547,61 +411,27 @@ pub unsafe extern "C" fn unotify_supervisor_fd(supervisor: *const unotify_superv
 
 /// Handles what is pending, at most some dozens of notifications, without blocking. Handlers run
 /// on this thread. Nobody else may receive from its listeners: if a notification is taken away
-/// between the look and the `RECV`, this waits for the next one.
+/// between the look and the `RECV`, this waits for the next one. How many were handled goes to
+/// `*handled`, unless that is NULL: an edge-triggered loop goes on until it is 0.
 ///
 /// Errors: `UNOTIFY_ERR_STOPPED` once after unotify_supervisor_stop(); `UNOTIFY_ERR_HANDLER` after
 /// a handler's `UNOTIFY_FAILED`; `UNOTIFY_ERR_CLOSED` when the last listener has closed; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already.
 ///
 /// # Safety
-/// `supervisor` is NULL or a live handle.
+/// `supervisor` is NULL or a live handle; `handled` is NULL or valid for writing.
 #[no_mangle]
 pub unsafe extern "C" fn unotify_supervisor_dispatch(
     supervisor: *mut unotify_supervisor,
+    handled: *mut usize,
 ) -> unotify_status {
     call(|| {
         // SAFETY: `supervisor` is NULL or a live handle, as promised.
-        unsafe { shared(supervisor, "supervisor") }?
-            .0
-            .dispatch()
-            .map(drop)
-    })
-}
-
-/// Fills in what it has done so far.
-///
-/// # Safety
-/// `supervisor` is NULL or a live handle; `stats` is NULL or as long as its `size` says.
-#[no_mangle]
-pub unsafe extern "C" fn unotify_supervisor_stats(
-    supervisor: *const unotify_supervisor,
-    stats: *mut unotify_stats,
-) -> unotify_status {
-    call(|| {
-        let find = || {
-            // SAFETY: `supervisor` is NULL or a live handle, as promised.
-            let now = unsafe { shared(supervisor, "supervisor") }?.0.stats();
-            Ok(unotify_stats {
-                size: size_of::<unotify_stats>(),
-                received: now.received,
-                values: now.values,
-                errors: now.errors,
-                continued: now.continued,
-                fds: now.fds,
-                fallbacks: now.fallbacks,
-                gone: now.gone,
-                deferred: now.deferred,
-                deferred_outstanding: now.deferred_outstanding,
-                panics: now.panics,
-                failed: now.failed,
-                listeners: now.listeners,
-                workers: now.workers,
-                workers_max: now.workers_max,
-                slowest_handler_ns: now.slowest_handler.as_nanos() as u64,
-                workers_stuck: now.workers_stuck,
-            })
-        };
-        // SAFETY: `stats` is NULL or as long as its `size`, as promised.
-        unsafe { report(stats, find) }
+        let count = unsafe { shared(supervisor, "supervisor") }?.0.dispatch()?;
+        if !handled.is_null() {
+            // SAFETY: not NULL, so valid for writing, as promised.
+            unsafe { handled.write(count) };
+        }
+        Ok(())
     })
 }
 

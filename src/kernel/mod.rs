@@ -36,12 +36,6 @@ impl Errno {
     pub(crate) fn last() -> Self {
         Errno(std::io::Error::last_os_error().raw_os_error().unwrap_or(0))
     }
-
-    /// Sets the calling thread's `errno`, for callers in C.
-    pub(crate) fn set(self) {
-        // SAFETY: `__errno_location` always returns the calling thread's own variable.
-        unsafe { *libc::__errno_location() = self.0 };
-    }
 }
 
 pub(crate) type Result<T> = std::result::Result<T, Errno>;

@@ -10,15 +10,19 @@ use std::sync::{Arc, Mutex, Weak};
 
 /// Whose a notification is that a supervisor shows to its handlers.
 #[derive(Debug)]
-pub(super) struct Lending {
+pub(crate) struct Lending {
     /// What counts it if a handler keeps it.
     counted_by: Option<Arc<Deferrals>>,
-    deferred: bool,
+    pub(crate) deferred: bool,
     /// What became of it was counted.
     counted: bool,
-    /// Who may free it; see [`Ownership`].
-    ownership: AtomicU8,
+    /// Who may free it: [`OWNED`], or what a handler in C makes of it. A worker and the thread that such
+    /// a handler gave it to may meet here, so it is apart from everything else.
+    pub(crate) ownership: AtomicU8,
 }
+
+/// Its holder may free a notification.
+pub(crate) const OWNED: u8 = 0;
 
 impl Default for Lending {
     fn default() -> Self {
@@ -26,13 +30,13 @@ impl Default for Lending {
             counted_by: None,
             deferred: false,
             counted: false,
-            ownership: AtomicU8::new(Ownership::Owned as u8),
+            ownership: AtomicU8::new(OWNED),
         }
     }
 }
 
 impl Lending {
-    pub(super) fn counted_by(&self) -> Option<&Arc<Deferrals>> {
+    pub(crate) fn counted_by(&self) -> Option<&Arc<Deferrals>> {
         self.counted_by.as_ref()
     }
 
@@ -49,20 +53,6 @@ impl Lending {
             deferrals.add();
             self.deferred = true;
         }
-    }
-
-    pub(super) fn lend(&mut self) {
-        self.deferred = self.counted_by.is_some();
-        *self.ownership.get_mut() = Ownership::Lent as u8;
-    }
-
-    pub(super) fn take_back(&mut self) {
-        self.deferred = false;
-        *self.ownership.get_mut() = Ownership::Owned as u8;
-    }
-
-    pub(super) fn ownership(&self) -> &AtomicU8 {
-        &self.ownership
     }
 
     /// It is not kept any more: counts what became of it if it was.
@@ -82,44 +72,12 @@ impl Lending {
     #[inline]
     pub(super) fn count_outcome(&mut self, state: State) {
         // One that was only lent so far is counted when it turns out to be kept, or by its worker.
-        if self.deferred && !self.counted && Ownership::is_owned(&self.ownership) {
+        if self.deferred && !self.counted && self.ownership.load(SeqCst) == OWNED {
             self.counted = true;
             if let Some(deferrals) = &self.counted_by {
                 deferrals.count(state);
             }
         }
-    }
-}
-
-/// Who may free a notification that a handler in C was shown. A worker and the thread that a
-/// handler gave it to may meet here, so it is apart from everything else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Ownership {
-    /// Its holder.
-    Owned,
-    /// The worker that shows it to a handler for one call.
-    Lent,
-    /// The worker too, and the handler has tried to.
-    Returned,
-}
-
-impl Ownership {
-    /// Passes a lent notification on; `false` when it is not lent (any more).
-    pub(crate) fn pass(ownership: &AtomicU8, to: Ownership) -> bool {
-        ownership
-            .compare_exchange(
-                Ownership::Lent as u8,
-                to as u8,
-                Ordering::SeqCst,
-                Ordering::SeqCst,
-            )
-            .is_ok()
-    }
-
-    /// Whether its holder may free it.
-    pub(crate) fn is_owned(ownership: &AtomicU8) -> bool {
-        ownership.load(Ordering::SeqCst) == Ownership::Owned as u8
     }
 }
 

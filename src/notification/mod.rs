@@ -7,7 +7,7 @@ mod state;
 pub use crate::kernel::seccomp::Request;
 pub(crate) use lend::Deferrals;
 #[cfg(feature = "capi")]
-pub(crate) use lend::Ownership;
+pub(crate) use lend::OWNED;
 pub(crate) use reply::check_errnum;
 pub(crate) use state::{Reply, State};
 
@@ -21,7 +21,6 @@ use crate::stall;
 use crate::target::MemoryFile;
 use lend::Lending;
 use std::os::fd::BorrowedFd;
-use std::sync::atomic::AtomicU8;
 use std::sync::Arc;
 
 /// A system call that a target has made and is waiting on.
@@ -41,7 +40,7 @@ pub struct Notification {
     state: State,
     /// The process that received what it holds.
     received_in: Process,
-    lending: Lending,
+    pub(crate) lending: Lending,
     /// The target's memory file once it was needed.
     pub(crate) memory: Option<MemoryFile>,
 }
@@ -81,30 +80,6 @@ impl Notification {
     /// The processes that its supervisor watches, if it has come to one.
     pub(crate) fn exits(&self) -> Option<&Exits> {
         self.lending.counted_by().map(|counts| &counts.exits)
-    }
-
-    /// Counts a deferral where this one's would be, or takes that back.
-    pub(crate) fn count_deferral(&self, deferred: bool) {
-        match self.lending.counted_by() {
-            Some(deferrals) if deferred => deferrals.add(),
-            Some(deferrals) => deferrals.sub(),
-            None => {}
-        }
-    }
-
-    /// Shows it to a handler in C for one call, after which it may be deferred.
-    pub(crate) fn lend(&mut self) {
-        self.lending.lend();
-    }
-
-    /// The call is over and it was not deferred.
-    pub(crate) fn take_back(&mut self) {
-        self.lending.take_back();
-    }
-
-    /// For [`Ownership::pass`].
-    pub(crate) fn ownership(&self) -> &AtomicU8 {
-        self.lending.ownership()
     }
 
     /// Moves the notification out of a handler's hands, to be answered later and from any thread.

@@ -88,15 +88,12 @@ pub struct Spawn<'a> {
 }
 
 /// The program's environment.
-#[derive(Debug)]
-enum Environment {
-    /// The caller's at the time (unless cleared), with these set, or taken away.
-    Edited {
-        clear: bool,
-        changes: BTreeMap<OsString, Option<OsString>>,
-    },
-    /// These strings, of whatever form.
-    Exact(Vec<CString>),
+#[derive(Debug, Default)]
+struct Environment {
+    /// What it begins with: the caller's at the time if this is `None`.
+    strings: Option<Vec<CString>>,
+    /// Variables to be set, or taken away.
+    changes: BTreeMap<OsString, Option<OsString>>,
 }
 
 impl<'a> Spawn<'a> {
@@ -108,10 +105,7 @@ impl<'a> Spawn<'a> {
             file: file.as_ref().to_owned(),
             argv0: None,
             args: Vec::new(),
-            environment: Environment::Edited {
-                clear: false,
-                changes: BTreeMap::new(),
-            },
+            environment: Environment::default(),
             directory: None,
             files: Files::default(),
             kill_on_parent_death: false,
@@ -140,11 +134,7 @@ impl<'a> Spawn<'a> {
 
     /// Starts with an empty environment. What was set before is forgotten.
     pub fn env_clear(&mut self) -> &mut Self {
-        self.environment = Environment::Edited {
-            clear: true,
-            changes: BTreeMap::new(),
-        };
-        self
+        self.env_exact([])
     }
 
     /// Sets one variable for the program.
@@ -169,15 +159,17 @@ impl<'a> Spawn<'a> {
     }
 
     fn change_env(&mut self, key: &OsStr, value: Option<OsString>) -> &mut Self {
-        if let Environment::Edited { changes, .. } = &mut self.environment {
-            changes.insert(key.to_owned(), value);
-        }
+        self.environment.changes.insert(key.to_owned(), value);
         self
     }
 
-    /// Gives the program exactly these strings as its environment.
-    pub(crate) fn exact_env(&mut self, strings: Vec<CString>) -> &mut Self {
-        self.environment = Environment::Exact(strings);
+    /// Starts with exactly these strings as the environment, also those that are no `NAME=value`. What
+    /// was set before is forgotten.
+    pub fn env_exact(&mut self, strings: impl IntoIterator<Item = CString>) -> &mut Self {
+        self.environment = Environment {
+            strings: Some(strings.into_iter().collect()),
+            changes: BTreeMap::new(),
+        };
         self
     }
 
@@ -310,34 +302,37 @@ impl<'a> Spawn<'a> {
     }
 }
 
+/// `key=value`.
+fn assignment(mut key: OsString, value: &OsStr) -> Result<CString> {
+    key.push("=");
+    key.push(value);
+    c_string(&key.into_vec(), "the environment")
+}
+
 impl Environment {
     fn strings(&self) -> Result<Vec<CString>> {
-        let (clear, changes) = match self {
-            Environment::Exact(strings) => return Ok(strings.clone()),
-            Environment::Edited { clear, changes } => (*clear, changes),
+        let mut strings = match &self.strings {
+            Some(strings) => strings.clone(),
+            None => std::env::vars_os()
+                .map(|(key, value)| assignment(key, &value))
+                .collect::<Result<_>>()?,
         };
-        let mut all = BTreeMap::new();
-        if !clear {
-            all.extend(std::env::vars_os());
-        }
-        for (key, value) in changes {
+        for (key, value) in &self.changes {
             if key.is_empty() || key.as_bytes().contains(&b'=') {
                 return Err(Error::new(
                     Status::InvalidArgument,
                     format!("{key:?} cannot be the name of a variable"),
                 ));
             }
-            match value {
-                Some(value) => all.insert(key.clone(), value.clone()),
-                None => all.remove(key),
-            };
+            strings.retain(|string| {
+                let rest = string.as_bytes().strip_prefix(key.as_bytes());
+                rest.is_none_or(|rest| rest.first() != Some(&b'='))
+            });
+            if let Some(value) = value {
+                strings.push(assignment(key.clone(), value)?);
+            }
         }
-        let strings = all.into_iter().map(|(mut string, value)| {
-            string.push("=");
-            string.push(value);
-            c_string(&string.into_vec(), "the environment")
-        });
-        strings.collect()
+        Ok(strings)
     }
 }
 

@@ -53,6 +53,8 @@ pub(super) struct Listeners {
 struct Set {
     by_key: HashMap<u64, Member>,
     unwatched: Option<u64>,
+    /// What was removed and somebody may hold all the same; see [`Listeners::let_go`].
+    removed: Vec<Weak<Shared>>,
 }
 
 #[derive(Debug)]
@@ -131,6 +133,13 @@ impl Listeners {
         }
         let leaving = taken.leaving();
         Some((taken.shared, leaving))
+    }
+
+    /// What was taken is nobody's any more, to be closed when nobody is at work on a notification of it.
+    pub(super) fn remember_removed(&self, shared: &Arc<Shared>) {
+        let removed = &mut self.lock().removed;
+        removed.retain(|other| other.strong_count() > 0);
+        removed.push(Arc::downgrade(shared));
     }
 
     fn take_out(&self, set: &mut Set, key: u64) -> Option<Member> {
@@ -264,20 +273,21 @@ impl Listeners {
         self.lock().by_key.iter().map(entry).collect()
     }
 
-    /// Lets go of all of them. Their tags, and those that somebody holds all the same: a worker that is
-    /// stuck, or a notification that was kept.
+    /// Lets go of all of them. Their tags, and those, with what was removed before, that somebody holds
+    /// all the same: a worker that is stuck, or a notification that was kept.
     pub(super) fn let_go(&self) -> (Vec<usize>, Vec<Weak<Shared>>) {
         let mut set = self.lock();
         let mut all: Vec<_> = set.by_key.drain().collect();
         all.sort_by_key(|(key, _)| *key);
         set.unwatched = None;
+        let removed = std::mem::take(&mut set.removed);
         self.changed(&set);
         drop(set);
         let held = |(_, member): &(u64, Member)| {
             let is_held = Arc::strong_count(&member.shared) > 1;
             is_held.then(|| Arc::downgrade(&member.shared))
         };
-        let held = all.iter().filter_map(held).collect();
+        let held = all.iter().filter_map(held).chain(removed).collect();
         (
             all.into_iter().map(|(_, member)| member.tag).collect(),
             held,

@@ -3,6 +3,7 @@
 mod background;
 mod backlog;
 mod core;
+mod lead;
 mod listeners;
 mod mode;
 mod notices;
@@ -154,7 +155,9 @@ impl Supervisor {
     /// # Errors
     /// As there.
     pub fn remove_listener(&self, tag: usize) -> Result<()> {
-        self.take_listener(tag).map(drop)
+        let listener = self.take_listener(tag)?;
+        self.core.listeners.remember_removed(listener.shared());
+        Ok(())
     }
 
     /// Sets a handler for a system call, on every architecture that has it. Several for one call are

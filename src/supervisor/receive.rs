@@ -1,9 +1,10 @@
 //! How a leader waits for notifications: in `RECV` on the only listener, or in epoll on several.
 
 use super::core::End;
+use super::lead::Received;
 use super::listeners::{is_child, EXITS, WAKE};
 use super::pool::Claim;
-use super::worker::{Received, Worker, NEVER};
+use super::worker::{Worker, NEVER};
 use crate::error::Status;
 use crate::kernel::{version, Errno};
 use std::ptr;

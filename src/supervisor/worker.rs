@@ -4,7 +4,7 @@ use super::backlog::Waited;
 use super::core::{Core, End};
 use super::listeners::Entry;
 use super::mode::Round;
-use super::pool::{Claim, Sleeper, Woken};
+use super::pool::{Sleeper, Woken};
 use super::slot::{Place, Slot};
 use super::stats::Counters;
 use super::table::{Handler, Table, Verdict};
@@ -16,7 +16,6 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr;
 use std::sync::atomic::{Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long received notifications are still handled when the supervisor was stopped.
@@ -66,21 +65,6 @@ pub(super) struct Worker<'a> {
 
 /// The [`Core::news`] of a worker that has yet to catch up.
 pub(super) const NEVER: u64 = u64::MAX;
-
-/// Why a leader stops waiting.
-pub(super) enum Received {
-    Notification,
-    /// Processes have ended.
-    Exits,
-    /// There is nothing more to lead.
-    Nothing(End),
-    /// There are to be fewer leaders.
-    NotWanted,
-    /// A listener has left, and it has a permit to tell of that.
-    Left,
-    /// It leads in a run that is over: it was stuck meanwhile.
-    Late,
-}
 
 impl<'a> Worker<'a> {
     pub(super) fn new(core: &'a Core, slot: &'a Slot, place: Place) -> Result<Self> {
@@ -159,7 +143,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Whether the run that it works for is over.
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         // One that was started too late has none.
         let is_a_run = self.run % 2 == 1;
         !is_a_run || self.core.end().is_some() || self.core.run_number() != self.run
@@ -202,20 +186,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// It is about to be busy for long, perhaps, and does not take a lead that is vacant or kept for
-    /// it.
-    fn leave_lead(&self) {
-        let core = self.core;
-        if self.at_home {
-            core.pool.forget_recall();
-        }
-        if core.pool.has_vacancy(false) {
-            core.call_worker();
-        }
-    }
-
     /// Handles what waits, with its permit.
-    fn clear_backlog(&mut self) {
+    pub(super) fn clear_backlog(&mut self) {
         let core = self.core;
         self.forget_listener();
         while !self.is_over() && (self.at_home || !core.backlog.is_permit_wanted()) {
@@ -252,7 +224,7 @@ impl<'a> Worker<'a> {
 
     /// Tells of a listener that has left, with its permit.
     #[cold]
-    fn tell_left(&self, tag: usize) {
+    pub(super) fn tell_left(&self, tag: usize) {
         self.slot.handling.store(true, SeqCst);
         self.core.tell_left(tag, &self.slot.counters);
         self.slot.handling.store(false, SeqCst);
@@ -280,7 +252,7 @@ impl<'a> Worker<'a> {
     }
 
     /// The watcher is to look at what it does beside leading.
-    fn nudge_watcher(&self) {
+    pub(super) fn nudge_watcher(&self) {
         // Said first: the watcher looks at that before it sleeps.
         self.slot.handling.store(true, SeqCst);
         self.core.watch.nudge();
@@ -321,145 +293,6 @@ impl<'a> Worker<'a> {
             if core.backlog.is_empty() {
                 break;
             }
-        }
-    }
-
-    /// Receives for as long as it leads; says so when there is nothing more to lead.
-    fn lead(&mut self, mut claim: Claim) -> Option<End> {
-        let core = self.core;
-        let has_choice = core.has_choice();
-        // Those who led meanwhile may have received what was reported before, and a RECV for that
-        // would wait while the other listeners have something.
-        self.events.clear();
-        // What it received from before, it may go on with if there is no news.
-        if let Some(entry) = &self.entry {
-            let of = Arc::as_ptr(&entry.shared).cast_mut();
-            self.slot.receives.store(of, SeqCst);
-        }
-        // And left something behind, which nobody would look at if this one kept its permit.
-        if !core.backlog.is_empty() && self.take_permit() {
-            self.step_aside(&claim);
-            self.clear_backlog();
-            return None;
-        }
-        loop {
-            match self.receive(&claim) {
-                Received::Notification => {}
-                Received::Exits => {
-                    if self.lead_on_after_exits(&mut claim) {
-                        continue;
-                    }
-                    return None;
-                }
-                Received::Nothing(end) => {
-                    core.pool.vacate(&claim);
-                    return Some(end);
-                }
-                Received::Late => {
-                    self.step_aside(&claim);
-                    return None;
-                }
-                Received::Left => {
-                    core.pool.begin(&mut claim);
-                    core.watch.nudge();
-                    if let Some(tag) = core.backlog.pop_left() {
-                        self.tell_left(tag);
-                    }
-                    if !core.pool.end(&mut claim) {
-                        return None;
-                    }
-                    continue;
-                }
-                Received::NotWanted => {
-                    core.pool.vacate(&claim);
-                    if core.pool.is_recalled() {
-                        core.pool.call_all();
-                    }
-                    return None;
-                }
-            }
-            if has_choice {
-                core.pool.count(&claim);
-                if let Some(seen) = self.round.count(self.notification.request().pid as u32) {
-                    core.choose_mode(seen, self.only);
-                }
-            }
-            let permit = self.take_permit();
-            if !(permit && core.backlog.is_empty()) && core.backlog.push(&mut self.notification) {
-                // Asked again after that: who gives a permit looks at the backlog afterwards.
-                if self.take_permit() {
-                    self.step_aside(&claim);
-                    self.clear_backlog();
-                    return None;
-                }
-                self.leave_waiting(&claim);
-                continue;
-            }
-            self.look_up();
-            if self.handler.as_ref().is_some_and(|h| h.blocks()) {
-                self.step_aside(&claim);
-                self.nudge_watcher();
-                self.handle();
-                return None;
-            }
-            core.pool.begin(&mut claim);
-            core.watch.nudge();
-            self.handle();
-            if !core.pool.end(&mut claim) {
-                return None;
-            }
-            if core.pool.wants_several() || core.backlog.is_permit_wanted() {
-                self.give_permit();
-            }
-        }
-    }
-
-    /// Tells of processes that have ended, or leaves that to who has the permit. Whether it still
-    /// leads.
-    #[cold]
-    fn lead_on_after_exits(&mut self, claim: &mut Claim) -> bool {
-        let core = self.core;
-        if !self.take_permit() {
-            self.leave_waiting(claim);
-            return true;
-        }
-        core.pool.begin(claim);
-        core.watch.nudge();
-        if core.backlog.pop_exits() {
-            self.tell_exits();
-        }
-        if !core.pool.end(claim) {
-            return false;
-        }
-        if !core.backlog.is_empty() {
-            self.step_aside(claim);
-            self.clear_backlog();
-            return false;
-        }
-        if core.backlog.is_permit_wanted() {
-            self.give_permit();
-        }
-        true
-    }
-
-    /// Leaves the lead to another worker.
-    fn step_aside(&self, claim: &Claim) {
-        self.core.pool.vacate(claim);
-        self.core.call_worker();
-    }
-
-    /// What was just received waits for a permit.
-    fn leave_waiting(&self, claim: &Claim) {
-        let core = self.core;
-        if core.options.max_workers == 1 {
-            // The one that is at home keeps its permit while it sleeps.
-            core.pool.call_all();
-        } else if core.pool.is_led_by_others(claim) {
-            // Another one that leads may keep a permit and have nothing to do.
-            core.tell_news();
-        }
-        while core.backlog.is_full() && !self.is_over() {
-            thread::sleep(Duration::from_millis(1));
         }
     }
 

@@ -90,6 +90,19 @@ fn a_cleared_environment_has_what_was_set_after() {
 }
 
 #[test]
+fn an_exact_environment_is_passed_on_as_it_is_and_can_be_changed() {
+    watched(|| {
+        let filter = notifying(&[]);
+        let mut spawn = Spawn::new(&filter, "/usr/bin/env");
+        let exact = [c"odd", c"B=1", c"C=2", c"BB=3"].map(|s| s.to_owned());
+        spawn.env("A", "1").env_exact(exact);
+        assert_eq!(text(&mut spawn), "odd\nB=1\nC=2\nBB=3");
+        spawn.env("B", "new").env_remove("C");
+        assert_eq!(text(&mut spawn), "odd\nBB=3\nB=new");
+    });
+}
+
+#[test]
 fn a_program_starts_in_the_directory_it_is_given() {
     watched(|| {
         let filter = everything();

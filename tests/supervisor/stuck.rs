@@ -320,6 +320,22 @@ fn a_supervisor_that_is_dropped_leaves_no_target_waiting_for_a_worker_that_is_st
 }
 
 #[test]
+fn a_listener_that_was_removed_from_under_a_stuck_worker_is_closed_with_its_supervisor() {
+    watched(|| {
+        if !may_withhold() {
+            return;
+        }
+        let (supervisor, target) = stuck(1, |_| ());
+        supervisor.remove_listener(0).unwrap();
+        supervisor.join().unwrap();
+        drop(supervisor);
+        assert_eq!(target.result(), -i64::from(libc::ENOSYS));
+        target.channel.tell(0);
+        target.end();
+    });
+}
+
+#[test]
 fn a_supervisor_that_is_dropped_leaves_no_target_waiting_for_one_that_is_stuck_and_one_that_is_kept(
 ) {
     watched(|| {
