@@ -42,15 +42,17 @@ static const char HELP[] =
     "the program's memory. Another thread may change memory that was shown before the kernel\n"
     "reads it.\n"
     "\n"
-    "Without -e all calls are shown, but for those that programs do not expect to fail when a\n"
-    "signal comes before the call was seen (docs/limits.md):\n";
+    "A signal that comes before a call was seen interrupts it, which then fails (EINTR) unless\n"
+    "the signal's handler asks for a restart. So without -e all calls are shown, but for those\n"
+    "that few programs expect to fail so:\n";
 
 static const char MORE_HELP[] =
     "\n"
     "Programs get no rights by being executed (no_new_privs): sudo does not work in here.\n"
     "Ends when the last of them has, with the program's exit status, or 128 and the number of\n"
     "the signal that ended it; 127 if there is no such program and 126 if it may not be\n"
-    "executed; 2 for a wrong option, and 1 if something else went wrong, such as writing.\n";
+    "executed; 2 for a wrong option, and 1 if something else went wrong. When it cannot write\n"
+    "it kills the program; what that has started gets ENOSYS for each call.\n";
 
 /* What is asked for, and what has come of it. */
 struct trace {
@@ -99,7 +101,7 @@ static void show_call(struct trace *trace, unotify_notification *notification,
     begin_line(&line, request->pid, known->name);
     put_char(&line, '(');
     put_arguments(&view, known->call);
-    put(&line, ")");
+    put_char(&line, ')');
     put_char(&line, '\n');
     write_out(trace, &line);
 }
@@ -189,10 +191,10 @@ static int run(struct trace *trace, const unotify_filter *filter, char **argv)
     if (status && status != UNOTIFY_ERR_HANDLER)
         complain(argv[0]);
     unotify_supervisor_free(supervisor);
-    if (status == UNOTIFY_ERR_HANDLER)
-        return 1;
-    if (status)
+    if (status == UNOTIFY_ERR_SYSTEM || status == UNOTIFY_ERR_PERMISSION)
         return error == ENOENT ? 127 : 126;
+    if (status)
+        return 1;
     return WIFSIGNALED(wstatus) ? 128 + WTERMSIG(wstatus) : WEXITSTATUS(wstatus);
 }
 
