@@ -128,6 +128,9 @@ def all_cases(programs: Programs, plan: Plan, scratch: Path) -> list[Case]:
     for work, command in real_work(scratch).items():
         cases.append(Case(f"work/{work}/unsupervised", "", tuple(command), seldom))
         wrapped(f"work/{work}/strace", "strace", [*strace, "trace=openat", *command], seldom)
+        # As it is mostly called: it then stops the program at every call.
+        stopping = [option for option in strace if option != "--seccomp-bpf"]
+        wrapped(f"work/{work}/strace-f", "strace", [*stopping, "trace=openat", *command], seldom)
         wrapped(f"work/{work}/trace", "trace", [*strace[2:], "trace=openat", *command], seldom)
         for tracer, how in (("strace", ["-f", "--seccomp-bpf"]), ("trace", [])):
             if tracer not in path:

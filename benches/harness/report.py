@@ -44,7 +44,8 @@ TRACERS = [
     ("unsupervised", "unsupervised"),
     ("unotify", "libunotify"),
     ("trace", "libunotify, the example trace"),
-    ("strace", "strace"),
+    ("strace", "strace -f --seccomp-bpf"),
+    ("strace-f", "strace -f"),
 ]
 
 INTRODUCTION = """\
@@ -93,8 +94,8 @@ target's behalf, decides on what was opened, and hands that over, where continue
 
 REAL_WORK = """\
 Each `openat` of a compiler run, and of `find` over ten thousand directories, is seen by the
-supervisor, which lets it continue. `examples/c/trace` and strace (with `--seccomp-bpf`) write a line for each, to
-`/dev/null`.
+supervisor, which lets it continue. `examples/c/trace` and strace write a line for each, to `/dev/null`.
+Without `--seccomp-bpf` strace stops the program at all its other calls too.
 """
 
 

@@ -18,8 +18,14 @@ static void put_bytes(struct line *line, const char *bytes, size_t length)
 
 void put_char(struct line *line, char c)
 {
-    if (c == '\n' || line->length < sizeof line->text - 1)
-        line->text[line->length++] = c;
+    put_bytes(line, &c, 1);
+}
+
+void end_line(struct line *line)
+{
+    if (line->length == sizeof line->text - 1)
+        memcpy(line->text + line->length - 3, "...", 3);
+    line->text[line->length++] = '\n';
 }
 
 void put(struct line *line, const char *text)

@@ -22,6 +22,9 @@ void put_address(struct line *line, uint64_t address);
 /* A string in quotes; `more` puts three dots behind it. */
 void put_quoted(struct line *line, const char *bytes, size_t length, int more);
 
+/* Ends a line; one that has reached the limit ends in three dots. */
+void end_line(struct line *line);
+
 /* Writes a whole line, in one piece where the kernel takes it so. 0, or -1 with errno. */
 int write_line(int fd, const struct line *line);
 

@@ -102,7 +102,7 @@ static void show_call(struct trace *trace, unotify_notification *notification,
     put_char(&line, '(');
     put_arguments(&view, known->call);
     put_char(&line, ')');
-    put_char(&line, '\n');
+    end_line(&line);
     write_out(trace, &line);
 }
 
@@ -142,7 +142,7 @@ static int show_and_continue(unotify_notification *notification, void *data)
         if (!trace->only_counts) {
             begin_line(&line, unotify_notification_request(notification)->pid, known->name);
             put(&line, ": interrupted before it began");
-            put_char(&line, '\n');
+            end_line(&line);
             write_out(trace, &line);
         }
         break;
