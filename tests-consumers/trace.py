@@ -42,9 +42,9 @@ def has_strace() -> bool:
 
 
 def comparable(lines: list[str]) -> list[str]:
-    """Calls since make_calls began, without what differs: the thread, the result, addresses."""
-    begin = next(i for i, line in enumerate(lines) if 'faccessat(AT_FDCWD, "/begin", F_OK)' in line)
-    lines = [re.sub(r"^(\[\d+\]|\d+) +", "", line) for line in lines[begin:]]
+    """Calls, since make_calls began if it is that, without what differs: thread, result, addresses."""
+    marks = [i for i, line in enumerate(lines) if 'faccessat(AT_FDCWD, "/begin", F_OK)' in line]
+    lines = [re.sub(r"^(\[\d+\]|\d+) +", "", line) for line in lines[marks[0] if marks else 0 :]]
     lines = [re.sub(r" += (-?\d+.*|\?.*|0x.*)$", "", line) for line in lines]
     lines = [line for line in lines if not line.startswith(("+++", "---", "[ Process"))]
     return [re.sub(r"0x[0-9a-f]{6,}", "ADDRESS", line) for line in lines]
@@ -100,6 +100,26 @@ class BesideStrace(TraceTest):
         ours = self.lines("-e", which, program, self.empty("work"))
         self.assertEqual(comparable(ours), comparable(theirs))
         self.assertGreater(len(comparable(ours)), 10)
+
+    def same_of_real_program(self, *program: str) -> None:
+        """A program of several processes, in whatever order they come."""
+        run(*program)  # It may leave something behind, which the next one finds.
+        which = "openat,execve,access,socket,connect,unlink,mkdir,chdir,dup2,kill"
+        # What is interrupted by another thread's line is shown in two.
+        theirs = [line for line in self.strace("-e", f"trace={which}", *program) if "resumed>" not in line]
+        theirs = [line.replace(" <unfinished ...>", ")") for line in theirs]
+        self.assertEqual(sorted(comparable(self.lines("-e", which, *program))), sorted(comparable(theirs)))
+
+    def test_a_shell(self) -> None:
+        self.same_of_real_program("sh", "-c", "ls /usr | sort -r | head -n 2; cd /; echo end >/dev/null")
+
+    def test_python(self) -> None:
+        program = "import json, socket; socket.socket().connect_ex(('127.0.0.1', 1))"
+        self.same_of_real_program("/usr/bin/python3", "-c", program)
+
+    def test_a_compiler(self) -> None:
+        source = ROOT / "tests-c" / "examples" / "connect_to.c"
+        self.same_of_real_program("cc", "-E", str(source), "-o", str(self.scratch / "preprocessed"))
 
     def narrow(self, name: str) -> Path:
         """A program for i386."""

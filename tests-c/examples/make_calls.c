@@ -28,6 +28,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -164,6 +165,19 @@ static void processes(void)
     syscall(SYS_getpid);
 }
 
+static void signals(void)
+{
+    static const uint64_t SETS[] = { 0, 1ULL << (SIGUSR1 - 1) | 1ULL << (SIGCHLD - 1),
+                                     ~(1ULL << (SIGKILL - 1) | 1ULL << 39), 7ULL << 32, ~0ULL };
+    size_t i;
+
+    for (i = 0; i < sizeof SETS / sizeof *SETS; i++)
+        syscall(SYS_signalfd4, N_DESCRIPTOR, &SETS[i], 8L, SFD_CLOEXEC);
+    syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, &SETS[1], NULL, 8L);
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, NULL, NULL, 8L);
+    syscall(SYS_rt_sigaction, SIGUSR2, NULL, NULL, 8L);
+}
+
 static void waiting(void)
 {
     struct pollfd polled[2] = { { .fd = N_DESCRIPTOR, .events = POLLIN | POLLPRI }, { .fd = -1 } };
@@ -220,6 +234,7 @@ int main(int argc, char **argv)
     writing();
     network();
     processes();
+    signals();
     waiting();
     return 0;
 }

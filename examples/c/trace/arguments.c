@@ -18,7 +18,7 @@ static int creates(uint64_t flags)
 
 static int futex_arguments(uint64_t operation)
 {
-    switch (operation & FUTEX_CMD_MASK) {
+    switch ((int)operation & FUTEX_CMD_MASK) {
     case FUTEX_WAKE:
         return 3;
     case FUTEX_WAIT:

@@ -265,7 +265,7 @@ int main(int argc, char **argv)
             fputs(MORE_HELP, stdout);
             return said_all();
         case 'V':
-            printf("trace, of libunotify %s\n", unotify_version());
+            printf("trace of libunotify %s\n", unotify_version());
             return said_all();
         default:
             fputs(USAGE, stderr);

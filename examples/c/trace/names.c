@@ -324,6 +324,15 @@ int has_names(enum kind kind)
     return NAMES[kind].values || NAMES[kind].bits;
 }
 
+const char *name_of(enum kind kind, uint64_t number)
+{
+    const struct name *name = NAMES[kind].values;
+
+    while (name && name->text && name->value != number)
+        name++;
+    return name ? name->text : NULL;
+}
+
 void put_names(struct line *line, enum kind kind, uint64_t number)
 {
     const struct names *names = &NAMES[kind];

@@ -307,16 +307,24 @@ void put_time(const struct view *view, uint64_t address, int is_narrow)
     put_char(view->line, '}');
 }
 
-void put_signal(struct line *line, int signal)
+/* The name begins with SIG, or after that. */
+static void put_signal_from(struct line *line, int signal, size_t begin)
 {
-    if (signal > 32 && signal <= 64) {
-        put(line, "SIGRT_");
+    const char *name = name_of(SIGNAL, (uint64_t)signal);
+
+    if (name) {
+        put(line, name + begin);
+    } else if (signal > 32 && signal <= 64) {
+        put(line, &"SIGRT_"[begin]);
         put_number(line, signal - 32);
-    } else if (signal >= 1 && signal <= 32) {
-        put_names(line, SIGNAL, (uint64_t)signal);
     } else {
         put_number(line, signal);
     }
+}
+
+void put_signal(struct line *line, int signal)
+{
+    put_signal_from(line, signal, 0);
 }
 
 void put_signal_set(const struct view *view, uint64_t address)
@@ -342,7 +350,7 @@ void put_signal_set(const struct view *view, uint64_t address)
         if (!is_first)
             put_char(line, ' ');
         is_first = 0;
-        put_signal(line, signal);
+        put_signal_from(line, signal, strlen("SIG"));
     }
     put_char(line, ']');
 }
