@@ -11,14 +11,19 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 ROOT = Path(__file__).resolve().parents[1]
 SLOWNESS = int(os.environ.get("UNOTIFY_TEST_SLOWNESS", "1"))
 LIMIT_S = 60 * SLOWNESS
 LINE = re.compile(r"\[\d+\] \w+\(.*\)")
+Found = TypeVar("Found")
 programs = Path()
 
 
@@ -59,6 +64,39 @@ def counts(table: str) -> Counter[str]:
         if number.isdigit() and row[-1] not in ("total", "exit", "exit_group"):
             found[row[-1]] += int(number)
     return found
+
+
+def state(process: int) -> str:
+    """The letter that /proc has for a process: R, S, T, Z; X when it is gone."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "X"
+
+
+def is_writing(process: int, descriptor: int) -> bool:
+    """Whether a thread of the process is in write(2), by its number on x86_64 or aarch64."""
+    calls = [task.read_text() for task in Path(f"/proc/{process}/task").glob("*/syscall")]
+    return any(call.startswith((f"1 {descriptor:#x} ", f"64 {descriptor:#x} ")) for call in calls)
+
+
+def child_of(process: int) -> int | None:
+    """The child of a process, once there is one."""
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError, ValueError):
+            if int((entry / "stat").read_text().rpartition(")")[2].split()[1]) == process:
+                return int(entry.name)
+    return None
+
+
+def eventually(what: Callable[[], Found | None]) -> Found:
+    """What it gives, once that is true."""
+    end = time.monotonic() + LIMIT_S
+    while time.monotonic() < end:
+        if found := what():
+            return found
+        time.sleep(0.02)
+    raise TimeoutError
 
 
 class TraceTest(unittest.TestCase):
@@ -333,10 +371,64 @@ class Output(TraceTest):
         finally:
             child.kill()
 
+    def test_a_call_that_is_interrupted_meanwhile_is_told_of(self) -> None:
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        with suppress(BlockingIOError):
+            while True:
+                os.write(writing, b"\n")
+        os.set_blocking(writing, True)
+        argv = [str(programs / "trace"), "-e", "execve", "sleep", "1000"]
+        child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=writing)
+        os.close(writing)
+        try:
+            # The line of its execve does not fit into the pipe, so the program waits to begin.
+            eventually(lambda: is_writing(child.pid, 2))
+            program = eventually(lambda: child_of(child.pid))
+            os.kill(program, signal.SIGKILL)
+            eventually(lambda: state(program) in "ZX")
+            with open(reading, errors="backslashreplace") as pipe:
+                lines = pipe.read().lstrip("\n").splitlines()
+            child.wait(LIMIT_S)
+        finally:
+            child.kill()
+        self.assertRegex(lines[0], rf"^\[{program}\] execve\(")
+        self.assertEqual(lines[1], f"[{program}] execve: interrupted before it began")
+
     def test_the_program_prints_what_it_prints_alone(self) -> None:
         command = ("sh", "-c", "ls -l /usr/bin | sort -r | tail -n 100")
         traced = trace("-o", "/dev/null", *command)
         self.assertEqual(traced.stdout, run(*command).stdout)
+
+
+class Signals(TraceTest):
+    """All calls are traced, of programs that have to do with signals."""
+
+    def test_each_signal_is_handled_once(self) -> None:
+        script = """if True:
+            import os, signal
+            seen = []
+            signal.signal(signal.SIGUSR1, lambda *_: seen.append(1))
+            for _ in range(1000):
+                os.kill(os.getpid(), signal.SIGUSR1)
+            print(len(seen))"""
+        done = trace("-e", "all", "-o", "/dev/null", sys.executable, "-c", script)
+        self.assertEqual((done.stdout, done.returncode), ("1000\n", 0))
+
+    def test_a_sleep_goes_on_after_a_stop(self) -> None:
+        log = self.scratch / "log"
+        argv = [str(programs / "trace"), "-e", "all", "-o", str(log), "sleep", "2"]
+        child = subprocess.Popen(argv, stdin=subprocess.DEVNULL)
+        try:
+            eventually(lambda: log.exists() and "nanosleep(" in log.read_text())
+            program = int(log.read_text()[1:].split("]")[0])
+            os.kill(program, signal.SIGSTOP)
+            eventually(lambda: state(program) == "T")
+            os.kill(program, signal.SIGCONT)
+            self.assertEqual(child.wait(LIMIT_S), 0)
+        finally:
+            child.kill()
+        self.assertIn("restart_syscall()", log.read_text())
 
 
 class Ends(TraceTest):
