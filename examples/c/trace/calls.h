@@ -127,8 +127,9 @@ struct call {
 extern const struct call CALLS[];
 extern const size_t N_CALLS;
 
-/* The call of this name, on an architecture of 32 bits if it is narrow. Of what is not in CALLS only the number of arguments is known, or not even
- * that: six are shown then, in hexadecimal. Never NULL. */
+/* The call of this name, on an architecture of 32 bits if it is narrow. Of what is not in CALLS
+ * only the number of arguments is known, or not even that: six are shown then, in hexadecimal.
+ * Never NULL. */
 const struct call *call_by_name(const char *name, int is_narrow);
 
 /* The calls that i386 makes by socketcall(2), by its first argument; NULL beyond them. */
