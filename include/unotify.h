@@ -1,72 +1,46 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /**
- * libunotify: write seccomp user-notification supervisors.
+ * libunotify: write seccomp user-notification supervisors. The manual is unotify(7): it has the
+ * model, an example, and at length what is only named here.
  *
  * A *supervisor* answers system calls on behalf of a *target* whose seccomp filter says "notify".
  * Loading a filter gives a *listener*. The supervisor receives *notifications* from it and answers
- * each once: with a value, an error, or by letting the call continue. See seccomp_unotify(2).
+ * each once: with a value, an error, a descriptor, or by letting the call continue.
  *
  * Errors. Every function that can fail returns a `unotify_status`: UNOTIFY_OK is 0, errors are
  * negative. It then also sets `errno` to the kernel's error number, or the nearest to it, and keeps
  * a sentence for unotify_last_error(), per thread. Results go out through pointers, which are left
- * untouched on failure. A pointer may be NULL where it says so. NULL elsewhere, a flag that is not
- * defined and a number out of range give UNOTIFY_ERR_INVALID_ARGUMENT, never a crash; other
- * pointers must be valid: live handles, strings with their NUL, buffers as long as is said.
- * Functions list only what more there is to know about their errors.
+ * untouched on failure. Each function lists its errors without UNOTIFY_ERR_, and without these:
+ *  - INVALID_ARGUMENT for NULL where it is not said to be allowed, an undefined flag, a number out
+ *    of range, and, with EBADF, a descriptor that is not open. Never a crash; but other pointers
+ *    must be valid: live handles, strings with their NUL, buffers of the size that is said.
+ *  - UNSUPPORTED on a kernel before the one that a function gives in brackets, as "(Linux 5.6)".
+ *  - SYSTEM with EMFILE where a descriptor is made and this process has none left.
+ *
+ * Parameters. `timeout_ms` is in milliseconds: -1 waits without limit, 0 only looks, and after
+ * UNOTIFY_ERR_TIMEOUT all is as before. Strings are copied with their NUL, for which there must be
+ * room. Sizes are in bytes.
  *
  * Ownership. Handles are opaque. One that is given out is the caller's, to be freed with the
  * `_free` function of its type, which does nothing for NULL and never waits for a target. A string
  * or `const` pointer that is returned is the library's. Descriptors that are passed in remain the
- * caller's, unless it says otherwise; those that are given out are the caller's to close, and
- * close-on-exec.
+ * caller's, unless it says otherwise; those given out are close-on-exec, and the caller's to close.
  *
- * Threads. Listeners, supervisors and children may be shared between threads. A filter and a
- * notification belong to one thread at a time, and may be handed on. Freeing ends all sharing.
+ * Threads. Listeners, supervisors, children and probes may be shared between threads, until they
+ * are freed. A filter and a notification belong to one thread at a time, and may be handed on.
  *
  * Structures. One that begins with `size_t size` may grow: set `size` to its sizeof, and what you
  * do not use to zero (UNOTIFY_OPTS() does). As options, NULL and every zero field mean the default,
  * and an option of a later version gives UNOTIFY_ERR_UNSUPPORTED. One that the library fills in is
  * written as far as its `size` goes; what it has beyond this version's becomes zero.
  *
- * Signals. Interrupted system calls are tried again and the program's handlers run as usual, except
- * where UNOTIFY_RECEIVE_RETURN_ON_SIGNAL or UNOTIFY_SUPERVISOR_RETURN_ON_SIGNAL asks for a return.
- * To get a thread out of a receive the library reserves SIGSTKFLT, which Linux itself never sends:
- * the first receive or run installs a handler for it, unless the program has one, and unblocks it
- * on its thread, which must leave it so. It is sent only to a thread that is receiving, and
- * interrupts nothing else. A program that resets its signals need not spare it: it is checked
- * before each use, and put back. With a handler of the program's own for it, the library does
- * without, a little slower. The library's threads block all other signals.
- *
- * Targets that stall. unotify_notification_read(), _write(), _open(), _reopen() and those whose
- * names begin so last as long as a target likes that provides its memory or files itself
- * (userfaultfd, FUSE); so may close() of what was opened. A supervisor replaces a worker that is
- * stuck in one for 100 ms, at most 64 of them, beyond `max_workers`. When the call returns the
- * worker waits to be let in again: handlers that must not overlap still run one at a time, but one
- * may run during such a call of another. A run in the background that is stopped does not wait for
- * it; once the supervisor is freed it never returns to its handler, whose thread sleeps until the
- * program ends. Serve targets that do not trust each other with a supervisor each.
- *
- * Fork. A copy of the process that fork() made has copies of the handles and no threads. There,
- * freeing only frees: no target is answered, no run stopped, nothing waited for.
- * unotify_supervisor_stop() does nothing, even from an inherited signal handler; what runs a
- * supervisor or adds to it fails with UNOTIFY_ERR_INVALID_ARGUMENT. What a copy asks for by name is
- * done: a `_reply_` answers the target, and the parent's fails with UNOTIFY_ERR_GONE;
- * unotify_listener_receive() takes notifications away from the parent; unotify_child_kill() signals
- * the parent's child, and unotify_child_wait() fails with ECHILD. Targets of a parent that is gone
- * wait as long as a copy has the listener's descriptor: until it frees the listener and its
- * notifications, ends, or executes a program; for a supervisor that ran in the background, only
- * until one of the latter. A handler that forks must not return in the copy.
- *
- * Cancellation. No function here is a cancellation point: pthread_cancel() takes effect once the
- * call has returned as if nothing had been asked for, so nothing is lost; for
- * unotify_supervisor_run() that is when the run ends. The library's threads cannot be cancelled.
- * Not for threads with asynchronous cancellation.
- *
- * Memory. When there is none left, the library ends the program (abort()), as programs in Rust do.
- * Receiving into an existing handle, looking at the request and answering it allocate nothing.
- *
- * Unloading. dlclose() leaves the library in memory, as its signal handler stays. A plugin that
- * libunotify.a is linked into must be linked with `-z nodelete` for the same reason.
+ * unotify(7) has a chapter on each of these:
+ *  - Signals. Interrupted calls are tried again. The library reserves SIGSTKFLT.
+ *  - Targets that stall. What reads, writes or opens can last as long as a target likes.
+ *  - Fork. In a copy of the process, freeing a handle only frees: it answers and stops nothing.
+ *  - Cancellation. No function here is a cancellation point.
+ *  - Memory. With none left the program ends (abort). The way from receive to reply takes none.
+ *  - Unloading. dlclose() leaves the library in memory.
  */
 
 #ifndef UNOTIFY_H
@@ -86,23 +60,15 @@ extern "C" {
 
 /** A filter that is being built. */
 typedef struct unotify_filter unotify_filter;
-
-/** The supervising end of a filter that notifies. Owns its descriptor. May be shared between
- * threads, but for unotify_listener_free() and unotify_listener_into_fd(). */
+/** The supervising end of a filter that notifies. Owns its descriptor. */
 typedef struct unotify_listener unotify_listener;
-
-/** A system call that a target waits on, to be answered once; freed unanswered, it gets the
- * fallback error. Belongs to one thread at a time. Keeps the listener's descriptor open. */
+/** A call that a target waits on, to be answered once. Keeps the listener's descriptor open. */
 typedef struct unotify_notification unotify_notification;
-
-/** Serves listeners. May be shared between threads, but for unotify_supervisor_free(). */
+/** Serves listeners with handlers. */
 typedef struct unotify_supervisor unotify_supervisor;
-
-/** A program that was started. May be shared between threads, but for unotify_child_free(): one can
- * kill while another waits. */
+/** A program that was started. One thread can kill it while another waits. */
 typedef struct unotify_child unotify_child;
-
-/** What a probe has found. May be shared between threads, but for unotify_probe_free(). */
+/** What a probe has found. */
 typedef struct unotify_probe unotify_probe;
 
 /** A structure with `size` set and zero for what is not named, which lives as long as its block.
@@ -145,14 +111,12 @@ typedef int32_t unotify_status;
 
 /** The name of a status, such as "UNOTIFY_ERR_GONE"; "UNOTIFY_ERR_?" for any other number. */
 const char *unotify_status_name(int status);
-
 /** What a status means, in half a sentence; "unknown status" for any other number. */
 const char *unotify_status_message(int status);
 
-/** Copies a sentence about the calling thread's last error into `buf`, cut to `len` bytes with its
- * NUL, and returns the length of the whole sentence without NUL: `len` or more means that it was
- * cut. Empty if nothing has failed on this thread; success does not clear it. `buf` may be NULL if
- * `len` is 0. */
+/** Copies a sentence about this thread's last error into `buf` (NULL if `len` is 0), cut to `len`
+ * bytes, and returns its whole length without NUL: `len` or more means that it was cut. Empty if
+ * nothing has failed so far; success does not clear it. */
 size_t unotify_last_error(char *buf, size_t len);
 
 /* ---- Versions and features ------------------------------------------------------------------- */
@@ -173,43 +137,32 @@ size_t unotify_last_error(char *buf, size_t len);
 
 /** The version of the library that the program runs with, such as "0.1.0". */
 const char *unotify_version(void);
-
-/** What the running kernel offers, as `UNOTIFY_FEATURE_*` bits. Asks it on every call, and never
- * fails: what cannot be asked is not offered. */
+/** What the running kernel is found to offer at each call, as `UNOTIFY_FEATURE_*`. Never fails. */
 uint64_t unotify_features(void);
 
 /* ---- Architectures and system calls ------------------------------------------------------------
  *
  * `arch` is the kernel's `AUDIT_ARCH_*` value, but for x32, which the kernel tells from x86_64 by
- * the number of the call; 0 is the native architecture. Names are libseccomp's. */
+ * the number of the call; 0 is the native architecture. Names are libseccomp's. One that is none
+ * gives `UNOTIFY_ERR_UNKNOWN_ARCH`, and a call that `arch` does not have, even if another one has
+ * it, `UNOTIFY_ERR_UNKNOWN_SYSCALL`. */
 
 /** The architecture that the library was compiled for. */
 uint32_t unotify_arch_native(void);
-
-/** The number of an architecture by libseccomp's name for it, short ("x86_64", "aarch64") or long
- * ("SCMP_ARCH_X86_64"), or "native".
- * Errors: `UNOTIFY_ERR_UNKNOWN_ARCH`. */
+/** Gives an architecture's number by its name, "x86_64" or "SCMP_ARCH_X86_64", or "native". */
 unotify_status unotify_arch_from_name(const char *name, uint32_t *arch);
-
-/** libseccomp's short name of an architecture, such as "x86_64"; NULL for a number that is not
- * one. */
+/** The short name of an architecture, such as "x86_64"; NULL for a number that is not one. */
 const char *unotify_arch_name(uint32_t arch);
-
-/** The number of a system call on an architecture.
- * Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL` when `arch` has no such call, even if another one has;
- * `UNOTIFY_ERR_UNKNOWN_ARCH`. */
+/** Gives the number of a system call on an architecture. */
 unotify_status unotify_syscall_from_name(uint32_t arch, const char *name, int *nr);
 
-/** Copies the name of the system call with number `nr` into `buf`, with its NUL. 64 bytes are
- * enough for every name.
- * Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL`; `UNOTIFY_ERR_UNKNOWN_ARCH`; `UNOTIFY_ERR_TOO_LONG` with
- * `ERANGE` when `len` is too small. */
+/** Copies the name of system call `nr` into `buf`. 64 bytes are enough for every name.
+ * Errors: TOO_LONG with `ERANGE` when `len` is too small. */
 unotify_status unotify_syscall_name(uint32_t arch, int nr, char *buf, size_t len);
 
-/* ---- Filter ----------------------------------------------------------------------------------
+/* ---- Filter ------------------------------------------------------------------------------------
  *
- * The actions are the kernel's `SECCOMP_RET_*`; `UNOTIFY_ACTION_NOTIFY` is
- * `SECCOMP_RET_USER_NOTIF`. */
+ * The actions are the kernel's `SECCOMP_RET_*`; UNOTIFY_ACTION_NOTIFY is SECCOMP_RET_USER_NOTIF. */
 
 #define UNOTIFY_ACTION_KILL_PROCESS 0x80000000U /**< Kill the whole process. */
 #define UNOTIFY_ACTION_KILL_THREAD 0x00000000U  /**< Kill the calling thread. */
@@ -242,58 +195,47 @@ typedef struct unotify_arg_compare {
 } unotify_arg_compare;
 
 /** Makes a filter for the native architecture that does `default_action` for every call without a
- * rule. It kills a process that makes a call of an architecture it was not told of: see
- * unotify_filter_add_arch().
- * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `default_action` is not a valid action. */
+ * rule. It kills a process that makes a call of any other: see unotify_filter_add_arch(). */
 unotify_status unotify_filter_new(uint32_t default_action, unotify_filter **out);
 
 /** Makes the filter decide about calls of `arch` too; the native one is there already. Add all
- * architectures before the first rule, so that every rule is for all of them; families may come
- * before.
- * Errors: `UNOTIFY_ERR_UNKNOWN_ARCH`; `UNOTIFY_ERR_UNSUPPORTED` when the installed libseccomp does
- * not know it; `UNOTIFY_ERR_INVALID_ARGUMENT` when there are rules already, or when its byte order
- * is not the native one's. */
+ * before the first rule, so that every rule is for all of them; families may come before.
+ * Errors: UNKNOWN_ARCH; UNSUPPORTED if libseccomp does not know it; INVALID_ARGUMENT after the
+ * first rule, or if its byte order is not the native one's. */
 unotify_status unotify_filter_add_arch(unotify_filter *filter, uint32_t arch);
 
 /** Does `action` for the calls of this name whose arguments meet all `n` conditions at `cmp` (NULL
- * if `n` is 0), on every architecture of the filter that has the call. A rule without conditions
- * overrides those with conditions for the same call, earlier and later, and of two rules without,
- * the first counts; neither is an error.
- * Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL` when no architecture of the filter has the call;
- * `UNOTIFY_ERR_INVALID_ARGUMENT` when the action or a condition is not valid, an argument comes
- * twice, the action is the filter's default action, or an earlier rule has the same conditions and
- * another action. */
+ * if `n` is 0), on every architecture of the filter that has it. A rule without conditions
+ * replaces those with some for the same call, earlier and later; of two without, the first counts.
+ * Errors: UNKNOWN_SYSCALL when no architecture of the filter has the call; INVALID_ARGUMENT also
+ * when an argument comes twice, the action is the filter's default action, or an earlier rule has
+ * the same conditions and another action. */
 unotify_status unotify_filter_add_rule(unotify_filter *filter, uint32_t action, const char *syscall,
                                        const unotify_arg_compare *cmp, size_t n);
 
-/** Notifies the supervisor of every call of this name: unotify_filter_add_rule() with
- * `UNOTIFY_ACTION_NOTIFY` and no condition, and with its errors. */
+/** unotify_filter_add_rule() with `UNOTIFY_ACTION_NOTIFY` and no condition. */
 unotify_status unotify_filter_notify(unotify_filter *filter, const char *syscall);
 
-/** Notifies the supervisor of all system calls that do the same job, on every architecture of the
- * filter, added before or after, and refuses those that would do it past the filter: `openat`
- * alone lets `open`, `openat2`, `creat` and io_uring by. `family` is "open", "exec", "connect",
- * "mount" or another of those that docs/families.md lists with what each holds; see
- * unotify_family_name(). A rule without conditions that a call has already counts, as in
- * unotify_filter_add_rule().
- * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when there is no such family, and for "connect" after
- * other rules where an architecture of the filter has `socketcall`; `UNOTIFY_ERR_UNSUPPORTED` when
- * the installed libseccomp does not know one of the calls. Nothing is added then. */
+/** Notifies all system calls that do the same job, on every architecture of the filter, added
+ * before or after, and refuses those that would do it past the filter: `openat` alone lets `open`,
+ * `openat2`, `creat` and io_uring by. `family` is one of unotify_family_name(), such as "open",
+ * "exec", "connect", "mount": see docs/families.md. Earlier rules without conditions stay.
+ * Errors, and nothing is added: INVALID_ARGUMENT when there is no such family, and for "connect"
+ * after other rules where an architecture of the filter has `socketcall`; UNSUPPORTED when
+ * libseccomp does not know one of the calls. */
 unotify_status unotify_filter_notify_family(unotify_filter *filter, const char *family);
 
 /** The name of the family number `index`, from 0; NULL beyond the last. */
 const char *unotify_family_name(size_t index);
 
-/** Copies the filter into `buf` as the program that the kernel takes, a `struct sock_filter[]`.
- * `*len` is the size of `buf` in bytes, and becomes the length of the program. If `buf` is NULL
- * only the length is given.
- * Errors: `UNOTIFY_ERR_TOO_LONG` with `ERANGE` when `buf` is too small. `*len` is then the size it
- * takes: the one exception to results being left untouched on failure. */
+/** Copies the filter into `buf` as the kernel takes it, a `struct sock_filter[]`. `*len` is the
+ * size of `buf` in bytes, and becomes the program's. If `buf` is NULL only that is given.
+ * Errors: TOO_LONG with `ERANGE` when `buf` is too small; `*len` is the program's all the same,
+ * the one result that is not left untouched on failure. */
 unotify_status unotify_filter_export_bpf(const unotify_filter *filter, void *buf, size_t *len);
 
 /** Writes the filter to `fd` as text for people, in libseccomp's Pseudo Filter Code.
- * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `fd` is not open for writing; `UNOTIFY_ERR_SYSTEM`
- * when writing fails. */
+ * Errors: INVALID_ARGUMENT when `fd` is not open for writing; SYSTEM when writing fails. */
 unotify_status unotify_filter_export_pfc(const unotify_filter *filter, int fd);
 
 /** Frees a filter. What was loaded stays loaded. */
@@ -318,25 +260,15 @@ typedef struct unotify_load_opts {
 
 /** Puts the filter on the calling thread, for good, and gives its listener. The thread is a target
  * from then on: another thread or process must answer it. Other threads may load the filter too;
- * each load gives a listener of its own.
- *
- * A filter that notifies nothing is loaded without a listener, and `*out` becomes NULL: so it can
- * go on top of one that has a listener, of which the kernel allows one in all filters of a thread.
- * If `out` is NULL any filter is loaded without one; the calls that it notifies fail with
- * `ENOSYS`.
- *
- * Once the filter is installed this function makes no system call, so it returns whatever the
- * filter notifies. But until the supervisor has the listener, the thread may only make calls that
- * are not notified: unotify_listener_to_socket() is a `sendmsg(2)`, any free() may be a
- * `munmap(2)`, and the thread's end is a call too. A supervisor in another process can take the
- * listener itself (unotify_listener_from_pid(), by a number agreed on through memory that both
- * see); unotify_spawn() works with every filter.
- * Errors: `UNOTIFY_ERR_BUSY` when the thread's filters have a listener already;
- * `UNOTIFY_ERR_PERMISSION` with `UNOTIFY_LOAD_KEEP_PRIVS` and neither no_new_privs nor
- * `CAP_SYS_ADMIN`; `UNOTIFY_ERR_INVALID_ARGUMENT` for a program of more than the 4096 instructions
- * that the kernel takes; `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.0, or 5.7 with
- * `UNOTIFY_LOAD_TSYNC`; `UNOTIFY_ERR_SYSTEM` with `ESRCH` when another thread has filters of its
- * own. */
+ * each load gives a listener of its own. A filter that notifies nothing is loaded without one, and
+ * `*out` becomes NULL; with NULL for `out` any filter is, and what it notifies fails with
+ * `ENOSYS`. **Until the supervisor has the listener, the thread may only make calls that are not
+ * notified**; free(), or its end, can be one. This function makes none once the filter is
+ * installed, and unotify_spawn() works with every filter: see "Loading a filter" in unotify(7).
+ * Errors: BUSY when the thread's filters have a listener already; PERMISSION with
+ * `UNOTIFY_LOAD_KEEP_PRIVS` and neither no_new_privs nor `CAP_SYS_ADMIN`; INVALID_ARGUMENT for a
+ * program of more than 4096 instructions; UNSUPPORTED before Linux 5.0, or 5.7 with
+ * `UNOTIFY_LOAD_TSYNC`; SYSTEM with `ESRCH` when another thread has filters of its own. */
 unotify_status unotify_filter_load(const unotify_filter *filter, const unotify_load_opts *opts,
                                    unotify_listener **out);
 
@@ -344,38 +276,31 @@ unotify_status unotify_filter_load(const unotify_filter *filter, const unotify_l
 
 /** Makes a listener of a descriptor that came from elsewhere, and takes ownership of it; on failure
  * `fd` remains the caller's, open. Switches synchronous wake-up on where the kernel has it.
- * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `fd` is not open or not a seccomp listener. */
+ * Errors: INVALID_ARGUMENT when `fd` is not a seccomp listener. */
 unotify_status unotify_listener_from_fd(int fd, unotify_listener **out);
 
-/** Duplicates the listener that process `pid` holds as descriptor `fd` (`pidfd_getfd(2)`, Linux
- * 5.6). The caller needs the right to trace that process.
- * Errors: `UNOTIFY_ERR_PERMISSION`; `UNOTIFY_ERR_SYSTEM` with `ESRCH` when there is no such
- * process; `UNOTIFY_ERR_INVALID_ARGUMENT` when it has no such descriptor or that is not a
- * listener; `UNOTIFY_ERR_UNSUPPORTED`. */
+/** Duplicates the listener that process `pid` has as descriptor `fd` (Linux 5.6: `pidfd_getfd(2)`).
+ * Errors: PERMISSION without the right to trace that process; SYSTEM with `ESRCH` when there is no
+ * such process; INVALID_ARGUMENT when it has no such descriptor or that is not a listener. */
 unotify_status unotify_listener_from_pid(pid_t pid, int fd, unotify_listener **out);
 
 /** Receives a listener that came over a Unix socket (`SCM_RIGHTS`, with any payload of one byte):
  * the first descriptor of one message. Others that come with it are closed.
- * Errors: `UNOTIFY_ERR_CLOSED` when the other side is closed; `UNOTIFY_ERR_INVALID_ARGUMENT` when
- * what came is not a listener (it is closed), or `unix_socket` is not an open Unix socket;
- * `UNOTIFY_ERR_SYSTEM` with `EMFILE` when this process has no descriptor free: the message stays
- * in the socket for a later try, unless another thread took the last descriptor at that moment. */
+ * Errors: CLOSED when the other side is closed; INVALID_ARGUMENT when what came is not a listener
+ * (it is closed), or `unix_socket` no Unix socket; after SYSTEM with `EMFILE` the message waits
+ * for a later try, unless another thread took the last descriptor meanwhile. */
 unotify_status unotify_listener_from_socket(int unix_socket, unotify_listener **out);
 
-/** Sends a duplicate of the listener over a Unix socket (`SCM_RIGHTS`), for
- * unotify_listener_from_socket(). The handle remains the caller's.
- *
- * This is a `sendmsg(2)`: a thread with a filter that notifies that call, or all calls, waits here
- * for ever, as nobody has the listener yet. Start such a target with unotify_spawn(), or let its
- * supervisor take the listener with unotify_listener_from_pid().
- * Errors: `UNOTIFY_ERR_CLOSED` when the other side is closed; `UNOTIFY_ERR_INVALID_ARGUMENT` when
- * `unix_socket` is not an open Unix socket. */
+/** Sends a duplicate of the listener for unotify_listener_from_socket(). The handle remains the
+ * caller's. This is a `sendmsg(2)`: a thread whose filter notifies that waits here for ever, as
+ * nobody has the listener yet.
+ * Errors: CLOSED when the other side is closed; INVALID_ARGUMENT when it is no Unix socket. */
 unotify_status unotify_listener_to_socket(const unotify_listener *listener, int unix_socket);
 
 /** The listener's descriptor, which remains the listener's; -1 for NULL. It polls readable when a
- * notification is pending, and hung up when the last target has exited; before Linux 6.11, when
- * that was waited for: poll the child's descriptor beside it there. `POLLERR` alone means nothing:
- * a signal came while the kernel looked. Receive from it through the library only. */
+ * notification is pending, and hung up when the last target has exited (before Linux 6.11, when it
+ * was waited for: poll the child's descriptor too). `POLLERR` alone only says that a signal came
+ * while the kernel looked. Receive from it through the library only. */
 int unotify_listener_fd(const unotify_listener *listener);
 
 /** Frees the handle and gives its descriptor back, for the caller to close; -1 for NULL, or with
@@ -383,26 +308,21 @@ int unotify_listener_fd(const unotify_listener *listener);
 int unotify_listener_into_fd(unotify_listener *listener);
 
 /** Waits for the next notification. As with `getline(3)`, if `*notification` is NULL a handle is
- * allocated, else that handle is used again; what it held is answered with the fallback error if
- * nobody has answered. The caller frees it in the end. On failure a handle that was given remains
- * the caller's and holds nothing.
- *
- * `timeout_ms` of -1 waits without limit, 0 does not wait. Interrupted calls are retried. One
- * thread at a time waits in the kernel, the others queue for it.
- * Errors: `UNOTIFY_ERR_TIMEOUT`; `UNOTIFY_ERR_CLOSED` when the last target has exited (kernels
- * before 5.9 do not tell; those before 6.11 do when it was waited for, which the library does for
- * a program that it started: see unotify_listener_watch_child()); `UNOTIFY_ERR_STOPPED` after
- * unotify_listener_set_interrupted(). */
+ * allocated, for the caller to free in the end, else that handle is used again; what it held gets
+ * the fallback error unless it was answered. On failure a handle that was given remains the
+ * caller's and holds nothing. One thread at a time waits in the kernel, the others queue.
+ * Errors: TIMEOUT; STOPPED after unotify_listener_set_interrupted(); CLOSED when the last target
+ * has exited (before Linux 6.11, when it was waited for: see unotify_listener_watch_child();
+ * before 5.9, never). */
 unotify_status unotify_listener_receive(unotify_listener *listener, int timeout_ms,
                                         unotify_notification **notification);
 
 /** A signal that is handled on this thread while it waits ends the receive with
- * `UNOTIFY_ERR_INTERRUPTED`, even if its handler was installed with `SA_RESTART`. */
+ * `UNOTIFY_ERR_INTERRUPTED`, `SA_RESTART` or not: for languages that run handlers later. */
 #define UNOTIFY_RECEIVE_RETURN_ON_SIGNAL (1U << 0)
 
-/** unotify_listener_receive() with `UNOTIFY_RECEIVE_*` flags. `UNOTIFY_RECEIVE_RETURN_ON_SIGNAL` is
- * for languages whose own signal handlers run when the call has returned. It costs a `ppoll` for
- * each notification, and a signal that is handled just before the wait begins does not end it. */
+/** unotify_listener_receive() with `UNOTIFY_RECEIVE_*` flags. `UNOTIFY_RECEIVE_RETURN_ON_SIGNAL`
+ * takes a `ppoll` each time, and misses a signal that is handled just before the wait begins. */
 unotify_status unotify_listener_receive_with(unotify_listener *listener, int timeout_ms,
                                              uint32_t flags, unotify_notification **notification);
 
@@ -411,52 +331,37 @@ unotify_status unotify_listener_receive_with(unotify_listener *listener, int tim
 #define UNOTIFY_REPLY_ERROR 2    /**< As unotify_notification_reply_error(): a positive `value`. */
 #define UNOTIFY_REPLY_CONTINUE 3 /**< As unotify_notification_reply_continue(): `value` is 0. */
 
-/** Answers what `notification` holds, then receives the next one into the same handle, as
- * unotify_listener_receive() does: the two calls of a loop in one, for languages in which each
- * call of C costs something. `reply` is one of `UNOTIFY_REPLY_*`; with `UNOTIFY_REPLY_NONE`, as
- * for a new handle, this only receives.
- *
- * What the answer came to goes to `*replied` (which may be NULL), whether this fails or not. It
- * goes on to receive when the target does not wait any more: after `UNOTIFY_OK`,
- * `UNOTIFY_ERR_GONE` and `UNOTIFY_ERR_ANSWERED`. Any other error of the answer is returned,
- * nothing was received, and the target goes on waiting for a better answer.
- * Errors: those of unotify_listener_receive(), with the notification answered; those of the answer
- * as said above; `UNOTIFY_ERR_INVALID_ARGUMENT` when `reply` is not valid or the handle holds
- * nothing to be answered. `errno` and unotify_last_error() are those of what is returned. */
-unotify_status unotify_listener_reply_receive(unotify_listener *listener,
-                                              unotify_notification *notification, uint32_t reply,
-                                              int64_t value, int timeout_ms,
-                                              unotify_status *replied);
+/** Answers what `notification` holds, then receives the next one into it as
+ * unotify_listener_receive() does: one call of C for each turn of a loop. With
+ * `UNOTIFY_REPLY_NONE`, as for a new handle, it only receives. What the answer came to goes to
+ * `*replied` (which may be NULL), whether this fails or not; `errno` is of what this returns. It
+ * goes on to receive after `UNOTIFY_OK`, `UNOTIFY_ERR_GONE` and `UNOTIFY_ERR_ANSWERED`. Any other
+ * error of the answer is returned, nothing was received, and the target waits for a better answer.
+ * Errors: those of unotify_listener_receive(), with the notification answered; those of the
+ * answer; INVALID_ARGUMENT also when the handle holds nothing to be answered. */
+unotify_status unotify_listener_reply_receive(
+    unotify_listener *listener, unotify_notification *notification, uint32_t reply, int64_t value,
+    int timeout_ms, unotify_status *replied);
 
 /** While this is on (`on` is not 0), receives on this listener end with `UNOTIFY_ERR_STOPPED`,
- * those that are under way on any thread and later ones. What is pending stays so. A supervisor
- * that serves the listener takes no notice. May be called from any thread and from a signal
- * handler. */
+ * those under way on any thread and later ones. What is pending stays so. A supervisor that serves
+ * the listener takes no notice. May be called from any thread and from a signal handler. */
 unotify_status unotify_listener_set_interrupted(unotify_listener *listener, int on);
 
-/** Tells which process this listener is of, so that it ends with that process on every kernel: a
- * child of the caller's that loaded the filter. Duplicates `pidfd` (`pidfd_open(2)`). A later call
- * replaces an earlier one. Not needed for programs that unotify_spawn() started.
- *
- * A listener ends when its last target is gone: since Linux 6.11 when that has exited, and this
- * function only checks `pidfd`; before, when it was *reaped*, so who receives until the end and
- * then waits for the child waits for ever. On such a kernel receiving therefore also ends, with
- * `UNOTIFY_ERR_CLOSED`, and a supervisor lets go of the listener, when the child is a zombie and
- * no notification is pending. It is not reaped: its status is the caller's to wait for. Whether
- * *other* targets are left, such as children that outlive it, cannot be known before: who has such
- * targets waits for the child and receives again. Poll the child's descriptor beside the
- * listener's there.
- * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `pidfd` is not one; `UNOTIFY_ERR_UNSUPPORTED` before
- * Linux 5.4; `UNOTIFY_ERR_SYSTEM` when there is no descriptor left. */
+/** Tells which child of the caller's loaded the filter by itself (Linux 5.4), so that the listener
+ * ends with it before Linux 6.11 too: once the child is a zombie and no notification is pending,
+ * receiving fails with `UNOTIFY_ERR_CLOSED`, and a supervisor lets the listener go, though other
+ * targets may be left. The child remains the caller's to wait for. Duplicates `pidfd`
+ * (`pidfd_open(2)`); a later call replaces it. Not needed after unotify_spawn(). See "The end of a
+ * target" in unotify(7).
+ * Errors: INVALID_ARGUMENT when `pidfd` is not one. */
 unotify_status unotify_listener_watch_child(unotify_listener *listener, int pidfd);
 
-/** Switches synchronous wake-up on (`on` is not 0) or off: with it the kernel runs the woken side
- * at once on the same processor. It is on at first where the kernel has it.
- * Errors: `UNOTIFY_ERR_UNSUPPORTED` before Linux 6.6. */
+/** Switches synchronous wake-up on (`on` is not 0) or off (Linux 6.6): with it the kernel runs the
+ * woken side at once on the same processor. It is on at first where the kernel has it. */
 unotify_status unotify_listener_set_sync_wake_up(unotify_listener *listener, int on);
 
-/** Chooses the error number, 1 to 4095, for notifications that are freed unanswered: `ENOSYS` at
- * first. */
+/** Chooses the error, 1 to 4095, for notifications that are freed unanswered: `ENOSYS` at first. */
 unotify_status unotify_listener_set_fallback_error(unotify_listener *listener, int errnum);
 
 /** Frees a listener. Its descriptor is closed once the last notification from it is freed; the
@@ -467,7 +372,7 @@ void unotify_listener_free(unotify_listener *listener);
  *
  * These, and those of the target below, fail with `UNOTIFY_ERR_GONE` when the target does not wait
  * any more, because it died or a signal interrupted its call, and with `UNOTIFY_ERR_ANSWERED` when
- * the notification was answered before. */
+ * the notification was answered before. After other errors the target waits for a better answer. */
 
 /** One system call of a target, as it was when the target made it. The layout is that of the
  * kernel's `struct seccomp_notif`, in which `pid` is unsigned. */
@@ -481,13 +386,11 @@ typedef struct unotify_request {
     uint64_t args[6];             /**< What they point to can change at any time. */
 } unotify_request;
 
-/** Makes a handle that holds nothing, to receive into.
- * Errors: `UNOTIFY_ERR_UNSUPPORTED` on a kernel without user notification (before 5.0). */
+/** Makes a handle that holds nothing, to receive into (Linux 5.0). */
 unotify_status unotify_notification_new(unotify_notification **out);
 
-/** The system call; NULL for NULL. For one handle this is always the same pointer, valid until the
- * handle is freed; what it points to changes with each receive into the handle, and is all zero in
- * one that was never received into. */
+/** The system call; NULL for NULL. For one handle this is always the same pointer, valid until it
+ * is freed; what it points to changes with each receive into it, and is zero before the first. */
 const unotify_request *unotify_notification_request(const unotify_notification *notification);
 
 /** The `data` that its listener was given to the supervisor with; NULL if it was not. */
@@ -499,102 +402,82 @@ unotify_status unotify_notification_check_valid(unotify_notification *notificati
 
 /** Lets the call return `value`. Values from -4095 to -1 are errors to the target's C library. */
 unotify_status unotify_notification_reply_value(unotify_notification *notification, int64_t value);
-
-/** Lets the call fail with `errnum`, a **positive** error number such as `EPERM`.
- * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` outside 1 to 4095, and the target goes on waiting. */
+/** Lets the call fail with `errnum`, a **positive** error number up to 4095, such as `EPERM`. */
 unotify_status unotify_notification_reply_error(unotify_notification *notification, int errnum);
 
-/** Lets the kernel carry out the call as if there were no filter
- * (`SECCOMP_USER_NOTIF_FLAG_CONTINUE`). **Not a security decision**: the target may have changed
- * the memory that its arguments point to since you looked.
- * Errors: `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.5, and the target goes on waiting. */
+/** Lets the kernel carry out the call as if there were no filter (Linux 5.5:
+ * `SECCOMP_USER_NOTIF_FLAG_CONTINUE`). **Not a security decision**: the target may have changed
+ * the memory that its arguments point to since you looked. */
 unotify_status unotify_notification_reply_continue(unotify_notification *notification);
 
-/** Frees a notification. If nobody has answered it, the target gets the fallback error: `ENOSYS`
- * unless another one was chosen. A handler's notification is only answered by this, unless it was
- * deferred. */
+/** Frees a notification. If nobody has answered it, the target gets the fallback error, `ENOSYS`
+ * unless another one was chosen. A handler's is only answered by this, unless it was deferred. */
 void unotify_notification_free(unotify_notification *notification);
 
 /* ---- Target: memory ----------------------------------------------------------------------------
  *
- * What these and the following give out is the target's and no other's: if the target does not
- * wait any more it is not given out, and what was opened is closed again. They also fail with
+ * What these and the following give out is the target's and no other's: if the target does not wait
+ * any more it is not given out, and what was opened is closed again. They also fail with
  * `UNOTIFY_ERR_NOT_VISIBLE` when the target is outside the supervisor's pid namespace, with
- * `UNOTIFY_ERR_PERMISSION` when the supervisor may not look into it (unotify_last_error() says
- * what is missing), and with `UNOTIFY_ERR_SYSTEM` where `/proc` does not show it. Those of
- * memory and opening can block: see "Targets that stall". */
+ * `UNOTIFY_ERR_PERMISSION` when the supervisor may not look into it (unotify_last_error() says what
+ * is missing), and with `UNOTIFY_ERR_SYSTEM` where `/proc` does not show it. Those of memory and
+ * opening can block: see "Targets that stall" in unotify(7). */
 
 /** Fills `buf` with `len` bytes from the target's memory at `addr`, all or nothing.
- * Errors: `UNOTIFY_ERR_FAULT` when any of the bytes is not readable; `UNOTIFY_ERR_NO_MEMORY`. */
+ * Errors: FAULT when any of the bytes is not readable; NO_MEMORY. */
 unotify_status unotify_notification_read(unotify_notification *notification, uint64_t addr,
                                          void *buf, size_t len);
 
 /** Copies `len` bytes from `buf` into the target's memory at `addr`, which must be writable to the
- * target itself. Goes through `/proc/TID/mem`, so that no other process can be hit, whatever
- * becomes of the target meanwhile. Takes one more system call for each mapping that is touched;
- * before Linux 6.11 it reads the list of mappings up to there, at most a MiB of it.
- * Errors: as unotify_notification_read(); `UNOTIFY_ERR_FAULT` when any of the bytes is not
- * writable, and none is written; `UNOTIFY_ERR_UNSUPPORTED` before Linux 6.11 when some ten
- * thousand mappings lie below `addr`. `UNOTIFY_ERR_GONE` can come after they were written. */
+ * target itself. Goes through `/proc/TID/mem`: no other process can be hit, whatever becomes of
+ * the target. One more system call for each mapping that is touched; before Linux 6.11 it reads
+ * the list of mappings up to there, at most a MiB of it.
+ * Errors: FAULT when any byte is not writable, and none is written; NO_MEMORY; UNSUPPORTED before
+ * Linux 6.11 when some ten thousand mappings lie below; GONE can come after they were written. */
 unotify_status unotify_notification_write(unotify_notification *notification, uint64_t addr,
                                           const void *buf, size_t len);
 
-/** Copies the string at `addr` in the target's memory into `buf`, with its NUL, and its length
- * without NUL into `*len` (which may be NULL). Touches no page that the string does not reach
- * into. Two system calls for a string within one page.
- * Errors: as unotify_notification_read(); `UNOTIFY_ERR_TOO_LONG` when there is no NUL among the
- * first `cap` bytes, and `buf` is untouched. */
+/** Copies the string at `addr` in the target's memory into `buf`, and its length without NUL into
+ * `*len` (which may be NULL). Touches no page beyond it. Takes two system calls within a page.
+ * Errors: as unotify_notification_read(); TOO_LONG without a NUL in `cap` bytes. */
 unotify_status unotify_notification_read_string(unotify_notification *notification, uint64_t addr,
                                                 char *buf, size_t cap, size_t *len);
 
 /** Copies the pointers of a null-terminated array at `addr` in the target's memory (`argv`, `envp`)
- * into `out`, without the terminator, and their number into `*count`. Pointers of a 32-bit target
- * are widened.
- * Errors: as unotify_notification_read(); `UNOTIFY_ERR_TOO_LONG` when there are more than `cap`,
- * and `out` is untouched. */
+ * into `out`, without the terminator, and their number into `*count`. 32-bit ones are widened.
+ * Errors: as unotify_notification_read(); TOO_LONG when there are more than `cap`. */
 unotify_status unotify_notification_read_pointers(unotify_notification *notification, uint64_t addr,
                                                   uint64_t *out, size_t cap, size_t *count);
 
 /* ---- Target: descriptors --------------------------------------------------------------------- */
 
-/** Duplicates the target's descriptor `target_fd` (`pidfd_getfd(2)`, Linux 5.6). It is the same
+/** Duplicates the target's descriptor `target_fd` (Linux 5.6: `pidfd_getfd(2)`). It is the same
  * open file: what is done to a socket through it is done to the target's.
- * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` with `EBADF` when the target has no such descriptor;
- * `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.6, and before 6.9 for a thread that does not share its
- * leader's descriptors. */
+ * Errors: INVALID_ARGUMENT with `EBADF` when the target has no such descriptor; before 6.9
+ * UNSUPPORTED for a thread that does not share its leader's descriptors. */
 unotify_status unotify_notification_get_fd(unotify_notification *notification, int target_fd,
                                            int *fd);
 
 /** Gives the target a duplicate of `fd` (Linux 5.9): at the lowest free number if `target_fd` is
  * -1, else at `target_fd`, closing what was open there. `flags` is 0 or `O_CLOEXEC`. The number
  * goes to `*new_fd` (`new_fd` may be NULL). The target goes on waiting.
- * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` for `flags`, or with `EBADF` when `fd` is not open, was
- * opened with `O_PATH` (the kernel passes no such descriptor: see unotify_notification_reopen()),
- * or `target_fd` is beyond the target's limit; `UNOTIFY_ERR_SYSTEM` with `EMFILE` when the target
- * may not have more; `UNOTIFY_ERR_UNSUPPORTED`. */
+ * Errors: INVALID_ARGUMENT with `EBADF` also when `fd` was opened with `O_PATH`, which the kernel
+ * does not pass (see unotify_notification_reopen()), or `target_fd` is beyond the target's limit;
+ * SYSTEM with `EMFILE` when the target may not have more. */
 unotify_status unotify_notification_add_fd(unotify_notification *notification, int fd,
                                            int target_fd, int flags, int *new_fd);
 
 /** Gives the target a duplicate of `fd` at the lowest free number, and lets its call return that
- * number. `flags` is 0 or `O_CLOEXEC`. One step since Linux 5.14. **Before, it takes two**: a
- * target that a signal interrupts between them keeps a descriptor that its call never returned,
- * and this fails with `UNOTIFY_ERR_GONE`.
- *
- * **Signals are held back while the kernel does it**, for the few microseconds that the target
- * takes to wake up: one that is handled meanwhile would make its call return 0, the standard
- * input. So still does what cannot be blocked, in that very moment: `SIGKILL` or `SIGSTOP` to the
- * supervisor, its being frozen or traced. Where even that must not be,
- * unotify_notification_add_fd() and then unotify_notification_reply_value() are always right, at
- * the cost of one more wake-up of the target.
- * Errors: as unotify_notification_add_fd(), and the target goes on waiting unless it is gone or
- * answered; `UNOTIFY_ERR_BUSY` while another holder of the listener gives the target a
- * descriptor. */
+ * number (`flags` is 0 or `O_CLOEXEC`): in one step since Linux 5.14. **Before, it takes two**: a
+ * target that a signal interrupts in between keeps a descriptor that its call never returned, and
+ * this fails with `UNOTIFY_ERR_GONE`. **Signals are held back on this thread meanwhile**, some
+ * microseconds; what stops or kills it in that moment can make the call return 0, the standard
+ * input. See "Answering with a descriptor" in unotify(7).
+ * Errors: as unotify_notification_add_fd(); BUSY while another holder of the listener does. */
 unotify_status unotify_notification_reply_fd(unotify_notification *notification, int fd,
                                              int flags);
 
-/** Opens a pidfd for the target's process: the thread group, even if another thread than its leader
- * made the call.
- * Errors: `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.3. */
+/** Opens a pidfd for the target's process, whichever of its threads calls (Linux 5.3). */
 unotify_status unotify_notification_open_pidfd(unotify_notification *notification, int *fd);
 
 /* ---- Target: opening what it names ----------------------------------------------------------- */
@@ -605,90 +488,59 @@ typedef struct unotify_open_how {
     uint64_t flags; /**< `O_*`, as for `open(2)`, which ignores unknown ones. */
     uint64_t mode;  /**< Permissions of a file that is created with `O_CREAT` or `O_TMPFILE`. */
     /** `RESOLVE_*` of `openat2(2)`. With `RESOLVE_BENEATH` or `RESOLVE_IN_ROOT` the directory that
-     * the path starts from takes the place of the target's root; `RESOLVE_NO_XDEV` implies
-     * `RESOLVE_BENEATH` for a relative path. */
+     * the path starts from takes the place of the target's root: see unotify(7). */
     uint64_t resolve;
-    /** `AT_EMPTY_PATH` or 0. With it an empty path gives a duplicate of `dirfd` itself, or for
-     * `AT_FDCWD` the working directory opened with `O_PATH`. */
+    /** `AT_EMPTY_PATH` or 0: with it an empty path gives a duplicate of `dirfd`. See unotify(7). */
     uint64_t at_flags;
 } unotify_open_how;
 
 /** Opens the file whose path is at `path_addr` in the target's memory, as the target would: from
  * its root, relative to its working directory (`dirfd` is `AT_FDCWD`) or to its descriptor
  * `dirfd`, in its mount namespace. `how` may be NULL. Decide on what `*fd` *is* (`fstat(2)`) and
- * hand that same file over with unotify_notification_reply_fd(), and there is nothing left that
- * the target could exchange.
+ * hand that over with unotify_notification_reply_fd(): nothing is left that the target could
+ * exchange. Nothing leads out of the target's root: not `..`, not an absolute link, not a magic
+ * link (`ELOOP`), not a working directory or a `dirfd` that is outside (`EXDEV`). It differs from
+ * the target's own call:
  *
- * Nothing leads out of the target's root: not `..`, not an absolute link, not a magic link
- * (`ELOOP`), not a working directory or a `dirfd` that is outside (`EXDEV`). What differs from the
- * target's own call:
- *
- *  - **The supervisor's rights count.** A file that is created belongs to the supervisor; its
- *    permissions honour the target's umask, and the supervisor's as well.
- *  - `O_CREAT` and `O_TRUNC` take effect at once. Where that matters open with `O_PATH`, decide,
- *    and use unotify_notification_reopen().
- *  - A FIFO does not block: opening it for writing fails with `ENXIO` while nobody reads. A
- *    terminal does not become a controlling terminal, and `/dev/tty` is the target's.
- *  - `/proc/self` and `/proc/thread-self` are the target, also by links to there: `/dev/fd`,
- *    `/dev/stdin`, `/proc/mounts`. `/proc/self/fd/N` opens the file of the target's descriptor
- *    anew. None of this with `how.resolve`.
- *  - **What belongs to the supervisor's own process in a `/proc` is refused** with `ELOOP`, by
- *    whatever name, thread, link, mount or descriptor, and so is any part of a `/proc` that is
- *    mounted by itself. Other processes' files are not: `/proc/PID/mem` is for the supervisor to
- *    refuse. **`/proc/sys` is of the namespaces of who opens it.**
- *  - **It can block** for as long as the target likes, on a file system that it serves itself
- *    (FUSE).
- * Errors: `UNOTIFY_ERR_SYSTEM` with the `errno` that the path leads to, which is the one to answer
- * the target with; `UNOTIFY_ERR_FAULT` and `UNOTIFY_ERR_TOO_LONG` for the path itself;
- * `UNOTIFY_ERR_INVALID_ARGUMENT` for `how`, or with `EBADF` when the target has no descriptor
- * `dirfd`; `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.6. */
+ *  - **The supervisor's rights count**, and what is created is the supervisor's.
+ *  - `O_CREAT` and `O_TRUNC` act at once. To decide first, open with `O_PATH`, then open it again.
+ *  - `/proc/self` is the target. **The supervisor's own files in any `/proc` are refused**
+ *    (`ELOOP`); other processes' (`/proc/PID/mem`) are not, and `/proc/sys` is of who opens it.
+ *  - A FIFO does not block, and more: see "Opening what a target names" in unotify(7).
+ * Errors: SYSTEM with the `errno` that the path leads to, which is the one to answer the target
+ * with; FAULT and TOO_LONG for the path itself; INVALID_ARGUMENT for `how`, or with `EBADF` when
+ * the target has no descriptor `dirfd`; UNSUPPORTED before Linux 5.6. */
 unotify_status unotify_notification_open(unotify_notification *notification, int dirfd,
                                          uint64_t path_addr, const unotify_open_how *how, int *fd);
 
 /** Opens the file that `fd` stands for again, whatever its name leads to by now: for what
  * unotify_notification_open() opened with `O_PATH`, once it is decided that the target may have
- * it. Give `*out` away with unotify_notification_reply_fd().
- *
- * `flags` are those that the target gave to `open(2)`; `O_CREAT`, `O_EXCL` and `O_NOFOLLOW` mean
- * nothing any more, and unknown ones are ignored. `mode` counts with `O_TMPFILE` only, and honours
- * the target's umask.
- *
- * Never blocks on a FIFO: opening for reading succeeds at once, for writing it fails with `ENXIO`
- * while nobody reads. A terminal does not become a controlling terminal, and for `/dev/tty` the
- * target's own is opened: it is looked for among its descriptors 0 to 2, and then by its usual
- * name in its `/dev`. What belongs to the supervisor's own process in a `/proc` is refused as
- * unotify_notification_open() does, also when `fd` is a descriptor that the target had
- * (unotify_notification_get_fd()).
- * Errors: `UNOTIFY_ERR_SYSTEM` with the `errno` of opening, which is the one to answer the target
- * with: `ENXIO` for a FIFO that nobody reads, a socket, or `/dev/tty` without a terminal, `ELOOP`
- * for a symbolic link or the supervisor's own `/proc`, `EACCES`, `EISDIR`, ...;
- * `UNOTIFY_ERR_INVALID_ARGUMENT` when `fd` is not open (`EBADF`), or for `mode`. */
+ * it. `flags` are the target's for `open(2)`, less `O_CREAT`, `O_EXCL`, `O_NOFOLLOW` and unknown
+ * ones. `mode` is for `O_TMPFILE`, and honours the target's umask. FIFOs, terminals and the
+ * supervisor's own `/proc` are as there, also when `fd` is a descriptor that the target had.
+ * Errors: SYSTEM with the `errno` of opening, which is the one to answer the target with: `ENXIO`
+ * for a FIFO that nobody reads, a socket, or `/dev/tty` without a terminal, `ELOOP` for a link or
+ * the supervisor's own `/proc`, `EACCES`, ...; INVALID_ARGUMENT for `fd` (`EBADF`) or `mode`. */
 unotify_status unotify_notification_reopen(unotify_notification *notification, int fd,
                                            uint64_t flags, uint64_t mode, int *out);
 
 /** Opens the directory that holds the last component of the path at `path_addr`, resolved as
- * unotify_notification_open() does, with `O_PATH`, and copies that component into `name`, with its
- * NUL: for calls that make, remove or rename what a path names (`mkdirat(2)`, `mknodat(2)`,
- * `unlinkat(2)`, `renameat(2)`), and for creating a file after deciding on the directory. 256
- * bytes are enough for any name.
- *
- * The component has no slash, not at its end either, and is neither "." nor "..". What lies there
- * may be a link, or something may be mounted there, at any time: use it only with calls that
- * neither follow nor open it, such as `openat(2)` with `O_CREAT` and `O_EXCL`. To open what is
- * there already use unotify_notification_open().
- * Errors: as unotify_notification_open(); `UNOTIFY_ERR_SYSTEM` with `EEXIST` for a path that ends
- * in "." or ".." or is the root directory; `UNOTIFY_ERR_TOO_LONG` when the component does not fit
- * `cap` bytes. */
+ * unotify_notification_open() does, with `O_PATH`, and copies that component into `name` (256
+ * bytes are enough): for calls that make, remove or rename what a path names, and for creating a
+ * file after deciding on the directory. It has no slash, not at its end either, and is neither "."
+ * nor "..". What lies there may be a link, or a mount, at any time: use it only with calls that
+ * neither follow nor open it, such as `mkdirat(2)`, or `openat(2)` with `O_CREAT` and `O_EXCL`.
+ * Errors: as unotify_notification_open(); SYSTEM with `EEXIST` for a path that ends in "." or ".."
+ * or is the root directory; TOO_LONG beyond `cap` bytes. */
 unotify_status unotify_notification_open_parent(unotify_notification *notification, int dirfd,
                                                 uint64_t path_addr, char *name, size_t cap,
                                                 int *fd);
 
-/** Copies the absolute path of what is at `path_addr` in the target's memory into `buf`, with its
- * NUL, as the target sees it: if it is relative, behind the target's working directory or its
- * descriptor `dirfd`. For logs, not for deciding: links and `..` stay in it, and by the time it is
- * read it may lead elsewhere. A directory outside the target's root has "(unreachable)" in front.
- * Errors: as unotify_notification_open(), without those of opening; `UNOTIFY_ERR_TOO_LONG` also
- * when it does not fit `cap` bytes. */
+/** Copies the absolute path of what is at `path_addr` in the target's memory into `buf`, as the
+ * target sees it: if it is relative, behind its working directory or its descriptor `dirfd`. For
+ * logs, not for deciding: links and `..` stay in it, and by the time it is read it may lead
+ * elsewhere. A directory outside the target's root has "(unreachable)" in front.
+ * Errors: those of unotify_notification_open() for reading; TOO_LONG beyond `cap`. */
 unotify_status unotify_notification_read_path(unotify_notification *notification, int dirfd,
                                               uint64_t path_addr, char *buf, size_t cap);
 
@@ -712,26 +564,24 @@ typedef struct unotify_identity {
 unotify_status unotify_notification_identity(unotify_notification *notification,
                                              unotify_identity *identity);
 
-/** Copies the path of the program that the target executes into `buf`, with its NUL, as the
- * supervisor sees it (`/proc/TID/exe`), followed by " (deleted)" if it has no name any more.
- * Errors: `UNOTIFY_ERR_TOO_LONG` when it does not fit `cap` bytes. */
+/** Copies the path of the program that the target executes into `buf`, as the supervisor sees it
+ * (`/proc/TID/exe`), followed by " (deleted)" if it has no name any more.
+ * Errors: TOO_LONG beyond `cap` bytes. */
 unotify_status unotify_notification_executable(unotify_notification *notification, char *buf,
                                                size_t cap);
 
-/* ---- Supervisor ------------------------------------------------------------------------------ */
+/* ---- Supervisor --------------------------------------------------------------------------------
+ *
+ * Handlers get the `data` that they were set with; both must be usable until the supervisor is
+ * freed. Setting one fails with `UNOTIFY_ERR_INVALID_ARGUMENT` while the supervisor runs. */
 
-/** The run goes on without listeners, until it is stopped. */
-#define UNOTIFY_SUPERVISOR_KEEP_RUNNING (1U << 0)
-/** When stopped, or ended by `UNOTIFY_FAILED`, what is pending on the listeners gets the fallback
- * error. */
+#define UNOTIFY_SUPERVISOR_KEEP_RUNNING (1U << 0) /**< Runs on without listeners, until stopped. */
+/** What is pending at a stop, or after `UNOTIFY_FAILED`, gets the fallback error. */
 #define UNOTIFY_SUPERVISOR_DRAIN_ON_STOP (1U << 1)
-/** A signal that is handled while unotify_supervisor_run() waits, on its thread, ends the run with
- * `UNOTIFY_ERR_INTERRUPTED`, even if its handler was installed with `SA_RESTART`. */
+/** `UNOTIFY_RECEIVE_RETURN_ON_SIGNAL` for unotify_supervisor_run(), on its thread. */
 #define UNOTIFY_SUPERVISOR_RETURN_ON_SIGNAL (1U << 2)
 
-/** Switched by what is measured to be faster: synchronous for one target, and in
- * unotify_supervisor_dispatch(). */
-#define UNOTIFY_WAKE_UP_AUTO 0
+#define UNOTIFY_WAKE_UP_AUTO 0  /**< Switched by what is measured to be faster. */
 #define UNOTIFY_WAKE_UP_SYNC 1  /**< Waking hands over the processor: for one target (Linux 6.6). */
 #define UNOTIFY_WAKE_UP_ASYNC 2 /**< It does not: can be better for several busy targets. */
 
@@ -739,8 +589,7 @@ unotify_status unotify_notification_executable(unotify_notification *notificatio
 typedef struct unotify_supervisor_opts {
     size_t size;        /**< `sizeof(unotify_supervisor_opts)`. */
     /** How many handlers may run at the same time, at most 1024. 0 is 1: they never overlap. With
-     * more, several threads also receive at the same time, when several targets of a single
-     * listener call at once and that is measured to be faster. */
+     * more, several threads also receive at the same time, where that is measured to be faster. */
     uint32_t max_workers;
     int fallback_error; /**< Positive, for notifications that nobody answers. 0 is `ENOSYS`. */
     uint32_t flags;     /**< `UNOTIFY_SUPERVISOR_*`. */
@@ -750,122 +599,96 @@ typedef struct unotify_supervisor_opts {
 #define UNOTIFY_HANDLED 0     /**< Answered, or left to the fallback error. */
 #define UNOTIFY_DEFERRED 1    /**< From now on the handler's, to answer and free on any thread. */
 #define UNOTIFY_NOT_HANDLED 2 /**< For the default handler, and then the fallback error. */
-/** It could not go on: the fallback error, unless answered, and the run ends with
- * `UNOTIFY_ERR_HANDLER`. For languages whose handlers raise. */
-#define UNOTIFY_FAILED 3
+#define UNOTIFY_FAILED 3      /**< As handled, but the run ends with `UNOTIFY_ERR_HANDLER`. */
 
 /** The handler waits for something: with several workers another one receives meanwhile. */
 #define UNOTIFY_HANDLER_BLOCKING (1U << 0)
 
 /** Handles a notification and returns `UNOTIFY_HANDLED`, `UNOTIFY_DEFERRED`, `UNOTIFY_NOT_HANDLED`
- * or `UNOTIFY_FAILED`; any other number counts as `UNOTIFY_HANDLED`. `data` is what it was
- * registered with.
- *
- * The notification is lent for the call: freeing it before `UNOTIFY_DEFERRED` was returned only
- * answers it. If it is not answered it gets the fallback error. So it does when a handler in C++
- * lets an exception out, which is caught and counted on x86_64 and aarch64; elsewhere that ends
- * the program. A handler must not jump out of the call (`longjmp`), nor return in a copy of the
- * process that it forked. **It must not end its thread**, by `pthread_exit` or by letting itself
- * be cancelled (the library's calls run with cancellation disabled, handlers included): that ends
- * the program. */
+ * or `UNOTIFY_FAILED`; any other number counts as `UNOTIFY_HANDLED`. The notification is lent for
+ * the call: freeing it before `UNOTIFY_DEFERRED` was returned only answers it. It must not jump
+ * out of the call (`longjmp`), nor return in a copy of the process that it forked, nor **end its
+ * thread** (`pthread_exit`, cancellation): that ends the program. So does a C++ exception that it
+ * lets out; on x86_64 and aarch64 it is caught, counted, and answered with the fallback error. */
 typedef int (*unotify_handler)(unotify_notification *notification, void *data);
 
-/** Is told that a listener has left its supervisor: `listener_data` is what it was added with,
- * `data` what unotify_supervisor_on_close() got. It may call what a handler may, and is under the
- * same rules. */
+/** Is told that a listener has left its supervisor: `listener_data` is what it was added with. It
+ * may do what a handler may, and no more. */
 typedef void (*unotify_close_handler)(void *listener_data, void *data);
 
-/** Makes a supervisor. `opts` may be NULL.
- * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` for options out of range; `UNOTIFY_ERR_SYSTEM` when the
- * process has no descriptor left. */
+/** Makes a supervisor. `opts` may be NULL. */
 unotify_status unotify_supervisor_new(const unotify_supervisor_opts *opts,
                                       unotify_supervisor **out);
 
 /** Serves one more listener, also while running, and takes ownership of it. `data` is what
  * unotify_notification_listener_data() gives for its notifications.
- * Errors: `UNOTIFY_ERR_SYSTEM` when the kernel has no room to watch it. The listener is freed then
- * too; only after `UNOTIFY_ERR_INVALID_ARGUMENT` it remains the caller's. */
+ * Errors: SYSTEM when the kernel has no room to watch it. The listener is freed then too; only
+ * after INVALID_ARGUMENT it remains the caller's. */
 unotify_status unotify_supervisor_add_listener(unotify_supervisor *supervisor,
                                                unotify_listener *listener, void *data);
 
-/** Gives a listener back to `*out`, also while running: the one that was added with `data`, or the
- * first of those that were. Nothing is lost: what is pending stays with it, for whoever receives
- * from it next; what was received is handled, and so is what a worker receives at this very
- * moment. When that is over, unotify_supervisor_on_close() tells. A run ends when there is no
- * other listener. May be called from a handler, but while unotify_supervisor_dispatch() is under
- * way not from another thread.
- * Errors: `UNOTIFY_ERR_CLOSED` when no listener with that data is served, or not any more. */
+/** Gives back a listener that was added with `data`, the first if there are several, also while
+ * running. What is pending stays with it, for whoever receives from it next; what was received,
+ * even at this moment, is handled, and then unotify_supervisor_on_close() tells. A run ends with
+ * its last listener. May be called from a handler, but while unotify_supervisor_dispatch() is
+ * under way not from another thread.
+ * Errors: CLOSED when no listener with that data is served, or not any more. */
 unotify_status unotify_supervisor_take_listener(unotify_supervisor *supervisor, void *data,
                                                 unotify_listener **out);
 
-/** Takes a listener as unotify_supervisor_take_listener() does, and frees it: when what was
- * received is answered it is closed, and the kernel answers what is pending, and all later calls
- * of its targets, with `ENOSYS`.
- * Errors: as there. */
+/** unotify_supervisor_take_listener(), and frees it: it is closed once what was received is
+ * answered; the kernel answers what is pending, and its targets' later calls, with `ENOSYS`. */
 unotify_status unotify_supervisor_remove_listener(unotify_supervisor *supervisor, void *data);
 
 /** Sets a handler for a system call, on every architecture that has it. Several for one call are
  * asked in the order in which they were set, until one returns something else than
- * `UNOTIFY_NOT_HANDLED`. `flags` is 0 or `UNOTIFY_HANDLER_BLOCKING`. The handler runs on any
- * thread of the run, with `max_workers` above 1 on several at a time. It and `data` must be usable
- * until the supervisor is freed.
- * Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL`; `UNOTIFY_ERR_INVALID_ARGUMENT`, also while it runs. */
+ * `UNOTIFY_NOT_HANDLED`. `flags` is 0 or `UNOTIFY_HANDLER_BLOCKING`. It runs on any thread of the
+ * run, with `max_workers` above 1 on several at a time.
+ * Errors: UNKNOWN_SYSCALL. */
 unotify_status unotify_supervisor_on(unotify_supervisor *supervisor, const char *syscall,
                                      uint32_t flags, unotify_handler handler, void *data);
 
-/** Sets a handler for every system call that has none, or whose handlers returned
- * `UNOTIFY_NOT_HANDLED`. See unotify_supervisor_on(). */
+/** unotify_supervisor_on() for every system call that has no handler, or none that handled it. */
 unotify_status unotify_supervisor_on_default(unotify_supervisor *supervisor,
                                              unotify_handler handler, void *data);
 
-/** Has `told` called once for each listener that was added, when it has left: because its targets
- * have ended, it broke, or was removed or taken, and no handler is at work any more on one of its
- * notifications, nor will be. So its data may be freed then. Not so if a handler has deferred
- * some: those show the data until they are freed.
- *
- * It counts as a handler: it is called on a thread of the run, with `max_workers` 1 never beside a
- * handler, or in unotify_supervisor_dispatch(); while there is no run, on the thread that removes
- * the listener. A handler that is stuck in a call which its target prolongs is waited for.
- * unotify_supervisor_free() calls it for all listeners that are left, when no handler will go on.
- * It is not called in a copy of the process.
- * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT`, also while it runs. */
+/** Has `told` called once for each listener that has left: its targets have ended, it broke, or was
+ * removed or taken, and no handler is or will be at work on its notifications. Its data may be
+ * freed then, but notifications that a handler has deferred show it until they are freed. It
+ * counts as a handler. It is called on a thread of the run or of unotify_supervisor_dispatch(), or
+ * while there is no run on the thread that removes the listener; unotify_supervisor_free() calls
+ * it for all that are left. See "Listeners that leave" in unotify(7). */
 unotify_status unotify_supervisor_on_close(unotify_supervisor *supervisor,
                                            unotify_close_handler told, void *data);
 
 /** Serves the listeners on this thread, until stopped or until the last listener closes.
- * Errors: `UNOTIFY_ERR_STOPPED` when stopped; `UNOTIFY_ERR_HANDLER` when a handler returned
- * `UNOTIFY_FAILED`; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already; what the kernel said of a
- * listener that broke, after the others were served. */
+ * Errors: STOPPED when stopped; HANDLER after a handler's `UNOTIFY_FAILED`; INVALID_ARGUMENT when
+ * it runs already; what the kernel said of a listener that broke, after the others were served. */
 unotify_status unotify_supervisor_run(unotify_supervisor *supervisor);
 
 /** Does what unotify_supervisor_run() does in the background.
- * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already or was not joined;
- * `UNOTIFY_ERR_SYSTEM` when the process can have no more threads. */
+ * Errors: INVALID_ARGUMENT when it runs already or was not joined; SYSTEM if it gets no thread. */
 unotify_status unotify_supervisor_start(unotify_supervisor *supervisor);
 
 /** Ends the current run, or else the next one at once. Handlers that are at work finish; what was
- * received is answered. May be called from any thread, from a handler and from a signal
- * handler. */
+ * received is answered. May be called from any thread, a handler and a signal handler. */
 unotify_status unotify_supervisor_stop(unotify_supervisor *supervisor);
 
-/** Waits for the end of what unotify_supervisor_start() began, at most for `timeout_ms` (-1:
- * without limit, 0: only look), and returns how it ended. Of several threads that wait, one is
- * told.
- * Errors: as unotify_supervisor_run(); `UNOTIFY_ERR_TIMEOUT` when it still runs, which changes
- * nothing; `UNOTIFY_ERR_INVALID_ARGUMENT` when it was not started, or another thread was told. */
+/** Waits for the end of what unotify_supervisor_start() began, and tells one thread how it ended.
+ * Errors: as unotify_supervisor_run(); TIMEOUT when it still runs; INVALID_ARGUMENT when it was
+ * not started, or another thread was told. */
 unotify_status unotify_supervisor_join(unotify_supervisor *supervisor, int timeout_ms);
 
 /** A descriptor for an event loop, which remains the supervisor's; -1 for NULL. It polls readable
  * when unotify_supervisor_dispatch() has something to do, and now and then when not. */
 int unotify_supervisor_fd(const unotify_supervisor *supervisor);
 
-/** Handles what is pending, at most some dozens of notifications, without blocking. Handlers run on
- * this thread. Nobody else may receive from its listeners: if a notification is taken away between
- * the look and the `RECV`, this waits for the next one. How many were handled goes to `*handled`,
- * unless that is NULL: an edge-triggered loop goes on until it is 0.
- * Errors: `UNOTIFY_ERR_STOPPED` once after unotify_supervisor_stop(); `UNOTIFY_ERR_HANDLER` after
- * a handler's `UNOTIFY_FAILED`; `UNOTIFY_ERR_CLOSED` when the last listener has closed;
- * `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already. */
+/** Handles what is pending, at most some dozens of notifications, on this thread, without blocking.
+ * How many they were goes to `*handled`, unless that is NULL: an edge-triggered loop goes on until
+ * it is 0. Nobody else may receive from its listeners: if a notification is taken away between the
+ * look and the `RECV`, this waits for the next one.
+ * Errors: those of unotify_supervisor_run(), but STOPPED only once after a stop; CLOSED when the
+ * last listener has closed. */
 unotify_status unotify_supervisor_dispatch(unotify_supervisor *supervisor, size_t *handled);
 
 /** Frees a supervisor and its listeners. A run in the background is stopped first, and the handlers
@@ -888,13 +711,10 @@ typedef struct unotify_stats {
     uint64_t panics;               /**< Handlers that threw (in C++) or panicked (in Rust). */
     uint64_t failed;               /**< Handlers that returned `UNOTIFY_FAILED`. */
     uint64_t listeners;            /**< Listeners served now. */
-    /** Worker threads now, including the one that runs: at most `max_workers`, one that receives
-     * what they have no time for, and those that replace stuck ones. */
+    /** Worker threads now, those that only receive or replace a stuck one included. */
     uint64_t workers;
     uint64_t workers_max;          /**< The most workers there ever were. */
-    /** The longest time that one handler took, in nanoseconds. Sampled: the first calls of a
-     * handler, one in sixteen later on, and all of a slow one. */
-    uint64_t slowest_handler_ns;
+    uint64_t slowest_handler_ns;   /**< The longest time of one handler, of those sampled. */
     uint64_t workers_stuck;        /**< Workers now stuck in a call that the target prolongs. */
 } unotify_stats;
 
@@ -902,39 +722,25 @@ typedef struct unotify_stats {
 unotify_status unotify_supervisor_stats(const unotify_supervisor *supervisor,
                                         unotify_stats *stats);
 
-/** Is told that a process has ended. `data` is what it was registered with. It must return: neither
- * jump out of the call nor end its thread. An exception is treated as a handler's is. */
+/** Is told that a process has ended. It must return: neither jump out of the call nor end its
+ * thread. An exception is treated as a handler's is. */
 typedef void (*unotify_exit_handler)(pid_t process, void *data);
 
-/** Sets the function that is told of the end of a target's process: for handlers that keep
- * something by process. **It is told of the processes that a handler has asked for** by
- * unotify_notification_watch_exit(), of each once. The last function set counts. It and `data`
- * must be usable until the supervisor is freed.
- *
- * It runs as a handler does: on any thread of the run, never while a handler runs if `max_workers`
- * is 1, and never two at a time. A handler waits for it, but for a tenth of a second at most: it
- * is to be brief. It was called before a handler gets to see a call of another process that was
- * given the same id. Calls of a process that was killed may still be handled after it;
- * unotify_notification_watch_exit() then returns `UNOTIFY_ERR_GONE`, so that nothing is kept anew
- * for a process that is told of no more. Before a run ends, it is told of all that have ended, and
- * of those that are about to when the last listener has closed. What has not ended when the
- * supervisor is freed it is not told of.
- *
- * Who sets one pays for it: an `epoll_wait` for each notification, and one more while there is a
- * process to be told of.
- * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` also while it runs; `UNOTIFY_ERR_SYSTEM` when the process
- * has no descriptor left. */
+/** Sets the function that is told of the end of a target's process, once for each that a handler
+ * **has asked for** by unotify_notification_watch_exit(). The last one set counts. It runs as a
+ * handler does, never two at a time, and before a handler sees a call of another process with the
+ * same id. It is to be brief: a handler waits for it up to a tenth of a second. Calls of a killed
+ * process may still be handled after it. It is not told of what has not ended when the supervisor
+ * is freed. Costs an `epoll_wait` a notification, two while a process is watched. See "Ends of
+ * processes" in unotify(7). */
 unotify_status unotify_supervisor_on_exit(unotify_supervisor *supervisor,
                                           unotify_exit_handler function, void *data);
 
-/** Asks for notice of the end of the target's process, which the function set with
- * unotify_supervisor_on_exit() gets, and gives the process's id to `process` unless that is NULL:
- * the thread group, also when another thread than its leader made the call. Asking again for a
- * process changes nothing. On success the notice comes for certain, even if the process is killed
- * at this moment. A process that is watched takes a descriptor.
- * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when the notification is not a supervisor's, or no
- * function was set; `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.3; `UNOTIFY_ERR_SYSTEM` also when
- * this process has no descriptor left. */
+/** Has the function of unotify_supervisor_on_exit() told of the end of the target's process, and
+ * gives its id (the thread group) to `process` unless that is NULL (Linux 5.3). Asking again
+ * changes nothing. After success the notice comes for certain, even if the process is killed at
+ * this moment; after `UNOTIFY_ERR_GONE` none comes: keep nothing for it. Takes a descriptor.
+ * Errors: INVALID_ARGUMENT when no supervisor handed it out, or no function was set. */
 unotify_status unotify_notification_watch_exit(unotify_notification *notification, pid_t *process);
 
 /* ---- Spawn ----------------------------------------------------------------------------------- */
@@ -943,7 +749,7 @@ unotify_status unotify_notification_watch_exit(unotify_notification *notificatio
  * thread of the library's stays in the process until the child has ended. */
 #define UNOTIFY_SPAWN_KILL_ON_PARENT_DEATH (1U << 0)
 
-/** A descriptor for the program. */
+/** A descriptor for the program. All are put in place at once, and may be each other's numbers. */
 typedef struct unotify_fd_map {
     int parent_fd; /**< The caller's descriptor, close-on-exec or not. */
     int child_fd;  /**< Its number in the program: 0, 1 and 2 are the standard streams. */
@@ -955,41 +761,25 @@ typedef struct unotify_spawn_opts {
     size_t size;                   /**< `sizeof(unotify_spawn_opts)`. */
     uint32_t load_flags;           /**< `UNOTIFY_LOAD_*`, but for `UNOTIFY_LOAD_TSYNC`. */
     uint32_t flags;                /**< `UNOTIFY_SPAWN_*`. */
-    /** Where the program starts, and where a relative `file` or `PATH` counts from. */
-    const char *working_directory;
-    /** Descriptors for the program, put into place all at once, so that they may be each other's
-     * numbers. The last one for a number counts. */
-    const unotify_fd_map *fds;
+    const char *working_directory; /**< Where it starts; `file` and `PATH` may be relative to it. */
+    const unotify_fd_map *fds;     /**< Descriptors for it; the last for a number counts. */
     size_t n_fds;                  /**< How many there are at `fds`. */
 } unotify_spawn_opts;
 
-/** Starts the program `file` under a filter. A name without a slash is looked up in the caller's
- * `PATH`. `argv` and `envp` are arrays of strings that end with NULL, as for `execve(2)`:
- * `argv[0]` is the name that the program is told, and an `envp` of NULL is the caller's
- * environment, which no other thread may change meanwhile. `opts` may be NULL. May be called in a
- * process with many threads.
- *
- * The filter acts from the program's own `execve` on, which is its first notification if the
- * filter notifies it, and may notify every system call. The child gets the calling thread's
- * credentials, namespaces and blocked signals; ignored signals stay ignored, but for `SIGPIPE`,
- * and caught ones get their default. Returns when the program runs, or when its `execve` waits for
- * the supervisor; for a failure after that see unotify_child_exec_error(). When the calling
- * process is killed before this returns, so is the child: it never stays behind with an `execve`
- * that nobody answers.
- *
- * The child must be waited for, by unotify_child_wait() or `waitpid(2)`. Before Linux 6.11 its
- * listener ends only once that was done, so there the library does it when the child has ended and
- * the listener is received from, or served by a supervisor; unotify_child_wait() still has the
- * status, but `waitpid(2)` does not find it.
+/** Starts the program `file` under a filter, which acts from the program's own `execve` on and may
+ * notify every call. A name without a slash is looked up in the caller's `PATH`. `argv` and `envp`
+ * end with NULL, as for `execve(2)`: `argv[0]` is the name that the program is told, and an `envp`
+ * of NULL is the caller's environment, which no other thread may change meanwhile. `opts` may be
+ * NULL. The child gets the calling thread's credentials, namespaces and blocked signals; ignored
+ * signals stay ignored, but for `SIGPIPE`. Returns when the program runs, or when its `execve`
+ * waits for the supervisor: for a failure after that see unotify_child_exec_error(). The child
+ * must be waited for, by unotify_child_wait(), or since Linux 6.11 by `waitpid(2)`: before, the
+ * library may have done so. See "Starting a program" in unotify(7).
  * Errors, after which neither child nor descriptor is left over: with the `errno` of `execve`,
- * `UNOTIFY_ERR_SYSTEM` when the program is not found or of an unknown format and
- * `UNOTIFY_ERR_PERMISSION` when it may not be executed; with that of `chdir` for the working
- * directory; `UNOTIFY_ERR_BUSY` when the calling thread has a filter with a listener, which its
- * children inherit; `UNOTIFY_ERR_PERMISSION` with `UNOTIFY_LOAD_KEEP_PRIVS` and neither
- * no_new_privs nor `CAP_SYS_ADMIN`; `UNOTIFY_ERR_INVALID_ARGUMENT` for `UNOTIFY_LOAD_TSYNC`, a
- * descriptor that is not open, an `argv` without `argv[0]`, or a filter that is too long;
- * `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.0; `UNOTIFY_ERR_SYSTEM` or `UNOTIFY_ERR_NO_MEMORY`
- * without room for a process, thread or descriptor. */
+ * SYSTEM when the program is not found or of an unknown format and PERMISSION when it may not be
+ * executed; with that of `chdir` for the working directory; BUSY when the calling thread has a
+ * filter with a listener, which its children inherit; INVALID_ARGUMENT without an `argv[0]`;
+ * others of unotify_filter_load(); SYSTEM or NO_MEMORY without room for a process or thread. */
 unotify_status unotify_spawn(const unotify_filter *filter, const char *file, char *const *argv,
                              char *const *envp, const unotify_spawn_opts *opts,
                              unotify_child **out);
@@ -1002,60 +792,49 @@ pid_t unotify_child_pid(const unotify_child *child);
 int unotify_child_pidfd(const unotify_child *child);
 
 /** Hands out the child's listener. If nobody takes it, it is freed with the child.
- * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when it was taken before. */
+ * Errors: INVALID_ARGUMENT when it was taken before. */
 unotify_status unotify_child_take_listener(unotify_child *child, unotify_listener **out);
 
-/** Waits for the child to end, at most for `timeout_ms` (-1: without limit, 0: only look), and
- * gives its status, in the form of `waitpid(2)`, to `wstatus` unless that is NULL. May be called
- * again: the answer stays. Somebody else must answer the child's notifications meanwhile.
- * Errors: `UNOTIFY_ERR_TIMEOUT` when it still runs, which changes nothing; `UNOTIFY_ERR_SYSTEM`
- * with `ECHILD` when it was waited for elsewhere, or by the kernel because `SIGCHLD` is
- * ignored. */
+/** Waits for the child to end, and gives its status, in the form of `waitpid(2)`, to `wstatus`
+ * unless that is NULL; again if called again. Others must answer its notifications meanwhile.
+ * Errors: TIMEOUT when it still runs; SYSTEM with `ECHILD` when it was waited for elsewhere, or by
+ * the kernel because `SIGCHLD` is ignored. */
 unotify_status unotify_child_wait(unotify_child *child, int timeout_ms, int *wstatus);
 
-/** Sends the child a signal; 0 only asks whether it is there. Never signals another process that
- * got the same id.
- * Errors: `UNOTIFY_ERR_SYSTEM` with `ESRCH` when it was waited for; `UNOTIFY_ERR_INVALID_ARGUMENT`
- * when `sig` is not a signal; `UNOTIFY_ERR_PERMISSION` when it has become somebody else. */
+/** Sends the child a signal, never another process that got the same id; 0 only asks for the child.
+ * Errors: SYSTEM with `ESRCH` when it was waited for; PERMISSION when it became another user's. */
 unotify_status unotify_child_kill(unotify_child *child, int sig);
 
 /** The error number of the child's `execve`, if it failed after unotify_spawn() had returned:
  * because the supervisor refused the call, or continued it and the kernel refused. The child then
- * exits with status 127, or dies by `SIGILL` if it may not exit. 0 if it has not failed (so far),
- * and for NULL. */
+ * exits with status 127, or dies by `SIGILL` if it may not exit. Else 0, so far; also for NULL. */
 int unotify_child_exec_error(const unotify_child *child);
 
 /** Frees the handle, and the listener if nobody took it: the child's pending and later notifying
  * calls fail with `ENOSYS` then. Neither kills the child nor waits for it. */
 void unotify_child_free(unotify_child *child);
 
-/** Starts the program `file` under a filter, as unotify_spawn() does, serves it on this thread
- * until it and all that it has started have ended, and gives its status, in the form of
- * `waitpid(2)`, to `wstatus` unless that is NULL. Other listeners of the supervisor are served
- * too, and this returns when the last has closed, with `UNOTIFY_SUPERVISOR_KEEP_RUNNING` when
- * stopped. unotify_notification_listener_data() is NULL for the program's notifications.
+/** Starts the program `file` as unotify_spawn() does, serves it on this thread until it and all
+ * that it has started have ended, and gives its status, in the form of `waitpid(2)`, to `wstatus`
+ * unless that is NULL. Other listeners are served too, and this returns when the last has closed,
+ * with `UNOTIFY_SUPERVISOR_KEEP_RUNNING` when stopped. The program's listener has no data (NULL).
  * Errors: those of unotify_spawn(), with the `errno` of `execve` also when a handler refused that
- * call; those of unotify_supervisor_run(), so `UNOTIFY_ERR_STOPPED` when stopped before the
- * program has ended. The program was killed and waited for then; what it has started remains. */
-unotify_status unotify_supervisor_run_program(unotify_supervisor *supervisor,
-                                              const unotify_filter *filter, const char *file,
-                                              char *const *argv, char *const *envp,
-                                              const unotify_spawn_opts *opts, int *wstatus);
+ * call; those of unotify_supervisor_run(), so STOPPED when stopped before the program has ended.
+ * The program was killed and waited for then; what it has started remains. */
+unotify_status unotify_supervisor_run_program(
+    unotify_supervisor *supervisor, const unotify_filter *filter, const char *file,
+    char *const *argv, char *const *envp, const unotify_spawn_opts *opts, int *wstatus);
 
 /* ---- Probe ----------------------------------------------------------------------------------- */
 
 #define UNOTIFY_PROBE_WORKS 1     /**< It works. */
 #define UNOTIFY_PROBE_FAILS 2     /**< It does not. */
-/** It was not tried, as something that it takes does not work. */
-#define UNOTIFY_PROBE_NOT_TRIED 3
+#define UNOTIFY_PROBE_NOT_TRIED 3 /**< Something that it takes does not work. */
 
 /** One thing that a supervisor does, and whether it can here. */
 typedef struct unotify_probe_part {
     size_t size;        /**< `sizeof(unotify_probe_part)`, set by the caller. */
-    /** What it is called: "kernel", "libseccomp", "load", "receive", "reply", "continue",
-     * "reply_fd", "sync_wake_up", "wait_killable", "tsync", "spawn", and what is done to a target:
-     * "read", "write", "get_fd", "add_fd", "open", "pidfd", "identity". */
-    const char *name;
+    const char *name;   /**< What it is called, such as "receive": unotify(7) has them all. */
     const char *detail; /**< A sentence: why it does not work, as far as can be told. Never NULL. */
     uint32_t outcome;   /**< `UNOTIFY_PROBE_*`. */
     int errnum;         /**< The error number of what does not work, or 0. */
@@ -1064,22 +843,20 @@ typedef struct unotify_probe_part {
 } unotify_probe_part;
 
 /** Tries what a supervisor does, with a thread and a child of its own, and notes for each part
- * whether it works here, and if not why: unotify_features() says what the kernel has, which a
- * container's seccomp profile or a security module may keep from this process. `timeout_ms` is for
- * each wait; at most a few of them are ever needed. Leaves no child, thread or descriptor behind.
- * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `timeout_ms` is not positive. That something does
- * not work is not an error. */
+ * whether it works here, and if not why: a container's seccomp profile or a security module may
+ * forbid what unotify_features() has. `timeout_ms`, positive, is for each wait; at most a few are
+ * needed. Leaves no child, thread or descriptor behind. What does not work is no error. */
 unotify_status unotify_probe_new(int timeout_ms, unotify_probe **out);
 
 /** 1 if programs can be supervised here, be it without this or that, else 0; also for NULL. */
 int unotify_probe_basics_work(const unotify_probe *probe);
 
 /** Fills in the part number `index`, from 0. Its strings live as long as the probe.
- * Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` beyond the last. */
+ * Errors: INVALID_ARGUMENT beyond the last. */
 unotify_status unotify_probe_get(const unotify_probe *probe, size_t index,
                                  unotify_probe_part *part);
 
-/** Frees what a probe has found, with its strings; NULL is a no-op. */
+/** Frees what a probe has found, with its strings. */
 void unotify_probe_free(unotify_probe *probe);
 
 #ifdef __cplusplus

@@ -277,7 +277,24 @@ impl Listener {
         notification: &mut Notification,
         limit: Option<Duration>,
     ) -> Result<()> {
+        if limit.is_none() && self.receive_at_once(notification) {
+            return Ok(());
+        }
         self.receive_with(notification, limit, ReceiveFlags::empty())
+    }
+
+    /// Waits for the next notification without a limit, if nothing stands in the way of doing so at
+    /// once; whether it came. If not, nothing has happened, and [`Listener::receive_with`] does all
+    /// there is to do.
+    #[inline(always)]
+    pub(crate) fn receive_at_once(&self, notification: &mut Notification) -> bool {
+        let shared = &*self.shared;
+        if !notification.is_ready_for(&self.shared) {
+            return false;
+        }
+        let process = Process::current_if_known();
+        let thread = interrupt::Ready::of_thread(process);
+        thread.is_some_and(|thread| notification.fill_at_once(shared, &thread, process))
     }
 
     /// [`Listener::receive_into`] with flags.

@@ -1,6 +1,7 @@
 //! The lock of those who receive: one thread waits in the kernel, the others wait for it.
 
 use crate::kernel::futex;
+use crate::kernel::interrupt::Ready;
 use std::sync::atomic::{
     AtomicU32, Ordering::Acquire, Ordering::Relaxed, Ordering::Release, Ordering::SeqCst,
 };
@@ -8,10 +9,16 @@ use std::time::{Duration, Instant};
 
 const FREE: u32 = 0;
 const TAKEN: u32 = 1;
-/// Taken, and perhaps somebody waits for it.
+/// Beside [`TAKEN`]: perhaps somebody waits for it.
 const WANTED: u32 = 2;
 /// Beside one of the others: nobody is let in, and who waits gives up.
 const BARRED: u32 = 4;
+/// Beside [`TAKEN`]: by a thread that makes one `RECV`, with its number above [`THREAD`].
+const SIMPLE: u32 = 8;
+/// Beside [`SIMPLE`]: that thread is sent the signal that ends its `RECV`.
+const SIGNALLED: u32 = 16;
+/// Thread numbers are below 2^22.
+const THREAD: u32 = 8;
 
 /// A lock that can be waited for with a time limit, wakes one waiter when it is let go, and can be
 /// barred.
@@ -24,6 +31,15 @@ pub(crate) struct ReceiveLock(AtomicU32);
 /// The lock, held until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Held<'a>(&'a AtomicU32);
+
+/// The lock, held by a thread for one `RECV`, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct HeldSimply<'a> {
+    lock: &'a AtomicU32,
+    thread: &'a Ready,
+    /// What it was taken with.
+    word: u32,
+}
 
 /// Why the lock is not to be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +65,20 @@ impl ReceiveLock {
         }
     }
 
+    /// The lock, if it is free, for a thread that makes one `RECV` under it. Barring it ends that.
+    #[inline(always)]
+    pub(crate) fn lock_simply<'a>(&'a self, thread: &'a Ready) -> Option<HeldSimply<'a>> {
+        let word = (thread.thread() as u32) << THREAD | SIMPLE | TAKEN;
+        // Seen by whoever bars it after this, as this sees it barred before.
+        let taken = self.0.compare_exchange(FREE, word, SeqCst, Relaxed);
+        // Lazily: dropping one lets go of the lock.
+        taken.is_ok().then(|| HeldSimply {
+            lock: &self.0,
+            thread,
+            word,
+        })
+    }
+
     /// Frees it in a copy of the process, where its holder, if it has one, does not exist. Barred it
     /// remains.
     pub(crate) fn renew(&self) {
@@ -63,10 +93,11 @@ impl ReceiveLock {
                 return Err(Denied::Barred);
             }
             // Whoever has waited takes it as wanted, for there may be others who wait.
-            if now != WANTED
+            let then = now | TAKEN | WANTED;
+            if now != then
                 && self
                     .0
-                    .compare_exchange(now, WANTED, Acquire, Relaxed)
+                    .compare_exchange(now, then, Acquire, Relaxed)
                     .is_err()
             {
                 continue;
@@ -80,20 +111,31 @@ impl ReceiveLock {
             }
             // Without a limit the kernel would go on waiting after some handlers.
             let limit = left.or(until_signal.then_some(Duration::from_secs(3600)));
-            if futex::wait(&self.0, WANTED, limit) && until_signal {
+            if futex::wait(&self.0, then, limit) && until_signal {
                 return Err(Denied::Interrupted);
             }
         }
     }
 
-    /// Bars the lock, or takes that back. Whoever holds it keeps it and asks [`ReceiveLock::is_barred`].
-    /// Async-signal-safe.
-    pub(crate) fn bar(&self, bar: bool) {
-        if bar {
-            self.0.fetch_or(BARRED, SeqCst);
-            futex::wake(&self.0, i32::MAX);
-        } else {
+    /// Bars the lock, or takes that back. Whoever holds it keeps it and asks
+    /// [`ReceiveLock::is_barred`], but for a thread that has it for one `RECV` and is to be sent the
+    /// signal now: its number. Async-signal-safe.
+    pub(crate) fn bar(&self, bar: bool) -> Option<libc::pid_t> {
+        if !bar {
             self.0.fetch_and(!BARRED, SeqCst);
+            return None;
+        }
+        let mut now = self.0.load(SeqCst);
+        loop {
+            let is_simple = now & (SIMPLE | SIGNALLED) == SIMPLE;
+            let then = now | BARRED | if is_simple { SIGNALLED } else { 0 };
+            match self.0.compare_exchange(now, then, SeqCst, SeqCst) {
+                Ok(_) => {
+                    futex::wake(&self.0, i32::MAX);
+                    return is_simple.then_some((now >> THREAD) as libc::pid_t);
+                }
+                Err(other) => now = other,
+            }
         }
     }
 
@@ -103,15 +145,44 @@ impl ReceiveLock {
 }
 
 impl Drop for Held<'_> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
-        if self
-            .0
-            .compare_exchange(TAKEN, FREE, Release, Relaxed)
-            .is_err()
-        {
-            self.0.fetch_and(BARRED, Release);
-            futex::wake(self.0, 1);
+        let freed = self.0.compare_exchange(TAKEN, FREE, Release, Relaxed);
+        if freed.is_err() {
+            self.hand_on();
+        }
+    }
+}
+
+impl Held<'_> {
+    #[cold]
+    #[inline(never)]
+    fn hand_on(&self) {
+        self.0.fetch_and(BARRED, Release);
+        futex::wake(self.0, 1);
+    }
+}
+
+impl Drop for HeldSimply<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        let freed = self
+            .lock
+            .compare_exchange(self.word, FREE, Release, Relaxed);
+        if freed.is_err() {
+            self.hand_on();
+        }
+    }
+}
+
+impl HeldSimply<'_> {
+    #[cold]
+    #[inline(never)]
+    fn hand_on(&self) {
+        let was = self.lock.fetch_and(BARRED, SeqCst);
+        futex::wake(self.lock, 1);
+        if was & SIGNALLED != 0 {
+            self.thread.await_signal();
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::error::{Error, Status};
 use crate::kernel::fork::Process;
 use crate::kernel::{self, fd, interrupt, seccomp, version, Errno};
 use crate::lock::lock;
-use crate::receive_lock::ReceiveLock;
+use crate::receive_lock::{HeldSimply, ReceiveLock};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -21,7 +21,7 @@ pub(crate) struct Shared {
     fd: OwnedFd,
     receive_lock: ReceiveLock,
     /// The number of the process that `receive_lock` is kept in, and whether that is just taking it
-    /// over.
+    /// over. Nobody's before somebody has received.
     lock_of: AtomicU64,
     /// Who holds the lock.
     mark: interrupt::Mark,
@@ -42,7 +42,7 @@ impl Shared {
         Shared {
             fd,
             receive_lock: ReceiveLock::default(),
-            lock_of: AtomicU64::new(Process::current().number()),
+            lock_of: AtomicU64::new(Process::NONE.number()),
             mark: interrupt::Mark::default(),
             fallback: AtomicI32::new(DEFAULT_FALLBACK),
             tag: AtomicUsize::new(0),
@@ -107,7 +107,9 @@ impl Shared {
 
     /// Interrupts who receives and whoever comes later, or ends that. Async-signal-safe.
     pub(crate) fn set_interrupted(&self, on: bool) {
-        self.receive_lock.bar(on);
+        if let Some(thread) = self.receive_lock.bar(on) {
+            interrupt::send(thread);
+        }
         if on {
             self.mark.interrupt();
         }
@@ -218,6 +220,20 @@ impl Shared {
 
     pub(crate) fn set_tag(&self, tag: usize) {
         self.tag.store(tag, Ordering::Relaxed);
+    }
+
+    /// [`Shared::receive_lock`] for a thread that makes one `RECV` under it, if it can be had at once.
+    /// Somebody has received from here before then, so nothing is due.
+    #[inline(always)]
+    pub(crate) fn lock_at_once<'a>(
+        &'a self,
+        process: Process,
+        thread: &'a interrupt::Ready,
+    ) -> Option<HeldSimply<'a>> {
+        if self.lock_of.load(Ordering::Acquire) != process.number() {
+            return None;
+        }
+        self.receive_lock.lock_simply(thread)
     }
 
     /// What lets one thread at a time receive. A copy of the process inherits it as it was, perhaps

@@ -58,13 +58,34 @@ fn chapter(file: &str, items: &mut BTreeMap<String, Item>, handles: &mut String)
             let code = format!("#define {} {value}", declaration.name);
             constants.push(Item { code, ..item });
         } else if item.is_handle() {
-            *handles += &format!("\n{}", item.text());
+            add(handles, &item.text());
         } else {
-            chapter += &format!("\n{}", item.text());
+            add(&mut chapter, &item.text());
         }
     }
     assert!(constants.is_empty(), "{file} ends with a constant");
     chapter
+}
+
+/// Adds an item below a blank line, but for what takes two lines below another such: these stand
+/// together.
+fn add(chapter: &mut String, item: &str) {
+    let last = chapter
+        .rsplit("\n\n")
+        .next()
+        .unwrap_or_default()
+        .trim_start();
+    let short = |lines: &str| {
+        let comments = lines.lines().step_by(2);
+        lines.lines().count() % 2 == 0
+            && comments
+                .into_iter()
+                .all(|line| line.starts_with("/**") && line.ends_with("*/"))
+    };
+    if !(short(last) && short(item)) || last.is_empty() {
+        chapter.push('\n');
+    }
+    chapter.push_str(item);
 }
 
 /// The file of `src/capi` that a line of the template stands for.
@@ -163,11 +184,28 @@ fn items(files: &[&str]) -> BTreeMap<String, Item> {
         }
         // What callers promise ends the comment: the template says it once for all functions.
         let comment = comment.split("\n *\n * # Safety").next()?;
-        let comment = comment.replace("\n *\n * Errors", "\n * Errors");
+        let comment = match comment.split_once("\n *\n * Errors") {
+            Some((what, errors)) => format!("{what}\n * Errors{}", short_statuses(errors)),
+            None => comment.to_owned(),
+        };
         let (comment, code) = (fill(&comment, ""), code.trim().to_owned());
         Some((name(&code)?.to_owned(), Item { comment, code }))
     });
     items.collect()
+}
+
+/// A list of errors with the statuses' names as the header has them there: it says once that
+/// `UNOTIFY_ERR_` is left out, which stands a hundred times in the lists.
+fn short_statuses(errors: &str) -> String {
+    Status::ALL
+        .into_iter()
+        .fold(errors.to_owned(), |errors, status| {
+            let name = status.name();
+            errors.replace(
+                &format!("`{name}`"),
+                name.trim_start_matches("UNOTIFY_ERR_"),
+            )
+        })
 }
 
 /// What an item of C is called, if that is a name of this library's.
@@ -245,10 +283,13 @@ fn comment(lines: &[String], indent: &str) -> String {
 
 /// Constants or fields: short comments stand beside them, longer ones above.
 fn table(rows: &[Item], indent: &str) -> String {
-    let widest = rows.iter().filter(|row| row.comment.len() == 1);
-    let column = widest.map(|row| row.code.len()).max().unwrap_or_default();
+    let fits = |line: &str, column| indent.len() + column + line.len() + 8 <= WIDTH;
+    let beside = rows
+        .iter()
+        .filter(|row| matches!(&row.comment[..], [line] if fits(line, row.code.len())));
+    let column = beside.map(|row| row.code.len()).max().unwrap_or_default();
     let row = |row: &Item| match &row.comment[..] {
-        [line] if indent.len() + column + line.len() + 8 <= WIDTH => {
+        [line] if fits(line, column.max(row.code.len())) => {
             format!("{indent}{:column$} /**<{line} */\n", row.code)
         }
         lines => format!("{}{indent}{}\n", comment(lines, indent), row.code),
@@ -277,17 +318,30 @@ fn fields(code: &str) -> String {
     format!("{begin}{}{end}", table(&rows, "    "))
 }
 
-/// A function or a pointer to one, with as many parameters on a line as there is room for.
+/// A function or a pointer to one, its parameters below each other's, or where that takes fewer
+/// lines, below its name.
 fn prototype(code: &str) -> String {
     let words: Vec<_> = code.split_whitespace().collect();
     let code = words.join(" ").replace("struct unotify_", "unotify_");
     let open = code.rfind('(').map_or(0, |at| at + 1);
-    let (mut text, mut column) = (code[..open].to_owned(), open);
-    for (i, parameter) in code[open..].split(", ").enumerate() {
+    let (begin, parameters) = code.split_at(open);
+    let aligned = format!("{begin}{}", wrap(parameters, open));
+    let below = format!("{begin}\n    {}", wrap(parameters, 4));
+    if below.lines().count() < aligned.lines().count() {
+        below
+    } else {
+        aligned
+    }
+}
+
+/// Parameters that begin in a column, with as many on a line as there is room for.
+fn wrap(parameters: &str, indent: usize) -> String {
+    let (mut text, mut column) = (String::new(), indent);
+    for (i, parameter) in parameters.split(", ").enumerate() {
         // A comma, or the end, stands behind it.
         if i > 0 && column + parameter.len() + 3 > WIDTH {
-            text += &format!(",\n{}", " ".repeat(open));
-            column = open;
+            text += &format!(",\n{}", " ".repeat(indent));
+            column = indent;
         } else if i > 0 {
             text += ", ";
             column += 2;
@@ -324,4 +378,15 @@ fn every_file_of_the_c_layer_is_in_a_chapter() {
             "include/unotify.h.in has no line @{file}@",
         );
     }
+}
+
+/// People read the header from its beginning to its end, and beside their program: a new function
+/// says in few lines what has to be known, and what takes many goes to `man/unotify.7`.
+#[test]
+fn the_header_is_short_enough_to_be_read() {
+    let header = generate();
+    let lines = header.lines().count();
+    assert!(lines <= 900, "include/unotify.h has {lines} lines");
+    let wide: Vec<_> = header.lines().filter(|line| line.len() > WIDTH).collect();
+    assert!(wide.is_empty(), "too wide: {wide:#?}");
 }

@@ -13,10 +13,7 @@ pub extern "C" fn unotify_arch_native() -> u32 {
     infallible(0, || ScmpArch::native().to_sys())
 }
 
-/// The number of an architecture by libseccomp's name for it, short ("x86_64", "aarch64") or long
-/// ("SCMP_ARCH_X86_64"), or "native".
-///
-/// Errors: `UNOTIFY_ERR_UNKNOWN_ARCH`.
+/// Gives an architecture's number by its name, "x86_64" or "SCMP_ARCH_X86_64", or "native".
 ///
 /// # Safety
 /// `name` is NULL or a string; `arch` is NULL or valid for writing.
@@ -40,8 +37,7 @@ pub unsafe extern "C" fn unotify_arch_from_name(
     })
 }
 
-/// libseccomp's short name of an architecture, such as "x86_64"; NULL for a number that is not
-/// one.
+/// The short name of an architecture, such as "x86_64"; NULL for a number that is not one.
 #[no_mangle]
 pub extern "C" fn unotify_arch_name(arch: u32) -> *const c_char {
     infallible(std::ptr::null(), || {
@@ -49,10 +45,7 @@ pub extern "C" fn unotify_arch_name(arch: u32) -> *const c_char {
     })
 }
 
-/// The number of a system call on an architecture.
-///
-/// Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL` when `arch` has no such call, even if another one has;
-/// `UNOTIFY_ERR_UNKNOWN_ARCH`.
+/// Gives the number of a system call on an architecture.
 ///
 /// # Safety
 /// `name` is NULL or a string; `nr` is NULL or valid for writing.
@@ -76,11 +69,9 @@ pub unsafe extern "C" fn unotify_syscall_from_name(
     })
 }
 
-/// Copies the name of the system call with number `nr` into `buf`, with its NUL. 64 bytes are
-/// enough for every name.
+/// Copies the name of system call `nr` into `buf`. 64 bytes are enough for every name.
 ///
-/// Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL`; `UNOTIFY_ERR_UNKNOWN_ARCH`; `UNOTIFY_ERR_TOO_LONG` with
-/// `ERANGE` when `len` is too small.
+/// Errors: `UNOTIFY_ERR_TOO_LONG` with `ERANGE` when `len` is too small.
 ///
 /// # Safety
 /// `buf` is NULL or valid for writing `len` bytes.

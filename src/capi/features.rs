@@ -25,8 +25,7 @@ pub extern "C" fn unotify_version() -> *const c_char {
     VERSION.as_ptr().cast()
 }
 
-/// What the running kernel offers, as `UNOTIFY_FEATURE_*` bits. Asks it on every call, and never
-/// fails: what cannot be asked is not offered.
+/// What the running kernel is found to offer at each call, as `UNOTIFY_FEATURE_*`. Never fails.
 #[no_mangle]
 pub extern "C" fn unotify_features() -> u64 {
     infallible(0, || crate::features().bits())

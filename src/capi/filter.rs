@@ -47,10 +47,7 @@ pub struct unotify_filter {
 }
 
 /// Makes a filter for the native architecture that does `default_action` for every call without a
-/// rule. It kills a process that makes a call of an architecture it was not told of: see
-/// unotify_filter_add_arch().
-///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `default_action` is not a valid action.
+/// rule. It kills a process that makes a call of any other: see unotify_filter_add_arch().
 ///
 /// # Safety
 /// `out` is NULL or valid for writing.
@@ -76,12 +73,11 @@ pub unsafe extern "C" fn unotify_filter_new(
 }
 
 /// Makes the filter decide about calls of `arch` too; the native one is there already. Add all
-/// architectures before the first rule, so that every rule is for all of them; families may come
-/// before.
+/// before the first rule, so that every rule is for all of them; families may come before.
 ///
-/// Errors: `UNOTIFY_ERR_UNKNOWN_ARCH`; `UNOTIFY_ERR_UNSUPPORTED` when the installed libseccomp
-/// does not know it; `UNOTIFY_ERR_INVALID_ARGUMENT` when there are rules already, or when its byte
-/// order is not the native one's.
+/// Errors: `UNOTIFY_ERR_UNKNOWN_ARCH`; `UNOTIFY_ERR_UNSUPPORTED` if libseccomp does not know it;
+/// `UNOTIFY_ERR_INVALID_ARGUMENT` after the first rule, or if its byte order is not the native
+/// one's.
 ///
 /// # Safety
 /// `filter` is NULL or a live handle that no other thread uses.
@@ -109,14 +105,12 @@ pub unsafe extern "C" fn unotify_filter_add_arch(
 }
 
 /// Does `action` for the calls of this name whose arguments meet all `n` conditions at `cmp` (NULL
-/// if `n` is 0), on every architecture of the filter that has the call. A rule without conditions
-/// overrides those with conditions for the same call, earlier and later, and of two rules without,
-/// the first counts; neither is an error.
+/// if `n` is 0), on every architecture of the filter that has it. A rule without conditions
+/// replaces those with some for the same call, earlier and later; of two without, the first counts.
 ///
 /// Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL` when no architecture of the filter has the call;
-/// `UNOTIFY_ERR_INVALID_ARGUMENT` when the action or a condition is not valid, an argument comes
-/// twice, the action is the filter's default action, or an earlier rule has the same conditions
-/// and another action.
+/// `UNOTIFY_ERR_INVALID_ARGUMENT` also when an argument comes twice, the action is the filter's
+/// default action, or an earlier rule has the same conditions and another action.
 ///
 /// # Safety
 /// `filter` is NULL or a live handle that no other thread uses; `syscall` is NULL or a string;
@@ -139,8 +133,7 @@ pub unsafe extern "C" fn unotify_filter_add_rule(
     })
 }
 
-/// Notifies the supervisor of every call of this name: unotify_filter_add_rule() with
-/// `UNOTIFY_ACTION_NOTIFY` and no condition, and with its errors.
+/// unotify_filter_add_rule() with `UNOTIFY_ACTION_NOTIFY` and no condition.
 ///
 /// # Safety
 /// `filter` is NULL or a live handle that no other thread uses; `syscall` is NULL or a string.
@@ -158,15 +151,14 @@ pub unsafe extern "C" fn unotify_filter_notify(
     })
 }
 
-/// Notifies the supervisor of all system calls that do the same job, on every architecture of the
-/// filter, added before or after, and refuses those that would do it past the filter: `openat` alone lets `open`,
-/// `openat2`, `creat` and io_uring by. `family` is "open", "exec", "connect", "mount" or another of
-/// those that docs/families.md lists with what each holds; see unotify_family_name(). A rule without
-/// conditions that a call has already counts, as in unotify_filter_add_rule().
+/// Notifies all system calls that do the same job, on every architecture of the filter, added
+/// before or after, and refuses those that would do it past the filter: `openat` alone lets `open`,
+/// `openat2`, `creat` and io_uring by. `family` is one of unotify_family_name(), such as "open",
+/// "exec", "connect", "mount": see docs/families.md. Earlier rules without conditions stay.
 ///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when there is no such family, and for "connect" after
-/// other rules where an architecture of the filter has `socketcall`; `UNOTIFY_ERR_UNSUPPORTED` when
-/// the installed libseccomp does not know one of the calls. Nothing is added then.
+/// Errors, and nothing is added: `UNOTIFY_ERR_INVALID_ARGUMENT` when there is no such family, and
+/// for "connect" after other rules where an architecture of the filter has `socketcall`;
+/// `UNOTIFY_ERR_UNSUPPORTED` when libseccomp does not know one of the calls.
 ///
 /// # Safety
 /// `filter` is NULL or a live handle that no other thread uses; `family` is NULL or a string.
@@ -193,12 +185,11 @@ pub extern "C" fn unotify_family_name(index: usize) -> *const c_char {
         .map_or(std::ptr::null(), |family| family.name_c().as_ptr())
 }
 
-/// Copies the filter into `buf` as the program that the kernel takes, a `struct sock_filter[]`.
-/// `*len` is the size of `buf` in bytes, and becomes the length of the program. If `buf` is NULL
-/// only the length is given.
+/// Copies the filter into `buf` as the kernel takes it, a `struct sock_filter[]`. `*len` is the
+/// size of `buf` in bytes, and becomes the program's. If `buf` is NULL only that is given.
 ///
-/// Errors: `UNOTIFY_ERR_TOO_LONG` with `ERANGE` when `buf` is too small. `*len` is then the size
-/// it takes: the one exception to results being left untouched on failure.
+/// Errors: `UNOTIFY_ERR_TOO_LONG` with `ERANGE` when `buf` is too small; `*len` is the program's
+/// all the same, the one result that is not left untouched on failure.
 ///
 /// # Safety
 /// `filter` is NULL or a live handle that no other thread uses; `len` is NULL or valid for

@@ -10,8 +10,7 @@ use std::ffi::c_int;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::time::Duration;
 
-/// The supervising end of a filter that notifies. Owns its descriptor. May be shared between
-/// threads, but for unotify_listener_free() and unotify_listener_into_fd().
+/// The supervising end of a filter that notifies. Owns its descriptor.
 #[derive(Debug)]
 pub struct unotify_listener(pub(super) Listener);
 
@@ -31,11 +30,10 @@ pub(super) unsafe fn lent_fd<'a>(fd: c_int, name: &str) -> crate::Result<Borrowe
     Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
-/// Makes a listener of a descriptor that came from elsewhere, and takes ownership of it; on
-/// failure `fd` remains the caller's, open. Switches synchronous wake-up on where the kernel has
-/// it.
+/// Makes a listener of a descriptor that came from elsewhere, and takes ownership of it; on failure
+/// `fd` remains the caller's, open. Switches synchronous wake-up on where the kernel has it.
 ///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `fd` is not open or not a seccomp listener.
+/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `fd` is not a seccomp listener.
 ///
 /// # Safety
 /// `out` is NULL or valid for writing; nobody else closes `fd` after success.
@@ -56,12 +54,11 @@ pub unsafe extern "C" fn unotify_listener_from_fd(
     })
 }
 
-/// Duplicates the listener that process `pid` holds as descriptor `fd` (`pidfd_getfd(2)`, Linux
-/// 5.6). The caller needs the right to trace that process.
+/// Duplicates the listener that process `pid` has as descriptor `fd` (Linux 5.6: `pidfd_getfd(2)`).
 ///
-/// Errors: `UNOTIFY_ERR_PERMISSION`; `UNOTIFY_ERR_SYSTEM` with `ESRCH` when there is no such
-/// process; `UNOTIFY_ERR_INVALID_ARGUMENT` when it has no such descriptor or that is not a
-/// listener; `UNOTIFY_ERR_UNSUPPORTED`.
+/// Errors: `UNOTIFY_ERR_PERMISSION` without the right to trace that process; `UNOTIFY_ERR_SYSTEM`
+/// with `ESRCH` when there is no such process; `UNOTIFY_ERR_INVALID_ARGUMENT` when it has no such
+/// descriptor or that is not a listener.
 ///
 /// # Safety
 /// `out` is NULL or valid for writing.
@@ -83,9 +80,9 @@ pub unsafe extern "C" fn unotify_listener_from_pid(
 /// the first descriptor of one message. Others that come with it are closed.
 ///
 /// Errors: `UNOTIFY_ERR_CLOSED` when the other side is closed; `UNOTIFY_ERR_INVALID_ARGUMENT` when
-/// what came is not a listener (it is closed), or `unix_socket` is not an open Unix socket;
-/// `UNOTIFY_ERR_SYSTEM` with `EMFILE` when this process has no descriptor free: the message stays
-/// in the socket for a later try, unless another thread took the last descriptor at that moment.
+/// what came is not a listener (it is closed), or `unix_socket` no Unix socket; after
+/// `UNOTIFY_ERR_SYSTEM` with `EMFILE` the message waits for a later try, unless another thread took
+/// the last descriptor meanwhile.
 ///
 /// # Safety
 /// `out` is NULL or valid for writing.
@@ -104,15 +101,12 @@ pub unsafe extern "C" fn unotify_listener_from_socket(
     })
 }
 
-/// Sends a duplicate of the listener over a Unix socket (`SCM_RIGHTS`), for
-/// unotify_listener_from_socket(). The handle remains the caller's.
-///
-/// This is a `sendmsg(2)`: a thread with a filter that notifies that call, or all calls, waits
-/// here for ever, as nobody has the listener yet. Start such a target with unotify_spawn(), or let
-/// its supervisor take the listener with unotify_listener_from_pid().
+/// Sends a duplicate of the listener for unotify_listener_from_socket(). The handle remains the
+/// caller's. This is a `sendmsg(2)`: a thread whose filter notifies that waits here for ever, as
+/// nobody has the listener yet.
 ///
 /// Errors: `UNOTIFY_ERR_CLOSED` when the other side is closed; `UNOTIFY_ERR_INVALID_ARGUMENT` when
-/// `unix_socket` is not an open Unix socket.
+/// it is no Unix socket.
 ///
 /// # Safety
 /// `listener` is NULL or a live handle.
@@ -131,9 +125,9 @@ pub unsafe extern "C" fn unotify_listener_to_socket(
 }
 
 /// The listener's descriptor, which remains the listener's; -1 for NULL. It polls readable when a
-/// notification is pending, and hung up when the last target has exited; before Linux 6.11, when
-/// that was waited for: poll the child's descriptor beside it there. `POLLERR` alone means
-/// nothing: a signal came while the kernel looked. Receive from it through the library only.
+/// notification is pending, and hung up when the last target has exited (before Linux 6.11, when it
+/// was waited for: poll the child's descriptor too). `POLLERR` alone only says that a signal came
+/// while the kernel looked. Receive from it through the library only.
 ///
 /// # Safety
 /// `listener` is NULL or a live handle.
@@ -163,17 +157,13 @@ pub unsafe extern "C" fn unotify_listener_into_fd(listener: *mut unotify_listene
 }
 
 /// Waits for the next notification. As with `getline(3)`, if `*notification` is NULL a handle is
-/// allocated, else that handle is used again; what it held is answered with the fallback error if
-/// nobody has answered. The caller frees it in the end. On failure a handle that was given remains
-/// the caller's and holds nothing.
+/// allocated, for the caller to free in the end, else that handle is used again; what it held gets
+/// the fallback error unless it was answered. On failure a handle that was given remains the
+/// caller's and holds nothing. One thread at a time waits in the kernel, the others queue.
 ///
-/// `timeout_ms` of -1 waits without limit, 0 does not wait. Interrupted calls are retried. One
-/// thread at a time waits in the kernel, the others queue for it.
-///
-/// Errors: `UNOTIFY_ERR_TIMEOUT`; `UNOTIFY_ERR_CLOSED` when the last target has exited (kernels
-/// before 5.9 do not tell; those before 6.11 do when it was waited for, which the library does for
-/// a program that it started: see unotify_listener_watch_child()); `UNOTIFY_ERR_STOPPED` after
-/// unotify_listener_set_interrupted().
+/// Errors: `UNOTIFY_ERR_TIMEOUT`; `UNOTIFY_ERR_STOPPED` after unotify_listener_set_interrupted();
+/// `UNOTIFY_ERR_CLOSED` when the last target has exited (before Linux 6.11, when it was waited for:
+/// see unotify_listener_watch_child(); before 5.9, never).
 ///
 /// # Safety
 /// `listener` is NULL or a live handle; `notification` is NULL or points to NULL or to a live
@@ -184,19 +174,44 @@ pub unsafe extern "C" fn unotify_listener_receive(
     timeout_ms: c_int,
     notification: *mut *mut unotify_notification,
 ) -> unotify_status {
+    if timeout_ms != -1 {
+        // SAFETY: the handles are live or NULL, as promised.
+        return unsafe { receive_patiently(listener, timeout_ms, notification) };
+    }
+    // SAFETY: NULL or a live handle; NULL or what points to a handle or NULL, as promised.
+    let given = unsafe { (listener.as_ref(), notification.as_ref()) };
+    if let (Some(listener), Some(&reused)) = given {
+        // SAFETY: NULL or a live handle that no other thread uses, as promised.
+        let reused = unsafe { reused.as_mut() };
+        if reused.is_some_and(|reused| listener.0.receive_at_once(reused.inner())) {
+            return unotify_status::Ok;
+        }
+    }
+    // SAFETY: the handles are live or NULL, as promised.
+    unsafe { receive_patiently(listener, -1, notification) }
+}
+
+/// Receives where that could not be done at once.
+///
+/// # Safety
+/// As [`unotify_listener_receive`].
+#[cold]
+unsafe fn receive_patiently(
+    listener: *const unotify_listener,
+    timeout_ms: c_int,
+    notification: *mut *mut unotify_notification,
+) -> unotify_status {
     // SAFETY: the handles are live or NULL, as promised.
     call(|| unsafe { receive(listener, timeout_ms, ReceiveFlags::empty(), notification) })
 }
 
 /// A signal that is handled on this thread while it waits ends the receive with
-/// `UNOTIFY_ERR_INTERRUPTED`, even if its handler was installed with `SA_RESTART`.
+/// `UNOTIFY_ERR_INTERRUPTED`, `SA_RESTART` or not: for languages that run handlers later.
 pub const UNOTIFY_RECEIVE_RETURN_ON_SIGNAL: u32 = 1 << 0;
 const _: () = assert!(UNOTIFY_RECEIVE_RETURN_ON_SIGNAL == ReceiveFlags::RETURN_ON_SIGNAL.bits());
 
 /// unotify_listener_receive() with `UNOTIFY_RECEIVE_*` flags. `UNOTIFY_RECEIVE_RETURN_ON_SIGNAL`
-/// is for languages whose own signal handlers run when the call has returned. It costs a `ppoll`
-/// for each notification, and a signal that is handled just before the wait begins does not end
-/// it.
+/// takes a `ppoll` each time, and misses a signal that is handled just before the wait begins.
 ///
 /// # Safety
 /// As `unotify_listener_receive`.
@@ -260,19 +275,15 @@ pub const UNOTIFY_REPLY_ERROR: u32 = 2;
 /// As unotify_notification_reply_continue(): `value` is 0.
 pub const UNOTIFY_REPLY_CONTINUE: u32 = 3;
 
-/// Answers what `notification` holds, then receives the next one into the same handle, as
-/// unotify_listener_receive() does: the two calls of a loop in one, for languages in which each
-/// call of C costs something. `reply` is one of `UNOTIFY_REPLY_*`; with `UNOTIFY_REPLY_NONE`, as
-/// for a new handle, this only receives.
-///
-/// What the answer came to goes to `*replied` (which may be NULL), whether this fails or not. It
-/// goes on to receive when the target does not wait any more: after `UNOTIFY_OK`,
-/// `UNOTIFY_ERR_GONE` and `UNOTIFY_ERR_ANSWERED`. Any other error of the answer is returned,
-/// nothing was received, and the target goes on waiting for a better answer.
+/// Answers what `notification` holds, then receives the next one into it as
+/// unotify_listener_receive() does: one call of C for each turn of a loop. With
+/// `UNOTIFY_REPLY_NONE`, as for a new handle, it only receives. What the answer came to goes to
+/// `*replied` (which may be NULL), whether this fails or not; `errno` is of what this returns. It
+/// goes on to receive after `UNOTIFY_OK`, `UNOTIFY_ERR_GONE` and `UNOTIFY_ERR_ANSWERED`. Any other
+/// error of the answer is returned, nothing was received, and the target waits for a better answer.
 ///
 /// Errors: those of unotify_listener_receive(), with the notification answered; those of the
-/// answer as said above; `UNOTIFY_ERR_INVALID_ARGUMENT` when `reply` is not valid or the handle
-/// holds nothing to be answered. `errno` and unotify_last_error() are those of what is returned.
+/// answer; `UNOTIFY_ERR_INVALID_ARGUMENT` also when the handle holds nothing to be answered.
 ///
 /// # Safety
 /// `listener` is NULL or a live handle; `notification` is NULL or a live handle that no other
@@ -323,9 +334,8 @@ fn give_answer(held: &mut Notification, reply: u32, value: i64) -> crate::Result
 }
 
 /// While this is on (`on` is not 0), receives on this listener end with `UNOTIFY_ERR_STOPPED`,
-/// those that are under way on any thread and later ones. What is pending stays so. A supervisor
-/// that serves the listener takes no notice. May be called from any thread and from a signal
-/// handler.
+/// those under way on any thread and later ones. What is pending stays so. A supervisor that serves
+/// the listener takes no notice. May be called from any thread and from a signal handler.
 ///
 /// # Safety
 /// `listener` is NULL or a live handle.
@@ -345,21 +355,14 @@ pub unsafe extern "C" fn unotify_listener_set_interrupted(
     unotify_status::Ok
 }
 
-/// Tells which process this listener is of, so that it ends with that process on every kernel: a
-/// child of the caller's that loaded the filter. Duplicates `pidfd` (`pidfd_open(2)`). A later
-/// call replaces an earlier one. Not needed for programs that unotify_spawn() started.
+/// Tells which child of the caller's loaded the filter by itself (Linux 5.4), so that the listener
+/// ends with it before Linux 6.11 too: once the child is a zombie and no notification is pending,
+/// receiving fails with `UNOTIFY_ERR_CLOSED`, and a supervisor lets the listener go, though other
+/// targets may be left. The child remains the caller's to wait for. Duplicates `pidfd`
+/// (`pidfd_open(2)`); a later call replaces it. Not needed after unotify_spawn(). See "The end of a
+/// target" in unotify(7).
 ///
-/// A listener ends when its last target is gone: since Linux 6.11 when that has exited, and this
-/// function only checks `pidfd`; before, when it was *reaped*, so who receives until the end and
-/// then waits for the child waits for ever. On such a kernel receiving therefore also ends, with
-/// `UNOTIFY_ERR_CLOSED`, and a supervisor lets go of the listener, when the child is a zombie and
-/// no notification is pending. It is not reaped: its status is the caller's to wait for. Whether
-/// *other* targets are left, such as children that outlive it, cannot be known before: who has
-/// such targets waits for the child and receives again. Poll the child's descriptor beside the
-/// listener's there.
-///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `pidfd` is not one; `UNOTIFY_ERR_UNSUPPORTED`
-/// before Linux 5.4; `UNOTIFY_ERR_SYSTEM` when there is no descriptor left.
+/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `pidfd` is not one.
 ///
 /// # Safety
 /// `listener` is NULL or a live handle.
@@ -377,10 +380,8 @@ pub unsafe extern "C" fn unotify_listener_watch_child(
     })
 }
 
-/// Switches synchronous wake-up on (`on` is not 0) or off: with it the kernel runs the woken side
-/// at once on the same processor. It is on at first where the kernel has it.
-///
-/// Errors: `UNOTIFY_ERR_UNSUPPORTED` before Linux 6.6.
+/// Switches synchronous wake-up on (`on` is not 0) or off (Linux 6.6): with it the kernel runs the
+/// woken side at once on the same processor. It is on at first where the kernel has it.
 ///
 /// # Safety
 /// `listener` is NULL or a live handle.
@@ -397,8 +398,7 @@ pub unsafe extern "C" fn unotify_listener_set_sync_wake_up(
     })
 }
 
-/// Chooses the error number, 1 to 4095, for notifications that are freed unanswered: `ENOSYS` at
-/// first.
+/// Chooses the error, 1 to 4095, for notifications that are freed unanswered: `ENOSYS` at first.
 ///
 /// # Safety
 /// `listener` is NULL or a live handle.

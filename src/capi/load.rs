@@ -58,26 +58,17 @@ unsafe impl Options for unotify_load_opts {
 
 /// Puts the filter on the calling thread, for good, and gives its listener. The thread is a target
 /// from then on: another thread or process must answer it. Other threads may load the filter too;
-/// each load gives a listener of its own.
-///
-/// A filter that notifies nothing is loaded without a listener, and `*out` becomes NULL: so it can
-/// go on top of one that has a listener, of which the kernel allows one in all filters of a
-/// thread. If `out` is NULL any filter is loaded without one; the calls that it notifies fail with
-/// `ENOSYS`.
-///
-/// Once the filter is installed this function makes no system call, so it returns whatever the
-/// filter notifies. But until the supervisor has the listener, the thread may only make calls that
-/// are not notified: unotify_listener_to_socket() is a `sendmsg(2)`, any free() may be a
-/// `munmap(2)`, and the thread's end is a call too. A supervisor in another process can take the
-/// listener itself (unotify_listener_from_pid(), by a number agreed on through memory that both
-/// see); unotify_spawn() works with every filter.
+/// each load gives a listener of its own. A filter that notifies nothing is loaded without one, and
+/// `*out` becomes NULL; with NULL for `out` any filter is, and what it notifies fails with
+/// `ENOSYS`. **Until the supervisor has the listener, the thread may only make calls that are not
+/// notified**; free(), or its end, can be one. This function makes none once the filter is
+/// installed, and unotify_spawn() works with every filter: see "Loading a filter" in unotify(7).
 ///
 /// Errors: `UNOTIFY_ERR_BUSY` when the thread's filters have a listener already;
 /// `UNOTIFY_ERR_PERMISSION` with `UNOTIFY_LOAD_KEEP_PRIVS` and neither no_new_privs nor
-/// `CAP_SYS_ADMIN`; `UNOTIFY_ERR_INVALID_ARGUMENT` for a program of more than the 4096
-/// instructions that the kernel takes; `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.0, or 5.7 with
-/// `UNOTIFY_LOAD_TSYNC`; `UNOTIFY_ERR_SYSTEM` with `ESRCH` when another thread has filters of its
-/// own.
+/// `CAP_SYS_ADMIN`; `UNOTIFY_ERR_INVALID_ARGUMENT` for a program of more than 4096 instructions;
+/// `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.0, or 5.7 with `UNOTIFY_LOAD_TSYNC`;
+/// `UNOTIFY_ERR_SYSTEM` with `ESRCH` when another thread has filters of its own.
 ///
 /// # Safety
 /// `filter` is NULL or a live handle that no other thread uses; `opts` is NULL or as long as it

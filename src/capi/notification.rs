@@ -3,15 +3,14 @@
 use super::boundary::{call, call_in_place, infallible, invalid, reclaim, unotify_status, Out};
 use crate::error::Result;
 use crate::for_c::Ownership;
-use crate::notification::{Notification, Request};
+use crate::notification::{is_errnum, Notification, Reply, Request, CONTINUE};
 use std::ffi::{c_int, c_void};
 
 /// One system call of a target, as it stood when the target made it (the kernel's
 /// `struct seccomp_notif`).
 pub type unotify_request = Request;
 
-/// A system call that a target waits on, to be answered once; freed unanswered, it gets the
-/// fallback error. Belongs to one thread at a time. Keeps the listener's descriptor open.
+/// A call that a target waits on, to be answered once. Keeps the listener's descriptor open.
 #[derive(Debug)]
 #[repr(transparent)]
 pub struct unotify_notification(Notification);
@@ -38,9 +37,7 @@ pub(super) unsafe fn inner<'a>(handle: *mut unotify_notification) -> Result<&'a 
     Ok(unsafe { &mut (*handle).0 })
 }
 
-/// Makes a handle that holds nothing, to receive into.
-///
-/// Errors: `UNOTIFY_ERR_UNSUPPORTED` on a kernel without user notification (before 5.0).
+/// Makes a handle that holds nothing, to receive into (Linux 5.0).
 ///
 /// # Safety
 /// `out` is NULL or valid for writing.
@@ -56,9 +53,8 @@ pub unsafe extern "C" fn unotify_notification_new(
     })
 }
 
-/// The system call; NULL for NULL. For one handle this is always the same pointer, valid until the
-/// handle is freed; what it points to changes with each receive into the handle, and is all zero
-/// in one that was never received into.
+/// The system call; NULL for NULL. For one handle this is always the same pointer, valid until it
+/// is freed; what it points to changes with each receive into it, and is zero before the first.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle.
@@ -98,6 +94,28 @@ pub unsafe extern "C" fn unotify_notification_check_valid(
     call(|| unsafe { inner(notification) }?.check_valid())
 }
 
+/// Answers, if nothing stands in the way of that; whether it did.
+///
+/// # Safety
+/// `notification` is null or live, and no other thread uses the notification in it meanwhile.
+#[inline(always)]
+unsafe fn reply_at_once(
+    notification: *mut unotify_notification,
+    how: Reply,
+    val: i64,
+    error: c_int,
+    flags: u32,
+) -> bool {
+    // SAFETY: null or live, and no other thread uses what is in it, as promised.
+    unsafe { notification.as_mut() }.is_some_and(|n| n.0.send_at_once(how, val, error, flags))
+}
+
+/// Answers where [`reply_at_once`] did not, or says why not.
+#[cold]
+fn reply(body: impl FnOnce() -> Result<()>) -> unotify_status {
+    call_in_place(body)
+}
+
 /// Lets the call return `value`. Values from -4095 to -1 are errors to the target's C library.
 ///
 /// # Safety
@@ -108,12 +126,14 @@ pub unsafe extern "C" fn unotify_notification_reply_value(
     value: i64,
 ) -> unotify_status {
     // SAFETY: `notification` is NULL or a live handle that no other thread uses, as promised.
-    call_in_place(|| unsafe { inner(notification) }?.reply_value(value))
+    if unsafe { reply_at_once(notification, Reply::Value, value, 0, 0) } {
+        return unotify_status::Ok;
+    }
+    // SAFETY: as before.
+    reply(|| unsafe { inner(notification) }?.reply_value(value))
 }
 
-/// Lets the call fail with `errnum`, a **positive** error number such as `EPERM`.
-///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` outside 1 to 4095, and the target goes on waiting.
+/// Lets the call fail with `errnum`, a **positive** error number up to 4095, such as `EPERM`.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle.
@@ -123,14 +143,16 @@ pub unsafe extern "C" fn unotify_notification_reply_error(
     errnum: c_int,
 ) -> unotify_status {
     // SAFETY: `notification` is NULL or a live handle that no other thread uses, as promised.
-    call_in_place(|| unsafe { inner(notification) }?.reply_error(errnum))
+    if is_errnum(errnum) && unsafe { reply_at_once(notification, Reply::Error, 0, -errnum, 0) } {
+        return unotify_status::Ok;
+    }
+    // SAFETY: as before.
+    reply(|| unsafe { inner(notification) }?.reply_error(errnum))
 }
 
-/// Lets the kernel carry out the call as if there were no filter
-/// (`SECCOMP_USER_NOTIF_FLAG_CONTINUE`). **Not a security decision**: the target may have changed
+/// Lets the kernel carry out the call as if there were no filter (Linux 5.5:
+/// `SECCOMP_USER_NOTIF_FLAG_CONTINUE`). **Not a security decision**: the target may have changed
 /// the memory that its arguments point to since you looked.
-///
-/// Errors: `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.5, and the target goes on waiting.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle.
@@ -139,12 +161,15 @@ pub unsafe extern "C" fn unotify_notification_reply_continue(
     notification: *mut unotify_notification,
 ) -> unotify_status {
     // SAFETY: `notification` is NULL or a live handle that no other thread uses, as promised.
-    call_in_place(|| unsafe { inner(notification) }?.reply_continue())
+    if unsafe { reply_at_once(notification, Reply::Continue, 0, 0, CONTINUE) } {
+        return unotify_status::Ok;
+    }
+    // SAFETY: as before.
+    reply(|| unsafe { inner(notification) }?.reply_continue())
 }
 
-/// Frees a notification. If nobody has answered it, the target gets the fallback error: `ENOSYS`
-/// unless another one was chosen. A handler's notification is only answered by this, unless it was
-/// deferred.
+/// Frees a notification. If nobody has answered it, the target gets the fallback error, `ENOSYS`
+/// unless another one was chosen. A handler's is only answered by this, unless it was deferred.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle that is not used again (but by a handler's caller).

@@ -11,7 +11,7 @@ use std::time::Duration;
 pub const UNOTIFY_PROBE_WORKS: u32 = 1;
 /// It does not.
 pub const UNOTIFY_PROBE_FAILS: u32 = 2;
-/// It was not tried, as something that it takes does not work.
+/// Something that it takes does not work.
 pub const UNOTIFY_PROBE_NOT_TRIED: u32 = 3;
 
 /// One thing that a supervisor does, and whether it can here.
@@ -20,9 +20,7 @@ pub const UNOTIFY_PROBE_NOT_TRIED: u32 = 3;
 pub struct unotify_probe_part {
     /// `sizeof(unotify_probe_part)`, set by the caller.
     pub size: usize,
-    /// What it is called: "kernel", "libseccomp", "load", "receive", "reply", "continue", "reply_fd",
-    /// "sync_wake_up", "wait_killable", "tsync", "spawn", and what is done to a target: "read",
-    /// "write", "get_fd", "add_fd", "open", "pidfd", "identity".
+    /// What it is called, such as "receive": unotify(7) has them all.
     pub name: *const c_char,
     /// A sentence: why it does not work, as far as can be told. Never NULL.
     pub detail: *const c_char,
@@ -41,7 +39,7 @@ unsafe impl Report for unotify_probe_part {
     const NAME: &'static str = "unotify_probe_part";
 }
 
-/// What a probe has found. May be shared between threads, but for unotify_probe_free().
+/// What a probe has found.
 #[derive(Debug)]
 pub struct unotify_probe {
     parts: Vec<(ProbePart, CString)>,
@@ -49,13 +47,9 @@ pub struct unotify_probe {
 }
 
 /// Tries what a supervisor does, with a thread and a child of its own, and notes for each part
-/// whether it works here, and if not why: unotify_features() says what the kernel has, which a
-/// container's seccomp profile or a security module may keep from this process. `timeout_ms` is
-/// for each wait; at most a few of them are ever needed. Leaves no child, thread or descriptor
-/// behind.
-///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `timeout_ms` is not positive. That something does
-/// not work is not an error.
+/// whether it works here, and if not why: a container's seccomp profile or a security module may
+/// forbid what unotify_features() has. `timeout_ms`, positive, is for each wait; at most a few are
+/// needed. Leaves no child, thread or descriptor behind. What does not work is no error.
 ///
 /// # Safety
 /// `out` is NULL or valid for writing.
@@ -142,7 +136,7 @@ pub unsafe extern "C" fn unotify_probe_get(
     })
 }
 
-/// Frees what a probe has found, with its strings; NULL is a no-op.
+/// Frees what a probe has found, with its strings.
 ///
 /// # Safety
 /// `probe` is NULL or a live handle that is not used again.

@@ -7,11 +7,10 @@ use super::supervisor::unotify_supervisor;
 use std::ffi::{c_char, c_int};
 use std::os::unix::process::ExitStatusExt;
 
-/// Starts the program `file` under a filter, as unotify_spawn() does, serves it on this thread
-/// until it and all that it has started have ended, and gives its status, in the form of
-/// `waitpid(2)`, to `wstatus` unless that is NULL. Other listeners of the supervisor are served
-/// too, and this returns when the last has closed, with `UNOTIFY_SUPERVISOR_KEEP_RUNNING` when
-/// stopped. unotify_notification_listener_data() is NULL for the program's notifications.
+/// Starts the program `file` as unotify_spawn() does, serves it on this thread until it and all
+/// that it has started have ended, and gives its status, in the form of `waitpid(2)`, to `wstatus`
+/// unless that is NULL. Other listeners are served too, and this returns when the last has closed,
+/// with `UNOTIFY_SUPERVISOR_KEEP_RUNNING` when stopped. The program's listener has no data (NULL).
 ///
 /// Errors: those of unotify_spawn(), with the `errno` of `execve` also when a handler refused that
 /// call; those of unotify_supervisor_run(), so `UNOTIFY_ERR_STOPPED` when stopped before the

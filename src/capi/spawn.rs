@@ -21,7 +21,7 @@ use std::sync::Mutex;
 /// thread of the library's stays in the process until the child has ended.
 pub const UNOTIFY_SPAWN_KILL_ON_PARENT_DEATH: u32 = 1 << 0;
 
-/// A descriptor for the program.
+/// A descriptor for the program. All are put in place at once, and may be each other's numbers.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct unotify_fd_map {
@@ -42,10 +42,9 @@ pub struct unotify_spawn_opts {
     pub load_flags: u32,
     /// `UNOTIFY_SPAWN_*`.
     pub flags: u32,
-    /// Where the program starts, and where a relative `file` or `PATH` counts from.
+    /// Where it starts; `file` and `PATH` may be relative to it.
     pub working_directory: *const c_char,
-    /// Descriptors for the program, put into place all at once, so that they may be each other's
-    /// numbers. The last one for a number counts.
+    /// Descriptors for it; the last for a number counts.
     pub fds: *const unotify_fd_map,
     /// How many there are at `fds`.
     pub n_fds: usize,
@@ -67,42 +66,30 @@ unsafe impl Options for unotify_spawn_opts {
     }
 }
 
-/// A program that was started. May be shared between threads, but for unotify_child_free(): one
-/// can kill while another waits.
+/// A program that was started. One thread can kill it while another waits.
 #[derive(Debug)]
 pub struct unotify_child {
     child: Child,
     listener: Mutex<Option<Listener>>,
 }
 
-/// Starts the program `file` under a filter. A name without a slash is looked up in the caller's
-/// `PATH`. `argv` and `envp` are arrays of strings that end with NULL, as for `execve(2)`:
-/// `argv[0]` is the name that the program is told, and an `envp` of NULL is the caller's
-/// environment, which no other thread may change meanwhile. `opts` may be NULL. May be called in a
-/// process with many threads.
-///
-/// The filter acts from the program's own `execve` on, which is its first notification if the
-/// filter notifies it, and may notify every system call. The child gets the calling thread's
-/// credentials, namespaces and blocked signals; ignored signals stay ignored, but for `SIGPIPE`,
-/// and caught ones get their default. Returns when the program runs, or when its `execve` waits
-/// for the supervisor; for a failure after that see unotify_child_exec_error(). When the calling
-/// process is killed before this returns, so is the child: it never stays behind with an `execve`
-/// that nobody answers.
-///
-/// The child must be waited for, by unotify_child_wait() or `waitpid(2)`. Before Linux 6.11 its
-/// listener ends only once that was done, so there the library does it when the child has ended
-/// and the listener is received from, or served by a supervisor; unotify_child_wait() still has
-/// the status, but `waitpid(2)` does not find it.
+/// Starts the program `file` under a filter, which acts from the program's own `execve` on and may
+/// notify every call. A name without a slash is looked up in the caller's `PATH`. `argv` and `envp`
+/// end with NULL, as for `execve(2)`: `argv[0]` is the name that the program is told, and an `envp`
+/// of NULL is the caller's environment, which no other thread may change meanwhile. `opts` may be
+/// NULL. The child gets the calling thread's credentials, namespaces and blocked signals; ignored
+/// signals stay ignored, but for `SIGPIPE`. Returns when the program runs, or when its `execve`
+/// waits for the supervisor: for a failure after that see unotify_child_exec_error(). The child
+/// must be waited for, by unotify_child_wait(), or since Linux 6.11 by `waitpid(2)`: before, the
+/// library may have done so. See "Starting a program" in unotify(7).
 ///
 /// Errors, after which neither child nor descriptor is left over: with the `errno` of `execve`,
 /// `UNOTIFY_ERR_SYSTEM` when the program is not found or of an unknown format and
 /// `UNOTIFY_ERR_PERMISSION` when it may not be executed; with that of `chdir` for the working
 /// directory; `UNOTIFY_ERR_BUSY` when the calling thread has a filter with a listener, which its
-/// children inherit; `UNOTIFY_ERR_PERMISSION` with `UNOTIFY_LOAD_KEEP_PRIVS` and neither
-/// no_new_privs nor `CAP_SYS_ADMIN`; `UNOTIFY_ERR_INVALID_ARGUMENT` for `UNOTIFY_LOAD_TSYNC`, a
-/// descriptor that is not open, an `argv` without `argv[0]`, or a filter that is too long;
-/// `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.0; `UNOTIFY_ERR_SYSTEM` or `UNOTIFY_ERR_NO_MEMORY`
-/// without room for a process, thread or descriptor.
+/// children inherit; `UNOTIFY_ERR_INVALID_ARGUMENT` without an `argv[0]`; others of
+/// unotify_filter_load(); `UNOTIFY_ERR_SYSTEM` or `UNOTIFY_ERR_NO_MEMORY` without room for a
+/// process or thread.
 ///
 /// # Safety
 /// `filter` is NULL or a live handle that no other thread uses; `file` is NULL or a string; `argv`
@@ -228,8 +215,8 @@ pub unsafe extern "C" fn unotify_child_pid(child: *const unotify_child) -> libc:
     })
 }
 
-/// A descriptor for the process (a pidfd), which remains the child's and polls readable when it
-/// has ended; -1 for NULL, or with `errno` when there is none: `ENOSYS` before Linux 5.2.
+/// A descriptor for the process (a pidfd), which remains the child's and polls readable when it has
+/// ended; -1 for NULL, or with `errno` when there is none: `ENOSYS` before Linux 5.2.
 ///
 /// # Safety
 /// `child` is NULL or a live handle.
@@ -269,12 +256,11 @@ pub unsafe extern "C" fn unotify_child_take_listener(
     })
 }
 
-/// Waits for the child to end, at most for `timeout_ms` (-1: without limit, 0: only look), and
-/// gives its status, in the form of `waitpid(2)`, to `wstatus` unless that is NULL. May be called
-/// again: the answer stays. Somebody else must answer the child's notifications meanwhile.
+/// Waits for the child to end, and gives its status, in the form of `waitpid(2)`, to `wstatus`
+/// unless that is NULL; again if called again. Others must answer its notifications meanwhile.
 ///
-/// Errors: `UNOTIFY_ERR_TIMEOUT` when it still runs, which changes nothing; `UNOTIFY_ERR_SYSTEM` with `ECHILD` when it was waited for elsewhere, or by the kernel
-/// because `SIGCHLD` is ignored.
+/// Errors: `UNOTIFY_ERR_TIMEOUT` when it still runs; `UNOTIFY_ERR_SYSTEM` with `ECHILD` when it was
+/// waited for elsewhere, or by the kernel because `SIGCHLD` is ignored.
 ///
 /// # Safety
 /// `child` is NULL or a live handle; `wstatus` is NULL or valid for writing.
@@ -299,12 +285,10 @@ pub unsafe extern "C" fn unotify_child_wait(
     })
 }
 
-/// Sends the child a signal; 0 only asks whether it is there. Never signals another process that
-/// got the same id.
+/// Sends the child a signal, never another process that got the same id; 0 only asks for the child.
 ///
-/// Errors: `UNOTIFY_ERR_SYSTEM` with `ESRCH` when it was waited for;
-/// `UNOTIFY_ERR_INVALID_ARGUMENT` when `sig` is not a signal; `UNOTIFY_ERR_PERMISSION` when it has
-/// become somebody else.
+/// Errors: `UNOTIFY_ERR_SYSTEM` with `ESRCH` when it was waited for; `UNOTIFY_ERR_PERMISSION` when
+/// it became another user's.
 ///
 /// # Safety
 /// `child` is NULL or a live handle.
@@ -321,8 +305,7 @@ pub unsafe extern "C" fn unotify_child_kill(
 
 /// The error number of the child's `execve`, if it failed after unotify_spawn() had returned:
 /// because the supervisor refused the call, or continued it and the kernel refused. The child then
-/// exits with status 127, or dies by `SIGILL` if it may not exit. 0 if it has not failed (so far),
-/// and for NULL.
+/// exits with status 127, or dies by `SIGILL` if it may not exit. Else 0, so far; also for NULL.
 ///
 /// # Safety
 /// `child` is NULL or a live handle.

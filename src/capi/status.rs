@@ -22,10 +22,9 @@ fn text(status: c_int, row: fn(Status) -> &'static CStr, unknown: &'static CStr)
     })
 }
 
-/// Copies a sentence about the calling thread's last error into `buf`, cut to `len` bytes with its
-/// NUL, and returns the length of the whole sentence without NUL: `len` or more means that it was
-/// cut. Empty if nothing has failed on this thread; success does not clear it. `buf` may be NULL
-/// if `len` is 0.
+/// Copies a sentence about this thread's last error into `buf` (NULL if `len` is 0), cut to `len`
+/// bytes, and returns its whole length without NUL: `len` or more means that it was cut. Empty if
+/// nothing has failed so far; success does not clear it.
 ///
 /// # Safety
 /// `buf` is valid for writing `len` bytes.

@@ -23,36 +23,29 @@ pub const UNOTIFY_HANDLED: c_int = 0;
 pub const UNOTIFY_DEFERRED: c_int = 1;
 /// For the default handler, and then the fallback error.
 pub const UNOTIFY_NOT_HANDLED: c_int = 2;
-/// It could not go on: the fallback error, unless answered, and the run ends with
-/// `UNOTIFY_ERR_HANDLER`. For languages whose handlers raise.
+/// As handled, but the run ends with `UNOTIFY_ERR_HANDLER`.
 pub const UNOTIFY_FAILED: c_int = 3;
 
 /// The handler waits for something: with several workers another one receives meanwhile.
 pub const UNOTIFY_HANDLER_BLOCKING: u32 = 1 << 0;
 const _: () = assert!(UNOTIFY_HANDLER_BLOCKING == HandlerFlags::BLOCKING.bits());
 
-/// Handles a notification and returns `UNOTIFY_HANDLED`, `UNOTIFY_DEFERRED`,
-/// `UNOTIFY_NOT_HANDLED` or `UNOTIFY_FAILED`; any other number counts as `UNOTIFY_HANDLED`. `data` is what it was
-/// registered with.
-///
-/// The notification is lent for the call: freeing it before `UNOTIFY_DEFERRED` was returned only
-/// answers it. If it is not answered it gets the fallback error. So it does when a handler in C++
-/// lets an exception out, which is caught and counted on x86_64 and aarch64; elsewhere that ends
-/// the program. A handler must not jump out of the call (`longjmp`), nor return in a copy of the
-/// process that it forked. **It must not end its thread**, by `pthread_exit` or by letting itself
-/// be cancelled (the library's calls run with cancellation disabled, handlers included): that ends
-/// the program.
+/// Handles a notification and returns `UNOTIFY_HANDLED`, `UNOTIFY_DEFERRED`, `UNOTIFY_NOT_HANDLED`
+/// or `UNOTIFY_FAILED`; any other number counts as `UNOTIFY_HANDLED`. The notification is lent for
+/// the call: freeing it before `UNOTIFY_DEFERRED` was returned only answers it. It must not jump
+/// out of the call (`longjmp`), nor return in a copy of the process that it forked, nor **end its
+/// thread** (`pthread_exit`, cancellation): that ends the program. So does a C++ exception that it
+/// lets out; on x86_64 and aarch64 it is caught, counted, and answered with the fallback error.
 pub type unotify_handler = Option<
     unsafe extern "C" fn(notification: *mut unotify_notification, data: *mut c_void) -> c_int,
 >;
 
-/// Is told that a listener has left its supervisor: `listener_data` is what it was added with,
-/// `data` what unotify_supervisor_on_close() got. It may call what a handler may, and is under the
-/// same rules.
+/// Is told that a listener has left its supervisor: `listener_data` is what it was added with. It
+/// may do what a handler may, and no more.
 pub type unotify_close_handler =
     Option<unsafe extern "C" fn(listener_data: *mut c_void, data: *mut c_void)>;
 
-/// Serves listeners. May be shared between threads, but for unotify_supervisor_free().
+/// Serves listeners with handlers.
 #[derive(Debug)]
 pub struct unotify_supervisor(pub(super) Supervisor);
 
@@ -63,9 +56,6 @@ impl unotify_supervisor {
 }
 
 /// Makes a supervisor. `opts` may be NULL.
-///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` for options out of range; `UNOTIFY_ERR_SYSTEM` when the
-/// process has no descriptor left.
 ///
 /// # Safety
 /// `opts` is NULL or as long as its `size` says; `out` is NULL or valid for writing.
@@ -87,8 +77,8 @@ pub unsafe extern "C" fn unotify_supervisor_new(
 /// Serves one more listener, also while running, and takes ownership of it. `data` is what
 /// unotify_notification_listener_data() gives for its notifications.
 ///
-/// Errors: `UNOTIFY_ERR_SYSTEM` when the kernel has no room to watch it. The listener is freed
-/// then too; only after `UNOTIFY_ERR_INVALID_ARGUMENT` it remains the caller's.
+/// Errors: `UNOTIFY_ERR_SYSTEM` when the kernel has no room to watch it. The listener is freed then
+/// too; only after `UNOTIFY_ERR_INVALID_ARGUMENT` it remains the caller's.
 ///
 /// # Safety
 /// `supervisor` and `listener` are NULL or live handles; `listener` is not used again.
@@ -109,12 +99,11 @@ pub unsafe extern "C" fn unotify_supervisor_add_listener(
     })
 }
 
-/// Gives a listener back to `*out`, also while running: the one that was added with `data`, or the
-/// first of those that were. Nothing is lost: what is pending stays with it, for whoever receives
-/// from it next; what was received is handled, and so is what a worker receives at this very moment.
-/// When that is over, unotify_supervisor_on_close() tells. A run ends when there is no other
-/// listener. May be called from a handler, but while unotify_supervisor_dispatch() is under way not
-/// from another thread.
+/// Gives back a listener that was added with `data`, the first if there are several, also while
+/// running. What is pending stays with it, for whoever receives from it next; what was received,
+/// even at this moment, is handled, and then unotify_supervisor_on_close() tells. A run ends with
+/// its last listener. May be called from a handler, but while unotify_supervisor_dispatch() is
+/// under way not from another thread.
 ///
 /// Errors: `UNOTIFY_ERR_CLOSED` when no listener with that data is served, or not any more.
 ///
@@ -136,11 +125,8 @@ pub unsafe extern "C" fn unotify_supervisor_take_listener(
     })
 }
 
-/// Takes a listener as unotify_supervisor_take_listener() does, and frees it: when what was received
-/// is answered it is closed, and the kernel answers what is pending, and all later calls of its
-/// targets, with `ENOSYS`.
-///
-/// Errors: as there.
+/// unotify_supervisor_take_listener(), and frees it: it is closed once what was received is
+/// answered; the kernel answers what is pending, and its targets' later calls, with `ENOSYS`.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle.
@@ -235,11 +221,10 @@ fn give_away(slot: &mut Box<Notification>) -> bool {
 
 /// Sets a handler for a system call, on every architecture that has it. Several for one call are
 /// asked in the order in which they were set, until one returns something else than
-/// `UNOTIFY_NOT_HANDLED`. `flags` is 0 or `UNOTIFY_HANDLER_BLOCKING`. The handler runs on any thread of the run, with
-/// `max_workers` above 1 on several at a time. It and `data` must be usable until the supervisor
-/// is freed.
+/// `UNOTIFY_NOT_HANDLED`. `flags` is 0 or `UNOTIFY_HANDLER_BLOCKING`. It runs on any thread of the
+/// run, with `max_workers` above 1 on several at a time.
 ///
-/// Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL`; `UNOTIFY_ERR_INVALID_ARGUMENT`, also while it runs.
+/// Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL`.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle; `syscall` is NULL or a string; `handler` and `data` are
@@ -262,8 +247,7 @@ pub unsafe extern "C" fn unotify_supervisor_on(
     })
 }
 
-/// Sets a handler for every system call that has none, or whose handlers returned
-/// `UNOTIFY_NOT_HANDLED`. See unotify_supervisor_on().
+/// unotify_supervisor_on() for every system call that has no handler, or none that handled it.
 ///
 /// # Safety
 /// As `unotify_supervisor_on`.
@@ -281,18 +265,12 @@ pub unsafe extern "C" fn unotify_supervisor_on_default(
     })
 }
 
-/// Has `told` called once for each listener that was added, when it has left: because its targets
-/// have ended, it broke, or was removed or taken, and no handler is at work any more on one of its
-/// notifications, nor will be. So its data may be freed then. Not so if a handler has deferred
-/// some: those show the data until they are freed.
-///
-/// It counts as a handler: it is called on a thread of the run, with `max_workers` 1 never beside a
-/// handler, or in unotify_supervisor_dispatch(); while there is no run, on the thread that removes
-/// the listener. A handler that is stuck in a call which its target prolongs is waited for.
-/// unotify_supervisor_free() calls it for all listeners that are left, when no handler will go on.
-/// It is not called in a copy of the process.
-///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT`, also while it runs.
+/// Has `told` called once for each listener that has left: its targets have ended, it broke, or was
+/// removed or taken, and no handler is or will be at work on its notifications. Its data may be
+/// freed then, but notifications that a handler has deferred show it until they are freed. It
+/// counts as a handler. It is called on a thread of the run or of unotify_supervisor_dispatch(), or
+/// while there is no run on the thread that removes the listener; unotify_supervisor_free() calls
+/// it for all that are left. See "Listeners that leave" in unotify(7).
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle; `told` and `data` are usable until it is freed.
@@ -323,7 +301,7 @@ fn handler_flags(flags: u32) -> Result<HandlerFlags> {
 
 /// Serves the listeners on this thread, until stopped or until the last listener closes.
 ///
-/// Errors: `UNOTIFY_ERR_STOPPED` when stopped; `UNOTIFY_ERR_HANDLER` when a handler returned
+/// Errors: `UNOTIFY_ERR_STOPPED` when stopped; `UNOTIFY_ERR_HANDLER` after a handler's
 /// `UNOTIFY_FAILED`; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already; what the kernel said of a
 /// listener that broke, after the others were served.
 ///
@@ -340,7 +318,7 @@ pub unsafe extern "C" fn unotify_supervisor_run(
 /// Does what unotify_supervisor_run() does in the background.
 ///
 /// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already or was not joined;
-/// `UNOTIFY_ERR_SYSTEM` when the process can have no more threads.
+/// `UNOTIFY_ERR_SYSTEM` if it gets no thread.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle.
@@ -353,7 +331,7 @@ pub unsafe extern "C" fn unotify_supervisor_start(
 }
 
 /// Ends the current run, or else the next one at once. Handlers that are at work finish; what was
-/// received is answered. May be called from any thread, from a handler and from a signal handler.
+/// received is answered. May be called from any thread, a handler and a signal handler.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle.
@@ -373,11 +351,10 @@ pub unsafe extern "C" fn unotify_supervisor_stop(
     unotify_status::Ok
 }
 
-/// Waits for the end of what unotify_supervisor_start() began, at most for `timeout_ms` (-1: without
-/// limit, 0: only look), and returns how it ended. Of several threads that wait, one is told.
+/// Waits for the end of what unotify_supervisor_start() began, and tells one thread how it ended.
 ///
-/// Errors: as unotify_supervisor_run(); `UNOTIFY_ERR_TIMEOUT` when it still runs, which changes
-/// nothing; `UNOTIFY_ERR_INVALID_ARGUMENT` when it was not started, or another thread was told.
+/// Errors: as unotify_supervisor_run(); `UNOTIFY_ERR_TIMEOUT` when it still runs;
+/// `UNOTIFY_ERR_INVALID_ARGUMENT` when it was not started, or another thread was told.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle.
@@ -409,13 +386,13 @@ pub unsafe extern "C" fn unotify_supervisor_fd(supervisor: *const unotify_superv
     })
 }
 
-/// Handles what is pending, at most some dozens of notifications, without blocking. Handlers run
-/// on this thread. Nobody else may receive from its listeners: if a notification is taken away
-/// between the look and the `RECV`, this waits for the next one. How many were handled goes to
-/// `*handled`, unless that is NULL: an edge-triggered loop goes on until it is 0.
+/// Handles what is pending, at most some dozens of notifications, on this thread, without blocking.
+/// How many they were goes to `*handled`, unless that is NULL: an edge-triggered loop goes on until
+/// it is 0. Nobody else may receive from its listeners: if a notification is taken away between the
+/// look and the `RECV`, this waits for the next one.
 ///
-/// Errors: `UNOTIFY_ERR_STOPPED` once after unotify_supervisor_stop(); `UNOTIFY_ERR_HANDLER` after
-/// a handler's `UNOTIFY_FAILED`; `UNOTIFY_ERR_CLOSED` when the last listener has closed; `UNOTIFY_ERR_INVALID_ARGUMENT` when it runs already.
+/// Errors: those of unotify_supervisor_run(), but `UNOTIFY_ERR_STOPPED` only once after a stop;
+/// `UNOTIFY_ERR_CLOSED` when the last listener has closed.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle; `handled` is NULL or valid for writing.
@@ -435,9 +412,9 @@ pub unsafe extern "C" fn unotify_supervisor_dispatch(
     })
 }
 
-/// Frees a supervisor and its listeners. A run in the background is stopped first, and the
-/// handlers at work are waited for; a run on another thread must have returned. Not from a
-/// handler. Deferred notifications remain usable.
+/// Frees a supervisor and its listeners. A run in the background is stopped first, and the handlers
+/// at work are waited for; a run on another thread must have returned. Not from a handler. Deferred
+/// notifications remain usable.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle that is not used again.

@@ -8,8 +8,8 @@ use crate::error::Result;
 use std::ffi::c_void;
 use std::panic::resume_unwind;
 
-/// Is told that a process has ended. `data` is what it was registered with. It must return: neither
-/// jump out of the call nor end its thread. An exception is treated as a handler's is.
+/// Is told that a process has ended. It must return: neither jump out of the call nor end its
+/// thread. An exception is treated as a handler's is.
 pub type unotify_exit_handler =
     Option<unsafe extern "C" fn(process: libc::pid_t, data: *mut c_void)>;
 
@@ -38,25 +38,13 @@ impl Callback {
     }
 }
 
-/// Sets the function that is told of the end of a target's process: for handlers that keep something
-/// by process. **It is told of the processes that a handler has asked for** by
-/// unotify_notification_watch_exit(), of each once. The last function set counts. It and `data` must
-/// be usable until the supervisor is freed.
-///
-/// It runs as a handler does: on any thread of the run, never while a handler runs if `max_workers` is
-/// 1, and never two at a time. A handler waits for it, but for a tenth of a
-/// second at most: it is to be brief. It was called before a handler gets
-/// to see a call of another process that was given the same id. Calls of a process that was killed may
-/// still be handled after it; unotify_notification_watch_exit() then returns `UNOTIFY_ERR_GONE`, so
-/// that nothing is kept anew for a process that is told of no more. Before a run ends, it is told of
-/// all that have ended, and of those that are about to when the last listener has closed. What has not
-/// ended when the supervisor is freed it is not told of.
-///
-/// Who sets one pays for it: an `epoll_wait` for each notification, and one more while there is a
-/// process to be told of.
-///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` also while it runs; `UNOTIFY_ERR_SYSTEM` when the process
-/// has no descriptor left.
+/// Sets the function that is told of the end of a target's process, once for each that a handler
+/// **has asked for** by unotify_notification_watch_exit(). The last one set counts. It runs as a
+/// handler does, never two at a time, and before a handler sees a call of another process with the
+/// same id. It is to be brief: a handler waits for it up to a tenth of a second. Calls of a killed
+/// process may still be handled after it. It is not told of what has not ended when the supervisor
+/// is freed. Costs an `epoll_wait` a notification, two while a process is watched. See "Ends of
+/// processes" in unotify(7).
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle; `function` and `data` are usable until the supervisor is
@@ -78,15 +66,12 @@ pub unsafe extern "C" fn unotify_supervisor_on_exit(
     })
 }
 
-/// Asks for notice of the end of the target's process, which the function set with
-/// unotify_supervisor_on_exit() gets, and gives the process's id to `process` unless that is NULL: the
-/// thread group, also when another thread than its leader made the call. Asking again for a process
-/// changes nothing. On success the notice comes for certain, even if the process is killed at this
-/// moment. A process that is watched takes a descriptor.
+/// Has the function of unotify_supervisor_on_exit() told of the end of the target's process, and
+/// gives its id (the thread group) to `process` unless that is NULL (Linux 5.3). Asking again
+/// changes nothing. After success the notice comes for certain, even if the process is killed at
+/// this moment; after `UNOTIFY_ERR_GONE` none comes: keep nothing for it. Takes a descriptor.
 ///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when the notification is not a supervisor's, or no function
-/// was set; `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.3; `UNOTIFY_ERR_SYSTEM` also when this process has
-/// no descriptor left.
+/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when no supervisor handed it out, or no function was set.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `process` is NULL or valid for writing.

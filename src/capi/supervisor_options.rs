@@ -5,17 +5,14 @@ use crate::error::Result;
 use crate::supervisor::{SupervisorOptions, WakeUp};
 use std::ffi::c_int;
 
-/// The run goes on without listeners, until it is stopped.
+/// Runs on without listeners, until stopped.
 pub const UNOTIFY_SUPERVISOR_KEEP_RUNNING: u32 = 1 << 0;
-/// When stopped, or ended by `UNOTIFY_FAILED`, what is pending on the listeners gets the fallback
-/// error.
+/// What is pending at a stop, or after `UNOTIFY_FAILED`, gets the fallback error.
 pub const UNOTIFY_SUPERVISOR_DRAIN_ON_STOP: u32 = 1 << 1;
-/// A signal that is handled while unotify_supervisor_run() waits, on its thread, ends the run with
-/// `UNOTIFY_ERR_INTERRUPTED`, even if its handler was installed with `SA_RESTART`.
+/// `UNOTIFY_RECEIVE_RETURN_ON_SIGNAL` for unotify_supervisor_run(), on its thread.
 pub const UNOTIFY_SUPERVISOR_RETURN_ON_SIGNAL: u32 = 1 << 2;
 
-/// Switched by what is measured to be faster: synchronous for one target, and in
-/// unotify_supervisor_dispatch().
+/// Switched by what is measured to be faster.
 pub const UNOTIFY_WAKE_UP_AUTO: u32 = 0;
 /// Waking hands over the processor: for one target (Linux 6.6).
 pub const UNOTIFY_WAKE_UP_SYNC: u32 = 1;
@@ -29,8 +26,7 @@ pub struct unotify_supervisor_opts {
     /// `sizeof(unotify_supervisor_opts)`.
     pub size: usize,
     /// How many handlers may run at the same time, at most 1024. 0 is 1: they never overlap. With
-    /// more, several threads also receive at the same time, when several targets of a single
-    /// listener call at once and that is measured to be faster.
+    /// more, several threads also receive at the same time, where that is measured to be faster.
     pub max_workers: u32,
     /// Positive, for notifications that nobody answers. 0 is `ENOSYS`.
     pub fallback_error: c_int,

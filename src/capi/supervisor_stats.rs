@@ -33,13 +33,11 @@ pub struct unotify_stats {
     pub failed: u64,
     /// Listeners served now.
     pub listeners: u64,
-    /// Worker threads now, including the one that runs: at most `max_workers`, one that receives
-    /// what they have no time for, and those that replace stuck ones.
+    /// Worker threads now, those that only receive or replace a stuck one included.
     pub workers: u64,
     /// The most workers there ever were.
     pub workers_max: u64,
-    /// The longest time that one handler took, in nanoseconds. Sampled: the first calls of a
-    /// handler, one in sixteen later on, and all of a slow one.
+    /// The longest time of one handler, of those sampled.
     pub slowest_handler_ns: u64,
     /// Workers now stuck in a call that the target prolongs.
     pub workers_stuck: u64,

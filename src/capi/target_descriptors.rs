@@ -7,12 +7,11 @@ use crate::error::Result;
 use std::ffi::c_int;
 use std::os::fd::IntoRawFd;
 
-/// Duplicates the target's descriptor `target_fd` (`pidfd_getfd(2)`, Linux 5.6). It is the same
+/// Duplicates the target's descriptor `target_fd` (Linux 5.6: `pidfd_getfd(2)`). It is the same
 /// open file: what is done to a socket through it is done to the target's.
 ///
 /// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` with `EBADF` when the target has no such descriptor;
-/// `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.6, and before 6.9 for a thread that does not share its
-/// leader's descriptors.
+/// before 6.9 `UNOTIFY_ERR_UNSUPPORTED` for a thread that does not share its leader's descriptors.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `fd` is NULL or valid for writing.
@@ -36,10 +35,9 @@ pub unsafe extern "C" fn unotify_notification_get_fd(
 /// -1, else at `target_fd`, closing what was open there. `flags` is 0 or `O_CLOEXEC`. The number
 /// goes to `*new_fd` (`new_fd` may be NULL). The target goes on waiting.
 ///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` for `flags`, or with `EBADF` when `fd` is not open, was
-/// opened with `O_PATH` (the kernel passes no such descriptor: see unotify_notification_reopen()),
-/// or `target_fd` is beyond the target's limit; `UNOTIFY_ERR_SYSTEM` with `EMFILE` when the target
-/// may not have more; `UNOTIFY_ERR_UNSUPPORTED`.
+/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` with `EBADF` also when `fd` was opened with `O_PATH`,
+/// which the kernel does not pass (see unotify_notification_reopen()), or `target_fd` is beyond the
+/// target's limit; `UNOTIFY_ERR_SYSTEM` with `EMFILE` when the target may not have more.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `new_fd` is NULL or valid for writing.
@@ -67,20 +65,14 @@ pub unsafe extern "C" fn unotify_notification_add_fd(
 }
 
 /// Gives the target a duplicate of `fd` at the lowest free number, and lets its call return that
-/// number. `flags` is 0 or `O_CLOEXEC`. One step since Linux 5.14. **Before, it takes two**: a
-/// target that a signal interrupts between them keeps a descriptor that its call never returned,
-/// and this fails with `UNOTIFY_ERR_GONE`.
+/// number (`flags` is 0 or `O_CLOEXEC`): in one step since Linux 5.14. **Before, it takes two**: a
+/// target that a signal interrupts in between keeps a descriptor that its call never returned, and
+/// this fails with `UNOTIFY_ERR_GONE`. **Signals are held back on this thread meanwhile**, some
+/// microseconds; what stops or kills it in that moment can make the call return 0, the standard
+/// input. See "Answering with a descriptor" in unotify(7).
 ///
-/// **Signals are held back while the kernel does it**, for the few microseconds that the target
-/// takes to wake up: one that is handled meanwhile would make its call return 0, the standard
-/// input. So still does what cannot be blocked, in that very moment: `SIGKILL` or `SIGSTOP` to the
-/// supervisor, its being frozen or traced. Where even that must not be,
-/// unotify_notification_add_fd() and then unotify_notification_reply_value() are always right, at
-/// the cost of one more wake-up of the target.
-///
-/// Errors: as unotify_notification_add_fd(), and the target goes on waiting unless it is gone or
-/// answered; `UNOTIFY_ERR_BUSY` while another holder of the listener gives the target a
-/// descriptor.
+/// Errors: as unotify_notification_add_fd(); `UNOTIFY_ERR_BUSY` while another holder of the
+/// listener does.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle.
@@ -101,10 +93,7 @@ pub unsafe extern "C" fn unotify_notification_reply_fd(
     })
 }
 
-/// Opens a pidfd for the target's process: the thread group, even if another thread than its
-/// leader made the call.
-///
-/// Errors: `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.3.
+/// Opens a pidfd for the target's process, whichever of its threads calls (Linux 5.3).
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `fd` is NULL or valid for writing.

@@ -66,10 +66,10 @@ pub unsafe extern "C" fn unotify_notification_identity(
     })
 }
 
-/// Copies the path of the program that the target executes into `buf`, with its NUL, as the
-/// supervisor sees it (`/proc/TID/exe`), followed by " (deleted)" if it has no name any more.
+/// Copies the path of the program that the target executes into `buf`, as the supervisor sees it
+/// (`/proc/TID/exe`), followed by " (deleted)" if it has no name any more.
 ///
-/// Errors: `UNOTIFY_ERR_TOO_LONG` when it does not fit `cap` bytes.
+/// Errors: `UNOTIFY_ERR_TOO_LONG` beyond `cap` bytes.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `buf` is valid for writing `cap` bytes.

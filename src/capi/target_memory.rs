@@ -26,13 +26,13 @@ pub unsafe extern "C" fn unotify_notification_read(
 }
 
 /// Copies `len` bytes from `buf` into the target's memory at `addr`, which must be writable to the
-/// target itself. Goes through `/proc/TID/mem`, so that no other process can be hit, whatever
-/// becomes of the target meanwhile. Takes one more system call for each mapping that is touched;
-/// before Linux 6.11 it reads the list of mappings up to there, at most a MiB of it.
+/// target itself. Goes through `/proc/TID/mem`: no other process can be hit, whatever becomes of
+/// the target. One more system call for each mapping that is touched; before Linux 6.11 it reads
+/// the list of mappings up to there, at most a MiB of it.
 ///
-/// Errors: as unotify_notification_read(); `UNOTIFY_ERR_FAULT` when any of the bytes is not
-/// writable, and none is written; `UNOTIFY_ERR_UNSUPPORTED` before Linux 6.11 when some ten
-/// thousand mappings lie below `addr`. `UNOTIFY_ERR_GONE` can come after they were written.
+/// Errors: `UNOTIFY_ERR_FAULT` when any byte is not writable, and none is written;
+/// `UNOTIFY_ERR_NO_MEMORY`; `UNOTIFY_ERR_UNSUPPORTED` before Linux 6.11 when some ten thousand
+/// mappings lie below; `UNOTIFY_ERR_GONE` can come after they were written.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `buf` is valid for reading `len` bytes.
@@ -51,12 +51,10 @@ pub unsafe extern "C" fn unotify_notification_write(
     })
 }
 
-/// Copies the string at `addr` in the target's memory into `buf`, with its NUL, and its length
-/// without NUL into `*len` (which may be NULL). Touches no page that the string does not reach
-/// into. Two system calls for a string within one page.
+/// Copies the string at `addr` in the target's memory into `buf`, and its length without NUL into
+/// `*len` (which may be NULL). Touches no page beyond it. Takes two system calls within a page.
 ///
-/// Errors: as unotify_notification_read(); `UNOTIFY_ERR_TOO_LONG` when there is no NUL among the
-/// first `cap` bytes, and `buf` is untouched.
+/// Errors: as unotify_notification_read(); `UNOTIFY_ERR_TOO_LONG` without a NUL in `cap` bytes.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `buf` is valid for writing `cap` bytes; `len` is NULL
@@ -82,12 +80,10 @@ pub unsafe extern "C" fn unotify_notification_read_string(
     })
 }
 
-/// Copies the pointers of a null-terminated array at `addr` in the target's memory (`argv`,
-/// `envp`) into `out`, without the terminator, and their number into `*count`. Pointers of a
-/// 32-bit target are widened.
+/// Copies the pointers of a null-terminated array at `addr` in the target's memory (`argv`, `envp`)
+/// into `out`, without the terminator, and their number into `*count`. 32-bit ones are widened.
 ///
-/// Errors: as unotify_notification_read(); `UNOTIFY_ERR_TOO_LONG` when there are more than `cap`,
-/// and `out` is untouched.
+/// Errors: as unotify_notification_read(); `UNOTIFY_ERR_TOO_LONG` when there are more than `cap`.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `out` is valid for writing `cap` pointers; `count` is

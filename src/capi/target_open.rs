@@ -21,11 +21,9 @@ pub struct unotify_open_how {
     /// Permissions of a file that is created with `O_CREAT` or `O_TMPFILE`.
     pub mode: u64,
     /// `RESOLVE_*` of `openat2(2)`. With `RESOLVE_BENEATH` or `RESOLVE_IN_ROOT` the directory that
-    /// the path starts from takes the place of the target's root; `RESOLVE_NO_XDEV` implies
-    /// `RESOLVE_BENEATH` for a relative path.
+    /// the path starts from takes the place of the target's root: see unotify(7).
     pub resolve: u64,
-    /// `AT_EMPTY_PATH` or 0. With it an empty path gives a duplicate of `dirfd` itself, or for
-    /// `AT_FDCWD` the working directory opened with `O_PATH`.
+    /// `AT_EMPTY_PATH` or 0: with it an empty path gives a duplicate of `dirfd`. See unotify(7).
     pub at_flags: u64,
 }
 
@@ -65,31 +63,20 @@ impl unotify_open_how {
 /// Opens the file whose path is at `path_addr` in the target's memory, as the target would: from
 /// its root, relative to its working directory (`dirfd` is `AT_FDCWD`) or to its descriptor
 /// `dirfd`, in its mount namespace. `how` may be NULL. Decide on what `*fd` *is* (`fstat(2)`) and
-/// hand that same file over with unotify_notification_reply_fd(), and there is nothing left that
-/// the target could exchange.
-///
-/// Nothing leads out of the target's root: not `..`, not an absolute link, not a magic link
-/// (`ELOOP`), not a working directory or a `dirfd` that is outside (`EXDEV`). What differs from
+/// hand that over with unotify_notification_reply_fd(): nothing is left that the target could
+/// exchange. Nothing leads out of the target's root: not `..`, not an absolute link, not a magic
+/// link (`ELOOP`), not a working directory or a `dirfd` that is outside (`EXDEV`). It differs from
 /// the target's own call:
 ///
-///  - **The supervisor's rights count.** A file that is created belongs to the supervisor; its
-///    permissions honour the target's umask, and the supervisor's as well.
-///  - `O_CREAT` and `O_TRUNC` take effect at once. Where that matters open with `O_PATH`,
-///    decide, and use unotify_notification_reopen().
-///  - A FIFO does not block: opening it for writing fails with `ENXIO` while nobody reads. A
-///    terminal does not become a controlling terminal, and `/dev/tty` is the target's.
-///  - `/proc/self` and `/proc/thread-self` are the target, also by links to there: `/dev/fd`,
-///    `/dev/stdin`, `/proc/mounts`. `/proc/self/fd/N` opens the file of the target's descriptor
-///    anew. None of this with `how.resolve`.
-///  - **What belongs to the supervisor's own process in a `/proc` is refused** with `ELOOP`, by
-///    whatever name, thread, link, mount or descriptor, and so is any part of a `/proc` that is
-///    mounted by itself. Other processes' files are not: `/proc/PID/mem` is for the supervisor
-///    to refuse. **`/proc/sys` is of the namespaces of who opens it.**
-///  - **It can block** for as long as the target likes, on a file system that it serves itself
-///    (FUSE).
+///  - **The supervisor's rights count**, and what is created is the supervisor's.
+///  - `O_CREAT` and `O_TRUNC` act at once. To decide first, open with `O_PATH`, then open it
+///    again.
+///  - `/proc/self` is the target. **The supervisor's own files in any `/proc` are refused**
+///    (`ELOOP`); other processes' (`/proc/PID/mem`) are not, and `/proc/sys` is of who opens it.
+///  - A FIFO does not block, and more: see "Opening what a target names" in unotify(7).
 ///
-/// Errors: `UNOTIFY_ERR_SYSTEM` with the `errno` that the path leads to, which is the one to
-/// answer the target with; `UNOTIFY_ERR_FAULT` and `UNOTIFY_ERR_TOO_LONG` for the path itself;
+/// Errors: `UNOTIFY_ERR_SYSTEM` with the `errno` that the path leads to, which is the one to answer
+/// the target with; `UNOTIFY_ERR_FAULT` and `UNOTIFY_ERR_TOO_LONG` for the path itself;
 /// `UNOTIFY_ERR_INVALID_ARGUMENT` for `how`, or with `EBADF` when the target has no descriptor
 /// `dirfd`; `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.6.
 ///
@@ -118,23 +105,14 @@ pub unsafe extern "C" fn unotify_notification_open(
 
 /// Opens the file that `fd` stands for again, whatever its name leads to by now: for what
 /// unotify_notification_open() opened with `O_PATH`, once it is decided that the target may have
-/// it. Give `*out` away with unotify_notification_reply_fd().
-///
-/// `flags` are those that the target gave to `open(2)`; `O_CREAT`, `O_EXCL` and `O_NOFOLLOW` mean
-/// nothing any more, and unknown ones are ignored. `mode` counts with `O_TMPFILE` only, and
-/// honours the target's umask.
-///
-/// Never blocks on a FIFO: opening for reading succeeds at once, for writing it fails with `ENXIO`
-/// while nobody reads. A terminal does not become a controlling terminal, and for `/dev/tty` the
-/// target's own is opened: it is looked for among its descriptors 0 to 2, and then by its usual
-/// name in its `/dev`. What belongs to the supervisor's own process in a `/proc` is refused as
-/// unotify_notification_open() does, also when `fd` is a descriptor that the target had
-/// (unotify_notification_get_fd()).
+/// it. `flags` are the target's for `open(2)`, less `O_CREAT`, `O_EXCL`, `O_NOFOLLOW` and unknown
+/// ones. `mode` is for `O_TMPFILE`, and honours the target's umask. FIFOs, terminals and the
+/// supervisor's own `/proc` are as there, also when `fd` is a descriptor that the target had.
 ///
 /// Errors: `UNOTIFY_ERR_SYSTEM` with the `errno` of opening, which is the one to answer the target
 /// with: `ENXIO` for a FIFO that nobody reads, a socket, or `/dev/tty` without a terminal, `ELOOP`
-/// for a symbolic link or the supervisor's own `/proc`, `EACCES`, `EISDIR`, ...;
-/// `UNOTIFY_ERR_INVALID_ARGUMENT` when `fd` is not open (`EBADF`), or for `mode`.
+/// for a link or the supervisor's own `/proc`, `EACCES`, ...; `UNOTIFY_ERR_INVALID_ARGUMENT` for
+/// `fd` (`EBADF`) or `mode`.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `out` is NULL or valid for writing.
@@ -162,19 +140,14 @@ pub unsafe extern "C" fn unotify_notification_reopen(
 }
 
 /// Opens the directory that holds the last component of the path at `path_addr`, resolved as
-/// unotify_notification_open() does, with `O_PATH`, and copies that component into `name`, with
-/// its NUL: for calls that make, remove or rename what a path names (`mkdirat(2)`, `mknodat(2)`,
-/// `unlinkat(2)`, `renameat(2)`), and for creating a file after deciding on the directory. 256
-/// bytes are enough for any name.
-///
-/// The component has no slash, not at its end either, and is neither "." nor "..". What lies there
-/// may be a link, or something may be mounted there, at any time: use it only with calls that
-/// neither follow nor open it, such as `openat(2)` with `O_CREAT` and `O_EXCL`. To open what is
-/// there already use unotify_notification_open().
+/// unotify_notification_open() does, with `O_PATH`, and copies that component into `name` (256
+/// bytes are enough): for calls that make, remove or rename what a path names, and for creating a
+/// file after deciding on the directory. It has no slash, not at its end either, and is neither "."
+/// nor "..". What lies there may be a link, or a mount, at any time: use it only with calls that
+/// neither follow nor open it, such as `mkdirat(2)`, or `openat(2)` with `O_CREAT` and `O_EXCL`.
 ///
 /// Errors: as unotify_notification_open(); `UNOTIFY_ERR_SYSTEM` with `EEXIST` for a path that ends
-/// in "." or ".." or is the root directory; `UNOTIFY_ERR_TOO_LONG` when the component does not fit
-/// `cap` bytes.
+/// in "." or ".." or is the root directory; `UNOTIFY_ERR_TOO_LONG` beyond `cap` bytes.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `name` is valid for writing `cap` bytes; `fd` is NULL or
@@ -201,14 +174,12 @@ pub unsafe extern "C" fn unotify_notification_open_parent(
     })
 }
 
-/// Copies the absolute path of what is at `path_addr` in the target's memory into `buf`, with its
-/// NUL, as the target sees it: if it is relative, behind the target's working directory or its
-/// descriptor `dirfd`. For logs, not for deciding: links and `..` stay in it, and by the time it
-/// is read it may lead elsewhere. A directory outside the target's root has "(unreachable)" in
-/// front.
+/// Copies the absolute path of what is at `path_addr` in the target's memory into `buf`, as the
+/// target sees it: if it is relative, behind its working directory or its descriptor `dirfd`. For
+/// logs, not for deciding: links and `..` stay in it, and by the time it is read it may lead
+/// elsewhere. A directory outside the target's root has "(unreachable)" in front.
 ///
-/// Errors: as unotify_notification_open(), without those of opening; `UNOTIFY_ERR_TOO_LONG` also
-/// when it does not fit `cap` bytes.
+/// Errors: those of unotify_notification_open() for reading; `UNOTIFY_ERR_TOO_LONG` beyond `cap`.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `buf` is valid for writing `cap` bytes.

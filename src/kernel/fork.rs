@@ -15,8 +15,11 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Relaxed, Ordering::SeqCs
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Process(u64);
 
+/// What stands for the page before there is one. Never written to.
+static NO_PAGE: AtomicU64 = AtomicU64::new(0);
+
 /// The page, once there is one.
-static PAGE: AtomicPtr<AtomicU64> = AtomicPtr::new(ptr::null_mut());
+static PAGE: AtomicPtr<AtomicU64> = AtomicPtr::new((&raw const NO_PAGE).cast_mut());
 
 /// The last number that was taken, by this process or those it is a copy of.
 static LAST: AtomicU64 = AtomicU64::new(0);
@@ -29,18 +32,24 @@ impl Process {
     /// None: what holds nothing belongs to nobody.
     pub(crate) const NONE: Process = Process(0);
 
+    /// Equal to none.
+    pub(crate) const NEVER: Process = Process(u64::MAX);
+
+    /// The calling process if it has asked before, else [`Process::NONE`].
+    #[inline(always)]
+    pub(crate) fn current_if_known() -> Process {
+        let page = PAGE.load(SeqCst);
+        // SAFETY: a static, or what stays mapped for ever.
+        Process(unsafe { &*page }.load(Relaxed))
+    }
+
     /// The calling process.
     #[inline]
     pub(crate) fn current() -> Process {
-        let page = PAGE.load(SeqCst);
-        if !page.is_null() {
-            // SAFETY: it stays mapped for ever.
-            let number = unsafe { &*page }.load(Relaxed);
-            if number != 0 {
-                return Process(number);
-            }
+        match Process::current_if_known() {
+            Process::NONE => Process(first(PAGE.load(SeqCst))),
+            known => known,
         }
-        Process(first(page))
     }
 
     /// Whether the calling process is this one, and not a copy of it.
@@ -59,7 +68,7 @@ impl Process {
 /// The number of a process that asks for the first time.
 #[cold]
 fn first(mut page: *mut AtomicU64) -> u64 {
-    if page.is_null() {
+    if page.cast_const() == &raw const NO_PAGE {
         let Some(made) = make_page() else {
             // SAFETY: no arguments.
             return BY_ID | unsafe { libc::getpid() } as u64;
@@ -94,7 +103,8 @@ fn make_page() -> Option<*mut AtomicU64> {
             return None;
         }
         let made = page.cast::<AtomicU64>();
-        match PAGE.compare_exchange(ptr::null_mut(), made, SeqCst, SeqCst) {
+        let none = (&raw const NO_PAGE).cast_mut();
+        match PAGE.compare_exchange(none, made, SeqCst, SeqCst) {
             Ok(_) => Some(made),
             Err(theirs) => {
                 libc::munmap(page, size);

@@ -17,7 +17,7 @@ use super::fork::Process;
 use super::known::Known;
 use super::signals::SignalMask;
 use super::syscall::syscall;
-use super::{fd, signals, Errno, Result};
+use super::{fd, signals, version, Errno, Result};
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -28,7 +28,7 @@ use std::sync::atomic::{
 };
 use std::time::{Duration, Instant};
 
-/// What the signal handler looks at, of the thread it runs on.
+/// What the signal handler looks at, of the thread it runs on, and what was found out about that.
 struct Receiving {
     /// First word of the buffer that is received into: the notification's id.
     id: AtomicPtr<u64>,
@@ -36,6 +36,12 @@ struct Receiving {
     limit: AtomicPtr<libc::timespec>,
     /// The signal has come.
     arrived: AtomicBool,
+    /// The thread's number once the signal comes through to it for good.
+    thread: Cell<libc::pid_t>,
+    /// The process that this was so in: in a copy that the thread has forked it has another number.
+    ready_in: Cell<Process>,
+    /// The same, for what [`Ready`] takes, or [`Process::NEVER`].
+    simple_in: Cell<Process>,
 }
 
 thread_local! {
@@ -44,11 +50,11 @@ thread_local! {
             id: AtomicPtr::new(ptr::null_mut()),
             limit: AtomicPtr::new(ptr::null_mut()),
             arrived: AtomicBool::new(false),
+            thread: Cell::new(0),
+            ready_in: Cell::new(Process::NONE),
+            simple_in: Cell::new(Process::NEVER),
         }
     };
-    /// The thread's number once the signal comes through to it for good, and in which process: in a
-    /// copy that the thread has forked it has another one.
-    static READY: Cell<(libc::pid_t, Process)> = const { Cell::new((0, Process::NONE)) };
 }
 
 /// What the handler writes. The kernel draws the first id of a listener at random, so no id is
@@ -164,23 +170,8 @@ impl Mark {
         if told.is_err() {
             return;
         }
-        let Some(signal) = signal() else {
-            return;
-        };
-        // A program that resets all its signals, as daemons do, has not meant this one: at its
-        // default it would end the program, and ignored it would end nothing.
-        if disposition(signal) != own_handler() {
-            install(signal);
-        }
-        // SAFETY: integers only. The thread waits for the signal, so the number is its own.
-        unsafe {
-            libc::syscall(
-                libc::SYS_tgkill,
-                libc::getpid(),
-                self.thread.load(SeqCst),
-                signal,
-            )
-        };
+        // The thread waits for the signal, so the number is its own.
+        send(self.thread.load(SeqCst));
     }
 }
 
@@ -197,6 +188,7 @@ pub(crate) struct Receiver {
     /// The thread's own `RECEIVING`: looking it up takes longer than all else here.
     receiving: *const Receiving,
     thread: libc::pid_t,
+    process: Process,
     usable: bool,
     /// The signals that were blocked before, if they are to be again.
     before: Option<SignalMask>,
@@ -213,6 +205,7 @@ impl Receiver {
             // was loaded late the first touch allocates.
             receiving: RECEIVING.with(ptr::from_ref),
             thread: signals::thread_id(),
+            process: Process::current(),
             usable: before.is_some(),
             before,
             _not_send: PhantomData,
@@ -220,19 +213,27 @@ impl Receiver {
     }
 
     /// Lets the signal through to the calling thread for good. Cheap the second time.
-    #[inline]
     pub(crate) fn of_thread() -> Self {
-        let thread = match READY.get() {
-            (thread, process) if process.is_current() => thread,
-            _ => make_ready(),
-        };
-        Receiver {
-            receiving: RECEIVING.with(ptr::from_ref),
-            thread,
-            usable: signal().is_some(),
-            before: None,
-            _not_send: PhantomData,
-        }
+        let process = Process::current();
+        RECEIVING.with(|receiving| {
+            if receiving.ready_in.get() != process {
+                make_ready(receiving, process);
+            }
+            Receiver {
+                receiving,
+                thread: receiving.thread.get(),
+                process,
+                usable: signal().is_some(),
+                before: None,
+                _not_send: PhantomData,
+            }
+        })
+    }
+
+    /// The process that it receives in.
+    #[inline]
+    pub(crate) fn process(&self) -> Process {
+        self.process
     }
 
     /// Whether there is a signal to send.
@@ -244,7 +245,7 @@ impl Receiver {
     /// came before the kernel was entered. `id` is the first word of the zeroed buffer it receives
     /// into. `give_up` is asked when everything is ready; whoever interrupts has made it true
     /// before.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn receive(
         &self,
         mark: &Mark,
@@ -333,7 +334,7 @@ impl Receiver {
     }
 
     /// Runs a call that may be interrupted through `mark`.
-    #[inline]
+    #[inline(always)]
     fn marked<T>(
         &self,
         mark: &Mark,
@@ -350,7 +351,7 @@ impl Receiver {
             call()
         };
         if mark.state.swap(IDLE, SeqCst) == SIGNALLED {
-            self.await_signal();
+            await_signal(self.receiving());
         }
         compiler_fence(SeqCst);
         result
@@ -361,20 +362,81 @@ impl Receiver {
         // long as the thread: it has no destructor.
         unsafe { &*self.receiving }
     }
+}
 
-    /// Waits for the signal that somebody is about to send or has sent.
-    #[cold]
-    fn await_signal(&self) {
-        let begun = Instant::now();
-        while !self.receiving().arrived.swap(false, Relaxed) {
-            if begun.elapsed() > ARRIVES_WITHIN {
-                // It may come at any time from here on.
-                signals::some_come();
-                return;
-            }
-            std::thread::yield_now();
+/// Waits for the signal that somebody is about to send to this thread or has sent.
+#[cold]
+fn await_signal(receiving: &Receiving) {
+    let begun = Instant::now();
+    while !receiving.arrived.swap(false, Relaxed) {
+        if begun.elapsed() > ARRIVES_WITHIN {
+            // It may come at any time from here on.
+            signals::some_come();
+            return;
         }
+        std::thread::yield_now();
     }
+}
+
+/// A thread that [`Receiver::of_thread`] has made ready before, that can be got out of a blocked `RECV`,
+/// and on a kernel where that ends with the last target.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ready {
+    /// The thread's own, as in [`Receiver`].
+    receiving: *const Receiving,
+}
+
+impl Ready {
+    /// The calling thread of this process, if it is one.
+    #[inline(always)]
+    pub(crate) fn of_thread(process: Process) -> Option<Self> {
+        RECEIVING
+            .with(|receiving| (receiving.simple_in.get() == process).then_some(Ready { receiving }))
+    }
+
+    fn receiving(&self) -> &Receiving {
+        // SAFETY: as `Receiver::receiving`.
+        unsafe { &*self.receiving }
+    }
+
+    /// The thread's number.
+    #[inline(always)]
+    pub(crate) fn thread(&self) -> libc::pid_t {
+        self.receiving().thread.get()
+    }
+
+    /// Runs `call`, in which the signal spoils a `RECV` into the zeroed buffer whose first word is
+    /// `id`. Who sends it has to know that from `call`, which waits for it ([`Ready::await_signal`])
+    /// if somebody does.
+    #[inline(always)]
+    pub(crate) fn exposing<T>(&self, id: *mut u64, call: impl FnOnce() -> T) -> T {
+        let receiving = self.receiving();
+        receiving.id.store(id, Relaxed);
+        compiler_fence(SeqCst);
+        let result = call();
+        compiler_fence(SeqCst);
+        receiving.id.store(ptr::null_mut(), Relaxed);
+        result
+    }
+
+    /// Waits for the signal that somebody is about to send to this thread or has sent.
+    pub(crate) fn await_signal(&self) {
+        await_signal(self.receiving());
+    }
+}
+
+/// Sends the signal to a thread of this process that waits for it. Async-signal-safe.
+pub(crate) fn send(thread: libc::pid_t) {
+    let Some(signal) = signal() else {
+        return;
+    };
+    // A program that resets all its signals, as daemons do, has not meant this one: at its
+    // default it would end the program, and ignored it would end nothing.
+    if disposition(signal) != own_handler() {
+        install(signal);
+    }
+    // SAFETY: integers only.
+    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, signal) };
 }
 
 impl Drop for Receiver {
@@ -386,11 +448,14 @@ impl Drop for Receiver {
 }
 
 #[cold]
-fn make_ready() -> libc::pid_t {
-    if let Some(signal) = signal() {
+fn make_ready(receiving: &Receiving, process: Process) {
+    let signal = signal();
+    if let Some(signal) = signal {
         signals::unblock(signal);
     }
-    let thread = signals::thread_id();
-    READY.set((thread, Process::current()));
-    thread
+    receiving.thread.set(signals::thread_id());
+    receiving.ready_in.set(process);
+    if signal.is_some() && version::recv_ends_with_last_target() {
+        receiving.simple_in.set(process);
+    }
 }

@@ -1,7 +1,7 @@
 //! `seccomp(2)` and the listener's ioctls.
 
 use super::known::Known;
-use super::syscall::syscall;
+use super::syscall::syscall3;
 use super::{check, fd, retry, signals, Errno, Result};
 use std::ffi::c_int;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -74,6 +74,12 @@ fn sizes() -> Result<Sizes> {
     })?;
     let notif = usize::from(raw.seccomp_notif).max(size_of::<Request>());
     let resp = usize::from(raw.seccomp_notif_resp).max(size_of::<Response>());
+    // What need not be asked twice for each notification; see `RequestBuffer::is_usual`.
+    let notif = if resp > size_of::<Response>() {
+        notif.max(size_of::<Request>() + 8)
+    } else {
+        notif
+    };
     Ok(unpack(
         SIZES.get_or_find(|| ((notif as u64) << 32) | resp as u64),
     ))
@@ -100,6 +106,7 @@ impl<const WORDS: usize> Buffer<WORDS> {
         }
     }
 
+    #[inline]
     fn as_ptr(&self) -> *const u64 {
         if self.heap.is_empty() {
             self.here.as_ptr()
@@ -108,6 +115,7 @@ impl<const WORDS: usize> Buffer<WORDS> {
         }
     }
 
+    #[inline]
     fn as_mut_ptr(&mut self) -> *mut u64 {
         if self.heap.is_empty() {
             self.here.as_mut_ptr()
@@ -116,6 +124,7 @@ impl<const WORDS: usize> Buffer<WORDS> {
         }
     }
 
+    #[inline]
     fn zero(&mut self) {
         if self.heap.is_empty() {
             self.here = [0; WORDS];
@@ -132,6 +141,19 @@ pub(crate) struct RequestBuffer(Buffer<10>);
 impl RequestBuffer {
     pub(crate) fn new() -> Result<Self> {
         Ok(RequestBuffer(Buffer::new(sizes()?.notif)))
+    }
+
+    /// The buffer of a kernel whose structures are as long as those known today. One that has another
+    /// answer has another request too, or this is taken for one.
+    #[inline(always)]
+    pub(crate) fn usual(&self) -> Option<&[u64; 10]> {
+        self.0.heap.is_empty().then_some(&self.0.here)
+    }
+
+    /// [`RequestBuffer::usual`], to be received into.
+    #[inline(always)]
+    pub(crate) fn usual_mut(&mut self) -> Option<&mut [u64; 10]> {
+        self.0.heap.is_empty().then_some(&mut self.0.here)
     }
 
     pub(crate) fn request(&self) -> &Request {
@@ -163,21 +185,35 @@ unsafe fn ioctl<T>(
 ) -> Result<libc::c_long> {
     let fd = listener.as_raw_fd() as usize;
     // SAFETY: the argument is what this ioctl takes and lives across the call, as the caller promises.
-    unsafe {
-        syscall(
-            libc::SYS_ioctl,
-            [fd, request as usize, argument as usize, 0, 0, 0],
-        )
-    }
+    unsafe { syscall3(libc::SYS_ioctl, [fd, request as usize, argument as usize]) }
 }
 
 /// `SECCOMP_IOCTL_NOTIF_RECV` into a zeroed buffer: waits for the next notification. Does not
 /// retry `EINTR`, after which the buffer is still zero; `ENOENT` when the target that it would
 /// have received from is gone, or (since Linux 6.11) every target is.
+#[inline(always)]
 pub(crate) fn recv(listener: BorrowedFd<'_>, buffer: &mut RequestBuffer) -> Result<()> {
     let to = buffer.0.as_mut_ptr();
     // SAFETY: the buffer is as long as the kernel's `seccomp_notif`.
     unsafe { ioctl(listener, libc::SECCOMP_IOCTL_NOTIF_RECV, to) }.map(drop)
+}
+
+/// [`recv`] into a [`RequestBuffer::usual_mut`]; whether it worked.
+///
+/// # Safety
+/// `buffer` is valid for writing as many words.
+#[inline(always)]
+pub(crate) unsafe fn recv_usual(listener: BorrowedFd<'_>, buffer: *mut u64) -> bool {
+    // SAFETY: the buffer is as long as the kernel's `seccomp_notif`, as promised.
+    unsafe { ioctl(listener, libc::SECCOMP_IOCTL_NOTIF_RECV, buffer) }.is_ok()
+}
+
+/// `SECCOMP_IOCTL_NOTIF_SEND` of a kernel whose structures are as long as those known today, without
+/// another try; whether it worked.
+#[inline(always)]
+pub(crate) fn send_usual(listener: BorrowedFd<'_>, response: &Response) -> bool {
+    // SAFETY: the structure is as long as the kernel's `seccomp_notif_resp`.
+    unsafe { ioctl(listener, libc::SECCOMP_IOCTL_NOTIF_SEND, response) }.is_ok()
 }
 
 /// `SECCOMP_IOCTL_NOTIF_SEND`: answers a notification. Retries `EINTR`. `ENOENT` when it is no

@@ -18,6 +18,38 @@ use super::Result;
 #[inline(always)]
 pub(super) unsafe fn syscall(nr: libc::c_long, args: [usize; 6]) -> Result<libc::c_long> {
     let ret: libc::c_long;
+    // SAFETY: as `syscall3`.
+    unsafe {
+        std::arch::asm!(
+            "syscall",
+            ".rept 8",
+            "call 2f",
+            "int3",
+            "2:",
+            ".endr",
+            "add rsp, 64",
+            inlateout("rax") nr => ret,
+            in("rdi") args[0],
+            in("rsi") args[1],
+            in("rdx") args[2],
+            in("r10") args[3],
+            in("r8") args[4],
+            in("r9") args[5],
+            lateout("rcx") _,
+            lateout("r11") _,
+        );
+    }
+    result(ret)
+}
+
+/// [`syscall`] for one of at most three arguments: no others are set.
+///
+/// # Safety
+/// As [`syscall`].
+#[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
+#[inline(always)]
+pub(super) unsafe fn syscall3(nr: libc::c_long, args: [usize; 3]) -> Result<libc::c_long> {
+    let ret: libc::c_long;
     // SAFETY: the kernel's calling convention: it changes rax, rcx, r11 and what the arguments
     // point to. The calls behind it leave the stack as it was; eight cover the returns that lie
     // between here and the caller's loop.
@@ -34,13 +66,32 @@ pub(super) unsafe fn syscall(nr: libc::c_long, args: [usize; 6]) -> Result<libc:
             in("rdi") args[0],
             in("rsi") args[1],
             in("rdx") args[2],
-            in("r10") args[3],
-            in("r8") args[4],
-            in("r9") args[5],
             lateout("rcx") _,
             lateout("r11") _,
         );
     }
+    result(ret)
+}
+
+/// [`syscall`] for one of at most three arguments.
+///
+/// # Safety
+/// As [`syscall`].
+#[cfg(not(all(target_arch = "x86_64", target_pointer_width = "64")))]
+#[inline(always)]
+pub(super) unsafe fn syscall3(nr: libc::c_long, args: [usize; 3]) -> Result<libc::c_long> {
+    let [a, b, c] = args;
+    // SAFETY: as the caller promises.
+    unsafe { syscall(nr, [a, b, c, 0, 0, 0]) }
+}
+
+/// What the kernel has returned.
+#[cfg(all(
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+    target_pointer_width = "64"
+))]
+#[inline(always)]
+fn result(ret: libc::c_long) -> Result<libc::c_long> {
     if ret < 0 {
         Err(super::Errno(-ret as i32))
     } else {
@@ -71,11 +122,7 @@ pub(super) unsafe fn syscall(nr: libc::c_long, args: [usize; 6]) -> Result<libc:
             options(nostack),
         );
     }
-    if ret < 0 {
-        Err(super::Errno(-ret as i32))
-    } else {
-        Ok(ret)
-    }
+    result(ret)
 }
 
 /// Makes a system call, through the C library.

@@ -55,6 +55,12 @@ impl Lending {
         }
     }
 
+    /// Whether [`Lending::end`] has anything to do. What is not deferred was not counted.
+    #[inline(always)]
+    pub(super) fn is_deferred(&self) -> bool {
+        self.deferred
+    }
+
     /// It is not kept any more: counts what became of it if it was.
     #[inline]
     pub(super) fn end(&mut self, state: State) {
@@ -69,10 +75,16 @@ impl Lending {
     }
 
     /// Counts how it was answered, or that it is gone, if a handler has kept it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn count_outcome(&mut self, state: State) {
+        if self.deferred {
+            self.count_deferred(state);
+        }
+    }
+
+    fn count_deferred(&mut self, state: State) {
         // One that was only lent so far is counted when it turns out to be kept, or by its worker.
-        if self.deferred && !self.counted && self.ownership.load(SeqCst) == OWNED {
+        if !self.counted && self.ownership.load(SeqCst) == OWNED {
             self.counted = true;
             if let Some(deferrals) = &self.counted_by {
                 deferrals.count(state);

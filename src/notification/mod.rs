@@ -9,6 +9,8 @@ pub(crate) use lend::Deferrals;
 #[cfg(feature = "capi")]
 pub(crate) use lend::OWNED;
 pub(crate) use reply::check_errnum;
+#[cfg(feature = "capi")]
+pub(crate) use reply::{is_errnum, CONTINUE};
 pub(crate) use state::{Reply, State};
 
 use crate::error::{Error, Result, Status};
@@ -143,13 +145,13 @@ impl Notification {
         self.state = State::Empty;
         let listener = self.listener.as_ref().ok_or(Errno(libc::EBADF))?;
         seccomp::recv(listener.fd(), &mut self.buffer)?;
-        self.filled();
+        self.filled(Process::current());
         Ok(())
     }
 
     /// [`Notification::fill`], which [`interrupt::Mark::interrupt`] ends with `EINTR`. `give_up` is
     /// asked when the buffer is ready, and receiving given up (`EINTR`) if it says so.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn fill_interruptibly(
         &mut self,
         receiver: &interrupt::Receiver,
@@ -164,14 +166,49 @@ impl Notification {
         receiver.receive(mark, id, give_up, || {
             seccomp::recv(listener.fd(), &mut self.buffer)
         })?;
-        self.filled();
+        self.filled(receiver.process());
         Ok(())
     }
 
-    #[inline]
-    fn filled(&mut self) {
+    #[inline(always)]
+    fn filled(&mut self, process: Process) {
         self.state = State::Pending;
-        self.received_in = Process::current();
+        self.received_in = process;
+    }
+
+    /// Whether there is nothing to be done before it is received into from `listener`.
+    #[inline(always)]
+    pub(crate) fn is_ready_for(&self, listener: &Arc<Shared>) -> bool {
+        self.bound_to() == Arc::as_ptr(listener)
+            && self.state != State::Pending
+            && self.memory.is_none()
+            && !self.lending.is_deferred()
+    }
+
+    /// One `RECV`, under the listener's lock, into one that [is ready](Notification::is_ready_for) for
+    /// it, without an explanation; whether it received. If not, it has to be received into again, or
+    /// vacated.
+    #[inline(always)]
+    pub(crate) fn fill_at_once(
+        &mut self,
+        listener: &Shared,
+        thread: &interrupt::Ready,
+        process: Process,
+    ) -> bool {
+        let Some(buffer) = self.buffer.usual_mut() else {
+            return false;
+        };
+        *buffer = [0; 10];
+        let first = buffer.as_mut_ptr();
+        let received = thread.exposing(first, || {
+            let held = listener.lock_at_once(process, thread);
+            // SAFETY: the buffer is one of those.
+            held.is_some_and(|_held| unsafe { seccomp::recv_usual(listener.fd(), first) })
+        });
+        if received {
+            self.filled(process);
+        }
+        received
     }
 
     pub(crate) fn state(&self) -> State {
@@ -233,7 +270,8 @@ impl Notification {
         Error::plain(Status::Gone)
     }
 
-    /// Remembers that the target was let go in a way other than [`Notification::send`].
+    /// Remembers that the target was let go.
+    #[inline(always)]
     pub(crate) fn mark_answered(&mut self, how: Reply) {
         self.state = State::Answered(how);
         self.lending.count_outcome(self.state);

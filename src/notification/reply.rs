@@ -9,6 +9,9 @@ use std::os::fd::{BorrowedFd, RawFd};
 /// The largest error number that a system call can return.
 const MAX_ERRNO: i32 = 4095;
 
+/// The flag of an answer that lets the call go on.
+pub(crate) const CONTINUE: u32 = libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32;
+
 impl Notification {
     /// Lets the call return `value`. The kernel takes it as it is: -4095 to -1 are errors to the
     /// target's C library.
@@ -40,12 +43,7 @@ impl Notification {
     /// As [`Notification::reply_value`]; [`Status::Unsupported`] on a kernel before 5.5, and the
     /// target goes on waiting.
     pub fn reply_continue(&mut self) -> Result<()> {
-        self.send(
-            Reply::Continue,
-            0,
-            0,
-            libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32,
-        )
+        self.send(Reply::Continue, 0, 0, CONTINUE)
     }
 
     /// Gives the target a duplicate of `fd` at the lowest free number and lets its call return
@@ -94,9 +92,16 @@ impl Notification {
 
     /// Answers with the fallback error if nobody has answered, and nobody else is to: what a
     /// parent received is the parent's to answer.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn answer_with_fallback(&mut self) {
-        if let (State::Pending, Some(listener)) = (self.state, &self.listener) {
+        if self.state == State::Pending {
+            self.fall_back();
+        }
+    }
+
+    #[cold]
+    fn fall_back(&mut self) {
+        if let Some(listener) = &self.listener {
             if !self.received_in.is_current() {
                 return;
             }
@@ -106,8 +111,39 @@ impl Notification {
         }
     }
 
-    #[inline]
+    /// Answers, if nothing stands in the way of that; whether it did. If not, nothing has happened,
+    /// and [`Notification::send`] says why.
+    #[inline(always)]
+    pub(crate) fn send_at_once(&mut self, how: Reply, val: i64, error: i32, flags: u32) -> bool {
+        let (State::Pending, Some(listener)) = (self.state, &self.listener) else {
+            return false;
+        };
+        let Some(&[id, ..]) = self.buffer.usual() else {
+            return false;
+        };
+        let response = Response {
+            id,
+            val,
+            error,
+            flags,
+        };
+        let sent = seccomp::send_usual(listener.fd(), &response);
+        if sent {
+            self.mark_answered(how);
+        }
+        sent
+    }
+
+    #[inline(always)]
     pub(crate) fn send(&mut self, how: Reply, val: i64, error: i32, flags: u32) -> Result<()> {
+        if self.send_at_once(how, val, error, flags) {
+            return Ok(());
+        }
+        self.send_or_explain(how, val, error, flags)
+    }
+
+    #[cold]
+    fn send_or_explain(&mut self, how: Reply, val: i64, error: i32, flags: u32) -> Result<()> {
         let (State::Pending, Some(listener)) = (self.state, &self.listener) else {
             return Err(self.not_pending());
         };
@@ -126,7 +162,6 @@ impl Notification {
         }
     }
 
-    #[cold]
     fn send_failed(&mut self, errno: Errno, how: Reply, flags: u32) -> Error {
         match errno.0 {
             libc::ENOENT => self.gone(),
@@ -145,9 +180,15 @@ impl Notification {
     }
 }
 
+/// Whether the kernel would return this number from a system call.
+#[inline]
+pub(crate) fn is_errnum(errnum: i32) -> bool {
+    (1..=MAX_ERRNO).contains(&errnum)
+}
+
 /// Errors unless the kernel would return this number from a system call.
 pub(crate) fn check_errnum(errnum: i32) -> Result<()> {
-    if (1..=MAX_ERRNO).contains(&errnum) {
+    if is_errnum(errnum) {
         return Ok(());
     }
     Err(Error::new(
