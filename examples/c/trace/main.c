@@ -3,7 +3,8 @@
  * that stops nothing and takes a fraction of its time. `trace --help` says how it is used.
  *
  * options.c reads what is asked for, choice.c makes the filter, known.c and calls.c say what a call
- * is, arguments.c, structures.c and names.c show it, and line.c writes it down.
+ * is, arguments.c, structures.c and names.c show it, and line.c writes it down:
+ * cc -std=c99 *.c -o trace $(pkg-config --cflags --libs unotify)
  */
 #define _GNU_SOURCE
 
