@@ -90,9 +90,9 @@ static void put_fcntl_value(struct line *line, uint64_t command, uint64_t value)
 static void put_protocol(struct line *line, uint64_t family, uint64_t protocol)
 {
     if (family == AF_INET || family == AF_INET6)
-        put_names(line, IP_PROTOCOL, (uint32_t)protocol);
+        put_names(line, PROTOCOL_OF_IP, (uint32_t)protocol);
     else if (family == AF_NETLINK)
-        put_names(line, NETLINK_PROTOCOL, (uint32_t)protocol);
+        put_names(line, PROTOCOL_OF_NETLINK, (uint32_t)protocol);
     else
         put_number(line, (int32_t)protocol);
 }
