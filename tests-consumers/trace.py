@@ -52,6 +52,8 @@ def comparable(lines: list[str]) -> list[str]:
     lines = [re.sub(r"^(\[\d+\]|\d+) +", "", line) for line in lines[marks[0] if marks else 0 :]]
     lines = [re.sub(r" += (-?\d+.*|\?.*|0x.*)$", "", line) for line in lines]
     lines = [line for line in lines if not line.startswith(("+++", "---", "[ Process"))]
+    # Older versions of strace show this as a union.
+    lines = [re.sub(r"{u32=\d+, u64=(\d+)}", lambda m: hex(int(m[1])), line) for line in lines]
     return [re.sub(r"0x[0-9a-f]{6,}", "ADDRESS", line) for line in lines]
 
 

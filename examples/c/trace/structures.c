@@ -283,11 +283,9 @@ void put_epoll_event(const struct view *view, uint64_t address)
     memcpy(&data, event.data, sizeof data);
     put(line, "{events=");
     put_names(line, EPOLL_EVENTS, event.events);
-    put(line, ", data={u32=");
-    put_unsigned(line, (uint32_t)data);
-    put(line, ", u64=");
-    put_unsigned(line, data);
-    put(line, "}}");
+    put(line, ", data=");
+    put_hex(line, data);
+    put_char(line, '}');
 }
 
 void put_time(const struct view *view, uint64_t address, int is_narrow)
