@@ -122,6 +122,10 @@ static void put_argument(const struct view *view, enum kind kind, int i)
     case INT:
         put_number(line, (int32_t)value);
         break;
+    case FD:
+    case DIR_FD:
+        put_descriptor(view, (int32_t)value);
+        break;
     case LONG:
         put_number(line, view->is_narrow ? (int32_t)value : (int64_t)value);
         break;
@@ -215,12 +219,6 @@ static void put_argument(const struct view *view, enum kind kind, int i)
         break;
     case SIGNAL:
         put_signal(line, (int32_t)value);
-        break;
-    case DIR_FD:
-        if ((int32_t)value == AT_FDCWD)
-            put(line, "AT_FDCWD");
-        else
-            put_number(line, (int32_t)value);
         break;
     default:
         if (has_names(kind))

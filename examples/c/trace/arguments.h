@@ -16,6 +16,7 @@ struct view {
     const uint64_t *arguments;
     int is_narrow;       /* The target's words have 32 bits. */
     size_t string_limit; /* So much of a string is shown, but for paths. */
+    int with_paths;      /* Descriptors are shown with the path of what they are open on. */
     struct line *line;
 };
 

@@ -9,7 +9,9 @@ enum kind {
     NONE, /* There are no more. */
 
     /* Numbers */
-    INT,       /* 32 bits with a sign: descriptors, processes */
+    INT,       /* 32 bits with a sign */
+    FD,        /* a descriptor */
+    DIR_FD,    /* one of a directory, or AT_FDCWD */
     LONG,      /* as wide as the target's words, with a sign */
     SIZE,      /* as wide, without */
     HEX,       /* in hexadecimal */
@@ -45,7 +47,6 @@ enum kind {
     SOCKET_OPTION, /* at this level */
 
     /* Names: see names.c */
-    DIR_FD,
     OPEN_FLAGS,
     AT_FLAGS,
     STATX_FLAGS,

@@ -102,11 +102,10 @@ static void put_escape(struct line *line, unsigned char byte, int digit_follows)
     put_char(line, (char)('0' + byte % 010));
 }
 
-void put_quoted(struct line *line, const char *bytes, size_t length, int more)
+void put_escaped(struct line *line, const char *bytes, size_t length)
 {
     size_t i = 0, start;
 
-    put_char(line, '"');
     while (i < length) {
         for (start = i; i < length && is_plain(bytes[i]); i++)
             ;
@@ -117,6 +116,12 @@ void put_quoted(struct line *line, const char *bytes, size_t length, int more)
             i++;
         }
     }
+}
+
+void put_quoted(struct line *line, const char *bytes, size_t length, int more)
+{
+    put_char(line, '"');
+    put_escaped(line, bytes, length);
     put(line, more ? "\"..." : "\"");
 }
 

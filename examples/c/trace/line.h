@@ -19,6 +19,8 @@ void put_hex(struct line *line, uint64_t number);
 void put_octal(struct line *line, uint64_t number);
 /* An address, or NULL. */
 void put_address(struct line *line, uint64_t address);
+/* Bytes as they are written in a string. */
+void put_escaped(struct line *line, const char *bytes, size_t length);
 /* A string in quotes; `more` puts three dots behind it. */
 void put_quoted(struct line *line, const char *bytes, size_t length, int more);
 

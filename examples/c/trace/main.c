@@ -63,6 +63,7 @@ static void show_call(struct trace *trace, unotify_notification *notification,
     view.arguments = arguments;
     view.is_narrow = is_narrow(request->arch);
     view.string_limit = trace->options.string_limit;
+    view.with_paths = trace->options.with_paths;
     view.line = &line;
     begin_line(&line, request->pid, known->name);
     put_char(&line, '(');

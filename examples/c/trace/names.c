@@ -46,7 +46,6 @@ struct names {
 #define LIST(list) static const struct name list[]
 
 /* clang-format off */
-LIST(dir_fd) = { N(AT_FDCWD), END };
 LIST(access_modes) = { N(O_RDONLY), N(O_WRONLY), N(O_RDWR), END };
 LIST(open_flags) = {
     N(O_CREAT), N(O_EXCL), N(O_NOCTTY), N(O_TRUNC), N(O_APPEND), N(O_NONBLOCK), N(O_SYNC), N(O_DSYNC),
@@ -250,7 +249,6 @@ LIST(arch_codes) = {
 #define FLAGS(list) { 0, NULL, list }
 
 static const struct names NAMES[KINDS] = {
-    [DIR_FD] = VALUES(dir_fd),
     [OPEN_FLAGS] = { O_ACCMODE, access_modes, open_flags },
     [AT_FLAGS] = FLAGS(at_flags),
     [STATX_FLAGS] = { 0x6000, statx_no_sync, at_flags },

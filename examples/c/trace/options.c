@@ -10,7 +10,7 @@
 #include <string.h>
 
 static const char USAGE[] =
-    "usage: trace [-cf] [-e CALLS] [-o FILE] [-s SIZE] [--] PROGRAM [ARGUMENT...]\n";
+    "usage: trace [-cfy] [-e CALLS] [-o FILE] [-s SIZE] [--] PROGRAM [ARGUMENT...]\n";
 
 static const char HELP[] =
     "Shows the system calls of a program and of all that it starts, on standard error.\n"
@@ -21,6 +21,7 @@ static const char HELP[] =
     "  -c          count the calls instead, and show the table at the end\n"
     "  -o FILE     write to FILE\n"
     "  -s SIZE     show so many bytes of a string (32), at most 4096; paths are whole\n"
+    "  -y          show what a descriptor is open on: 3</etc/passwd>\n"
     "  -f          nothing: threads and children are always followed\n"
     "  -h, --help, -V, --version\n"
     "\n"
@@ -87,7 +88,7 @@ int read_options(int argc, char **argv, struct options *options)
 
     memset(options, 0, sizeof *options);
     options->string_limit = 32;
-    while ((option = getopt_long(argc, argv, "+ce:fho:s:V", LONG, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "+ce:fho:s:Vy", LONG, NULL)) != -1) {
         switch (option) {
         case 'c':
             options->only_counts = 1;
@@ -115,6 +116,9 @@ int read_options(int argc, char **argv, struct options *options)
         case 'V':
             printf("trace of libunotify %s\n", unotify_version());
             return said_all();
+        case 'y':
+            options->with_paths = 1;
+            break;
         default:
             return usage();
         }

@@ -9,6 +9,7 @@ struct options {
     const char *file;   /* to write to, NULL for standard error */
     int only_counts;
     size_t string_limit;
+    int with_paths; /* of descriptors */
     char **program; /* and its arguments */
 };
 

@@ -9,9 +9,11 @@
 #include <linux/netlink.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 /* So many elements of an array are shown. */
 enum { ELEMENTS_MAX = 32 };
@@ -34,6 +36,31 @@ int read_words(const struct view *view, uint64_t address, uint64_t *words, size_
     for (i = 0; i < count; i++)
         words[i] = narrow[i];
     return 1;
+}
+
+void put_descriptor(const struct view *view, int descriptor)
+{
+    char link[64], path[PATH_MAX];
+    pid_t thread = unotify_notification_request(view->notification)->pid;
+    ssize_t length;
+
+    if (descriptor == AT_FDCWD)
+        put(view->line, "AT_FDCWD");
+    else
+        put_number(view->line, descriptor);
+    if (!view->with_paths || (descriptor < 0 && descriptor != AT_FDCWD))
+        return;
+    if (descriptor == AT_FDCWD)
+        snprintf(link, sizeof link, "/proc/%ld/cwd", (long)thread);
+    else
+        snprintf(link, sizeof link, "/proc/%ld/fd/%d", (long)thread, descriptor);
+    length = readlink(link, path, sizeof path);
+    /* While its call is pending the thread's number is not another one's. */
+    if (length < 0 || unotify_notification_check_valid(view->notification))
+        return;
+    put_char(view->line, '<');
+    put_escaped(view->line, path, (size_t)length);
+    put_char(view->line, '>');
 }
 
 static void put_text(const struct view *view, uint64_t address, size_t limit)
@@ -254,7 +281,7 @@ void put_poll_fds(const struct view *view, uint64_t address, uint64_t count)
     put_char(line, '[');
     for (i = 0; i < shown; i++) {
         put(line, i > 0 ? ", {fd=" : "{fd=");
-        put_number(line, polled[i].fd);
+        put_descriptor(view, polled[i].fd);
         if (polled[i].fd >= 0) {
             put(line, ", events=");
             put_names(line, POLL_EVENTS, (uint16_t)polled[i].events);

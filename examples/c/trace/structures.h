@@ -4,7 +4,8 @@
 
 #include "arguments.h"
 
-/* Each puts the address instead when it cannot read what is there. */
+/* Each but the first puts the address instead when it cannot read what is there. */
+void put_descriptor(const struct view *view, int descriptor);
 void put_path(const struct view *view, uint64_t address);
 void put_string(const struct view *view, uint64_t address);
 void put_memory(const struct view *view, uint64_t address, uint64_t length);
