@@ -280,6 +280,14 @@ class Lines(TraceTest):
         }
         self.assertEqual(counted - {"rseq(,,,)"}, {"sched_yield()", "set_tid_address()"})
 
+    def test_whatever_is_in_memory(self) -> None:
+        for seed in ("1", "2", "3"):
+            for size in ("0", "32", "4096"):
+                shown = self.lines("-s", size, "-e", "all", programs / "make_calls", "garbage", seed)
+                self.assertGreater(len(shown), 20_000)
+                for line in shown:
+                    self.assertRegex(line, r"^\[\d+\] \w+\([ -~]*(\)|\.\.\.)$")
+
     def test_lines_of_200_threads_are_not_mixed(self) -> None:
         shown = self.lines("-e", "faccessat", programs / "make_calls", "threads", "200", "50")
         mine = [line for line in shown if '"nnn' in line]

@@ -3,6 +3,7 @@
  * empty. Exits with 0.
  *
  *     make_calls DIRECTORY         once each, after faccessat of "/begin"
+ *     make_calls garbage SEED      20,000 that fail, with pointers to random memory, or to none
  *     make_calls threads N COUNT   N threads that make COUNT calls of faccessat each, with long names
  */
 #define _GNU_SOURCE
@@ -213,6 +214,62 @@ static void *look_often(void *count)
     return NULL;
 }
 
+/* Numbers that are the same for the same seed (xorshift). */
+static uint64_t next_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+/* An address in the memory, a small number, any number, or 0. */
+static uint64_t random_word(uint64_t *state, char *memory, size_t size)
+{
+    uint64_t choice = next_random(state) % 5, number = next_random(state);
+
+    return choice < 2    ? (uint64_t)(uintptr_t)(memory + number % size)
+           : choice == 2 ? number % 300
+           : choice == 3 ? number
+                         : 0;
+}
+
+static int garbage(uint64_t state)
+{
+    /* Each with a first argument that it cannot succeed with. */
+    static const struct {
+        long call, first;
+    } CALLS[] = {
+        { SYS_connect, -5 },         { SYS_bind, -5 },      { SYS_sendmsg, -5 },
+        { SYS_sendto, -5 },          { SYS_writev, -5 },    { SYS_write, -5 },
+        { SYS_setsockopt, -5 },      { SYS_epoll_ctl, -5 }, { SYS_fsetxattr, -5 },
+        { SYS_clock_nanosleep, 99 }, { SYS_fcntl, -5 },     { SYS_rt_sigprocmask, 77 },
+        { SYS_signalfd4, -5 },       { SYS_execve, 0 },     { SYS_inotify_add_watch, -5 },
+    };
+    enum { SIZE = 61440, PAGE = 4096 };
+    uint64_t a[6];
+    size_t i, j;
+    char *memory =
+        mmap(NULL, SIZE + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (memory == MAP_FAILED || munmap(memory + SIZE, PAGE)) /* so that reading on fails */
+        return 1;
+    state = state * 2654435761U + 1;
+    for (i = 0; i < 20000; i++) {
+        for (j = 0; j < 16; j++) {
+            a[0] = random_word(&state, memory, SIZE);
+            memcpy(memory + next_random(&state) % (SIZE - sizeof *a), a, sizeof *a);
+        }
+        for (j = 0; j < 6; j++)
+            a[j] = random_word(&state, memory, SIZE);
+        j = next_random(&state) % (sizeof CALLS / sizeof *CALLS);
+        if (CALLS[j].call == SYS_signalfd4)
+            a[2] = 7; /* no size of a set */
+        syscall(CALLS[j].call, CALLS[j].first, a[1], a[2], a[3], a[4], a[5]);
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static pthread_t threads[1000];
@@ -227,6 +284,8 @@ int main(int argc, char **argv)
             pthread_join(threads[i], NULL);
         return 0;
     }
+    if (argc == 3 && strcmp(argv[1], "garbage") == 0)
+        return garbage((uint64_t)atoi(argv[2]));
     if (argc != 2 || chdir(argv[1]))
         return 2;
     syscall(SYS_faccessat, AT_FDCWD, "/begin", F_OK);
