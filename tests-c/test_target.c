@@ -5,6 +5,7 @@
 
 #include <netinet/in.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #define REFUSED(call) CHECK_STATUS(call, UNOTIFY_ERR_INVALID_ARGUMENT)
 
@@ -39,7 +40,9 @@ static void everything_answers(unotify_notification *n, unotify_status status)
     size_t len = 12345;
     int fd = 12345;
     unotify_identity who = { .size = sizeof who, .tgid = 12345 };
+    unotify_roots *roots;
 
+    OK(unotify_roots_new(0, &roots));
     memset(buf, UNTOUCHED, sizeof buf);
     memset(expected, UNTOUCHED, sizeof expected);
     CHECK_STATUS(unotify_notification_read(n, 4096, buf, sizeof buf), status);
@@ -52,7 +55,16 @@ static void everything_answers(unotify_notification *n, unotify_status status)
     CHECK_STATUS(unotify_notification_reply_fd(n, 0, 0), status);
     CHECK_STATUS(unotify_notification_open(n, AT_FDCWD, 4096, NULL, &fd), status);
     CHECK_STATUS(unotify_notification_open_parent(n, AT_FDCWD, 4096, buf, sizeof buf, &fd), status);
+    CHECK_STATUS(unotify_notification_open_within(n, roots, AT_FDCWD, 4096, NULL, &fd), status);
+    CHECK_STATUS(unotify_notification_reply_open_within(n, roots, AT_FDCWD, 4096, NULL), status);
     CHECK_STATUS(unotify_notification_reopen(n, 0, O_RDONLY, 0, &fd), status);
+    CHECK_STATUS(unotify_notification_reply_open(n, 0, O_RDONLY, 0), status);
+    CHECK_STATUS(unotify_notification_reply_interrupted(n, &fd), status);
+    CHECK_STATUS(unotify_notification_reply_connect(n, 0, NULL, 0, -1), status);
+    CHECK_STATUS(unotify_notification_open_socket(n, "\1\0/", 3, &fd), status);
+    CHECK_STATUS(unotify_notification_create(n, 0, "name", O_WRONLY, 0600, &fd), status);
+    CHECK_STATUS(unotify_notification_mkdir(n, 0, "name", 0700), status);
+    CHECK_STATUS(unotify_notification_mknod(n, 0, "name", S_IFIFO | 0600, 0), status);
     CHECK_STATUS(unotify_notification_read_path(n, AT_FDCWD, 4096, buf, sizeof buf), status);
     CHECK_STATUS(unotify_notification_identity(n, &who), status);
     CHECK_STATUS(unotify_notification_executable(n, buf, sizeof buf), status);
@@ -61,6 +73,7 @@ static void everything_answers(unotify_notification *n, unotify_status status)
     CHECK_INT((int64_t)len, 12345);
     CHECK_INT(fd, 12345);
     CHECK_INT(who.tgid, 12345);
+    unotify_roots_free(roots);
 }
 
 static void a_killed_target_is_gone_to_every_function(void)
@@ -111,6 +124,8 @@ static void null_results_and_garbage_are_refused_and_the_target_goes_on_waiting(
     REFUSED(unotify_notification_get_fd(n, 0, NULL));
     REFUSED(unotify_notification_open_pidfd(n, NULL));
     REFUSED(unotify_notification_open(n, AT_FDCWD, 0, NULL, NULL));
+    REFUSED(unotify_notification_open_within(n, NULL, AT_FDCWD, 4096, NULL, &fd));
+    REFUSED(unotify_notification_reply_open_within(n, NULL, AT_FDCWD, 4096, NULL));
     REFUSED(unotify_notification_open_parent(n, AT_FDCWD, 0, buf, sizeof buf, NULL));
     REFUSED(unotify_notification_open_parent(n, AT_FDCWD, 0, NULL, 1, &fd));
     REFUSED(unotify_notification_read_path(n, AT_FDCWD, 0, NULL, 1));
@@ -119,6 +134,20 @@ static void null_results_and_garbage_are_refused_and_the_target_goes_on_waiting(
     REFUSED(unotify_notification_reopen(n, INT32_MAX, O_RDONLY, 0, &fd));
     CHECK_INT(errno, EBADF);
     REFUSED(unotify_notification_reopen(n, 0, O_RDONLY, UINT64_MAX, &fd));
+    REFUSED(unotify_notification_reply_open(n, -1, O_RDONLY, 0));
+    REFUSED(unotify_notification_reply_open(n, INT32_MAX, O_RDONLY, 0));
+    CHECK_INT(errno, EBADF);
+    REFUSED(unotify_notification_reply_interrupted(n, NULL));
+    REFUSED(unotify_notification_create(n, 0, "name", O_WRONLY, 0600, NULL));
+    REFUSED(unotify_notification_create(n, 0, NULL, O_WRONLY, 0600, &fd));
+    REFUSED(unotify_notification_create(n, 0, "a/b", O_WRONLY, 0600, &fd));
+    REFUSED(unotify_notification_create(n, -1, "name", O_WRONLY, 0600, &fd));
+    REFUSED(unotify_notification_mkdir(n, 0, NULL, 0700));
+    REFUSED(unotify_notification_mkdir(n, 0, "..", 0700));
+    REFUSED(unotify_notification_mkdir(n, -1, "name", 0700));
+    REFUSED(unotify_notification_mknod(n, 0, NULL, S_IFIFO, 0));
+    REFUSED(unotify_notification_mknod(n, 0, "", S_IFIFO, 0));
+    REFUSED(unotify_notification_mknod(n, -1, "name", S_IFIFO, 0));
     REFUSED(unotify_notification_identity(n, NULL));
     REFUSED(unotify_notification_identity(n, &who));
     REFUSED(unotify_notification_executable(n, NULL, 1));
@@ -146,6 +175,14 @@ static void null_results_and_garbage_are_refused_and_the_target_goes_on_waiting(
     done(&t, n, listener);
 }
 
+static mode_t own_umask(void)
+{
+    mode_t now = umask(0);
+
+    umask(now);
+    return now;
+}
+
 static void the_identity_is_the_targets(void)
 {
     unotify_listener *listener;
@@ -161,6 +198,9 @@ static void the_identity_is_the_targets(void)
     CHECK_INT(who.euid, geteuid());
     CHECK_INT(who.gid, getgid());
     CHECK_INT(who.egid, getegid());
+    CHECK_INT(who.umask, own_umask());
+    CHECK_INT(who.same_user_namespace, 1);
+    CHECK_INT(who.capabilities & 1, getuid() == 0);
     done(&t, n, listener);
 }
 
@@ -413,6 +453,67 @@ static void what_the_target_names_is_opened(void)
     done(&t, n, listener);
 }
 
+static void what_the_target_names_is_opened_within_the_roots_that_allow_it(void)
+{
+    unotify_listener *listener;
+    target t = target_start(&listener);
+    unotify_notification *n = ask(&t, listener, 0);
+    unotify_open_how how = { .size = sizeof how, .flags = O_RDWR };
+    unotify_roots *roots, *others;
+    int fd = 77;
+
+    OK(unotify_roots_new(0, &roots));
+    OK(unotify_roots_add(roots, "/dev", UNOTIFY_RIGHT_READ));
+    OK(unotify_notification_open_within(n, roots, AT_FDCWD, TARGET_AT(path), NULL, &fd));
+    CHECK(is_null_device(fd));
+    CHECK_INT(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+    CHECK_INT(fcntl(fd, F_GETFD), FD_CLOEXEC);
+    close(fd);
+    fd = 77;
+    CHECK_STATUS(unotify_notification_open_within(n, roots, AT_FDCWD, TARGET_AT(path), &how, &fd),
+                 UNOTIFY_ERR_SYSTEM);
+    CHECK_INT(errno, EACCES);
+    CHECK_INT(fd, 77);
+    OK(unotify_roots_add(roots, "/dev/null", UNOTIFY_RIGHT_WRITE | UNOTIFY_RIGHT_CREATE));
+    OK(unotify_notification_open_within(n, roots, AT_FDCWD, TARGET_AT(path), &how, &fd));
+    CHECK_INT(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDWR);
+    close(fd);
+    OK(unotify_roots_new(UNOTIFY_ROOTS_SAME_PATHS, &others));
+    OK(unotify_roots_add(others, "/etc", UNOTIFY_RIGHT_READ));
+    CHECK_STATUS(unotify_notification_open_within(n, others, AT_FDCWD, TARGET_AT(path), NULL, &fd),
+                 UNOTIFY_ERR_SYSTEM);
+    CHECK_INT(errno, EACCES);
+    CHECK_STATUS(unotify_notification_reply_open_within(n, others, AT_FDCWD, TARGET_AT(path), NULL),
+                 UNOTIFY_ERR_SYSTEM);
+    CHECK_INT(errno, EACCES);
+    OK(unotify_notification_reply_open_within(n, roots, AT_FDCWD, TARGET_AT(path), NULL));
+    CHECK(target_result(&t) > 2);
+    unotify_notification_free(n);
+    unotify_roots_free(others);
+    unotify_roots_free(roots);
+    unotify_listener_free(listener);
+    target_end(&t);
+}
+
+static void roots_that_cannot_be_are_refused(void)
+{
+    unotify_roots *roots = NULL;
+
+    REFUSED(unotify_roots_new(2, &roots));
+    REFUSED(unotify_roots_new(0, NULL));
+    CHECK(!roots);
+    OK(unotify_roots_new(0, &roots));
+    REFUSED(unotify_roots_add(NULL, "/", UNOTIFY_RIGHT_READ));
+    REFUSED(unotify_roots_add(roots, NULL, UNOTIFY_RIGHT_READ));
+    REFUSED(unotify_roots_add(roots, "/", 0));
+    REFUSED(unotify_roots_add(roots, "/", 8));
+    CHECK_STATUS(unotify_roots_add(roots, "/does/not/exist", UNOTIFY_RIGHT_READ),
+                 UNOTIFY_ERR_SYSTEM);
+    CHECK_INT(errno, ENOENT);
+    unotify_roots_free(roots);
+    unotify_roots_free(NULL);
+}
+
 static void the_parent_of_what_the_target_names_is_opened(void)
 {
     unotify_listener *listener;
@@ -432,6 +533,204 @@ static void the_parent_of_what_the_target_names_is_opened(void)
     CHECK(opened.st_ino == dev.st_ino && opened.st_dev == dev.st_dev);
     close(fd);
     done(&t, n, listener);
+}
+
+/* A directory of this test's own. */
+static int make_directory(char path[32])
+{
+    int fd;
+
+    strcpy(path, "/tmp/unotify-target-XXXXXX");
+    CHECK(mkdtemp(path) != NULL);
+    fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    CHECK(fd >= 0);
+    return fd;
+}
+
+static void what_is_made_has_the_targets_umask(void)
+{
+    unotify_listener *listener;
+    mode_t before = umask(077);
+    target t = target_start(&listener);
+    unotify_notification *n;
+    static const char *const names[] = { "file", "directory", "fifo" };
+    static const mode_t modes[] = { S_IFREG | 0600, S_IFDIR | 0700, S_IFIFO | 0600 };
+    char path[32];
+    int fd = -1, directory;
+    struct stat made;
+
+    umask(0);
+    directory = make_directory(path);
+    n = ask(&t, listener, 0);
+    OK(unotify_notification_create(n, directory, "file", O_RDWR | O_CLOEXEC, 0666, &fd));
+    CHECK_INT(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDWR);
+    CHECK_INT(fcntl(fd, F_GETFD), FD_CLOEXEC);
+    close(fd);
+    fd = 77;
+    CHECK_STATUS(unotify_notification_create(n, directory, "file", O_RDWR, 0666, &fd),
+                 UNOTIFY_ERR_SYSTEM);
+    CHECK_INT(errno, EEXIST);
+    CHECK_INT(fd, 77);
+    OK(unotify_notification_mkdir(n, directory, "directory", 0777));
+    OK(unotify_notification_mknod(n, directory, "fifo", S_IFIFO | 0666, 0));
+    done(&t, n, listener);
+    CHECK_INT(own_umask(), 0);
+    umask(before);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        CHECK(fstatat(directory, names[i], &made, AT_SYMLINK_NOFOLLOW) == 0);
+        CHECK_INT(made.st_mode, modes[i]);
+        CHECK(unlinkat(directory, names[i], S_ISDIR(made.st_mode) ? AT_REMOVEDIR : 0) == 0);
+    }
+    close(directory);
+    CHECK(rmdir(path) == 0);
+}
+
+static void a_fifo_is_waited_for_by_nobody_but_its_target(void)
+{
+    unotify_listener *listener;
+    target t = target_start(&listener);
+    unotify_notification *n = ask(&t, listener, 0);
+    char path[32];
+    int directory = make_directory(path), fifo, writer = -1;
+
+    CHECK(mkfifoat(directory, "fifo", 0600) == 0);
+    fifo = openat(directory, "fifo", O_PATH | O_CLOEXEC);
+    CHECK(fifo >= 0);
+    CHECK_STATUS(unotify_notification_reply_open(n, fifo, O_WRONLY | O_NONBLOCK, 0),
+                 UNOTIFY_ERR_SYSTEM);
+    CHECK_INT(errno, ENXIO);
+    OK(unotify_notification_reply_open(n, fifo, O_RDONLY | O_CLOEXEC, 0));
+    REFUSED(unotify_notification_reply_value(n, 7));
+    unotify_notification_free(n);
+    while ((writer = openat(directory, "fifo", O_WRONLY | O_NONBLOCK)) < 0)
+        CHECK_INT(errno, ENXIO);
+    CHECK(target_result(&t) > 0);
+    close(writer);
+    close(fifo);
+    unotify_listener_free(listener);
+    target_end(&t);
+    CHECK(unlinkat(directory, "fifo", 0) == 0);
+    close(directory);
+    CHECK(rmdir(path) == 0);
+}
+
+static void a_socket_is_connected_and_its_target_answered(void)
+{
+    struct sockaddr_un at = { .sun_family = AF_UNIX, .sun_path = "/tmp/unotify-XXXXXX" };
+    int directory = mkstemp(at.sun_path), near = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int far = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), file, number;
+    socklen_t length = sizeof at;
+    unotify_listener *listener;
+    unotify_notification *n;
+    target t;
+
+    /* A name that nobody else has. */
+    CHECK(directory >= 0 && close(directory) == 0 && unlink(at.sun_path) == 0);
+    CHECK(bind(far, (const struct sockaddr *)&at, sizeof at) == 0 && listen(far, 1) == 0);
+    t = target_start(&listener);
+    n = ask(&t, listener, 0);
+    OK(unotify_notification_add_fd(n, near, -1, 0, &number));
+    OK(unotify_notification_open_socket(n, &at, sizeof at, &file));
+    CHECK(unlink(at.sun_path) == 0);
+    CHECK_STATUS(unotify_notification_reply_connect(n, number, &at, sizeof at, -1),
+                 UNOTIFY_ERR_SYSTEM);
+    CHECK_INT(errno, ENOENT);
+    OK(unotify_notification_reply_connect(n, number, &at, sizeof at, file));
+    CHECK_INT(target_result(&t), 0);
+    CHECK(close(accept(far, NULL, NULL)) == 0);
+    CHECK(getpeername(near, (struct sockaddr *)&at, &length) == 0);
+    unotify_notification_free(n);
+
+    /* What comes of it is the answer. */
+    n = ask(&t, listener, 0);
+    OK(unotify_notification_reply_connect(n, number, &at, sizeof at, file));
+    CHECK_INT(target_result(&t), -EISCONN);
+    unotify_notification_free(n);
+
+    n = ask(&t, listener, 0);
+    CHECK_STATUS(unotify_notification_reply_connect(n, 12345, &at, sizeof at, file),
+                 UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_INT(errno, EBADF);
+    CHECK_STATUS(unotify_notification_reply_connect(n, number, &at, 1000, -1),
+                 UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_notification_reply_connect(n, number, NULL, 1, -1),
+                 UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_notification_reply_connect(n, number, &at, sizeof at, -2),
+                 UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_notification_open_socket(n, NULL, 0, &file), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_notification_open_socket(n, &at, sizeof at, NULL),
+                 UNOTIFY_ERR_INVALID_ARGUMENT);
+    close(file);
+    close(near);
+    close(far);
+    done(&t, n, listener);
+}
+
+static void a_call_is_not_interrupted_while_no_signal_waits(void)
+{
+    unotify_listener *listener;
+    target t = target_start(&listener);
+    unotify_notification *n = ask(&t, listener, 0);
+    int interrupted = 77;
+
+    OK(unotify_notification_reply_interrupted(n, &interrupted));
+    CHECK_INT(interrupted, 0);
+    done(&t, n, listener);
+}
+
+static void do_nothing(int signal)
+{
+}
+
+/* A target whose received calls no signal interrupts, as unotify_filter_load() makes them. */
+static pid_t start_killable(unotify_listener **listener)
+{
+    int ends[2];
+    pid_t child;
+
+    CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
+    child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        struct sigaction action = { .sa_handler = do_nothing };
+        unotify_filter *filter;
+        unotify_listener *own;
+        long result;
+
+        CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
+        OK(unotify_filter_new(UNOTIFY_ACTION_ALLOW, &filter));
+        OK(unotify_filter_notify(filter, "getppid"));
+        OK(unotify_filter_load(filter, NULL, &own));
+        OK(unotify_listener_to_socket(own, ends[1]));
+        result = syscall(TARGET_CALL);
+        _exit(!(result == -1 && errno == EINTR));
+    }
+    OK(unotify_listener_from_socket(ends[0], listener));
+    close(ends[0]);
+    close(ends[1]);
+    return child;
+}
+
+static void a_call_is_interrupted_by_a_signal_that_waits(void)
+{
+    unotify_listener *listener;
+    pid_t child = start_killable(&listener);
+    unotify_notification *n = NULL;
+    int interrupted = 77, status;
+
+    OK(unotify_listener_receive(listener, slowed(10000), &n));
+    CHECK(kill(child, SIGUSR1) == 0);
+    if (unotify_features() & UNOTIFY_FEATURE_WAIT_KILLABLE) {
+        OK(unotify_notification_reply_interrupted(n, &interrupted));
+        CHECK_INT(interrupted, 1);
+        CHECK_STATUS(unotify_notification_check_valid(n), UNOTIFY_ERR_ANSWERED);
+    } else { /* The kernel may have done it. */
+        unotify_notification_reply_interrupted(n, &interrupted);
+    }
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK_INT(status, 0);
+    unotify_notification_free(n);
+    unotify_listener_free(listener);
 }
 
 static void the_path_is_absolute(void)
@@ -468,5 +767,10 @@ int main(void)
         CASE(memory_is_read), CASE(memory_is_written), CASE(a_string_is_read_where_there_is_room),
         CASE(an_array_of_pointers_is_read_where_there_is_room),
         CASE(what_the_target_names_is_opened), CASE(the_parent_of_what_the_target_names_is_opened),
-        CASE(the_path_is_absolute));
+        CASE(what_the_target_names_is_opened_within_the_roots_that_allow_it),
+        CASE(roots_that_cannot_be_are_refused), CASE(what_is_made_has_the_targets_umask),
+        CASE(a_fifo_is_waited_for_by_nobody_but_its_target),
+        CASE(a_socket_is_connected_and_its_target_answered),
+        CASE(a_call_is_not_interrupted_while_no_signal_waits),
+        CASE(a_call_is_interrupted_by_a_signal_that_waits), CASE(the_path_is_absolute));
 }

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from harness.cases import IDLE, LARGE_MIB, PEERS, TARGETS, WORK, WORKERS, naive_settings
+from harness.cases import BROKERED, IDLE, LARGE_MIB, PEERS, TARGETS, WORK, WORKERS, naive_settings
 from harness.measure import Results
 
 KIB = 1024
@@ -72,6 +72,11 @@ def all_verdicts(results: Results) -> list[Verdict]:
                 results.ratio("start/unotify/0", "start/fork/0")),
         at_most(f"the same from a process with {LARGE_MIB} MiB of touched memory : posix_spawn", 1.5,
                 results.ratio(f"start/unotify/{LARGE_MIB}", f"start/posix_spawn/{LARGE_MIB}")),
+        *(
+            at_most(f"{what} : raw calls that do the same", limit,
+                    results.median(f"brokered/{kind}", "ratio"))
+            for kind, (what, limit) in BROKERED.items() if limit
+        ),
         *(same_calls(results, name) for name in WORK),
         *(
             judge(f"heap allocations per notification, {name}", "0",

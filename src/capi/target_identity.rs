@@ -26,6 +26,13 @@ pub struct unotify_identity {
     pub egid: libc::gid_t,
     /// The group that access to files is decided for.
     pub fsgid: libc::gid_t,
+    /// What is taken away from the permissions of files that it makes.
+    pub umask: u32,
+    /// Effective capabilities, `1 << CAP_*` each, in the target's own user namespace.
+    pub capabilities: u64,
+    /// 1 if that is the supervisor's: else the capabilities mean nothing here. 0 too if it may not
+    /// be looked up.
+    pub same_user_namespace: u32,
     /// Always 0.
     pub reserved: u32,
 }
@@ -58,6 +65,9 @@ pub unsafe extern "C" fn unotify_notification_identity(
                 gid: found.gid,
                 egid: found.egid,
                 fsgid: found.fsgid,
+                umask: found.umask,
+                capabilities: found.capabilities,
+                same_user_namespace: found.same_user_namespace.into(),
                 reserved: 0,
             })
         };

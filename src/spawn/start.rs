@@ -16,11 +16,12 @@ use crate::error::{Error, Result, Status};
 use crate::install;
 use crate::kernel::child::{self, Progress, Stage};
 use crate::kernel::guard::{self, Keeper};
+use crate::kernel::pid_namespace::{self, PidNamespace};
 use crate::kernel::process::{self, Handle};
 use crate::kernel::room::{Launch, Room};
 use crate::kernel::{fd_table, signals, socket, Errno};
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
-use std::sync::mpsc::{sync_channel, SyncSender};
+use std::sync::mpsc::{sync_channel, Receiver, SyncSender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -44,6 +45,8 @@ pub(super) struct Job {
     pub(super) socket: RawFd,
     /// The program, for messages.
     pub(super) name: String,
+    /// Start it in a pid namespace of its own. It dies with its parent then.
+    pub(super) pid_namespace: bool,
 }
 
 /// A child that waits in its `execve`, or is past it.
@@ -68,7 +71,8 @@ struct Launched {
 pub(super) fn on_a_thread(job: Job, ours: OwnedFd, theirs: OwnedFd) -> Result<Started> {
     let (stays, name) = (job.launch.die_with_parent, job.name.clone());
     let (sender, receiver) = sync_channel(1);
-    let thread = thread(move || work(job, sender))?;
+    let (take, taken) = sync_channel(1);
+    let thread = thread(move || work(job, sender, &taken))?;
     let launched = receiver.recv().unwrap_or_else(|_| {
         Err(Error::new(
             Status::Panic,
@@ -82,6 +86,10 @@ pub(super) fn on_a_thread(job: Job, ours: OwnedFd, theirs: OwnedFd) -> Result<St
         Ok((started, keeper)) => (Ok(started), keeper),
         Err(error) => (Err(error), None),
     };
+    if started.is_ok() {
+        let _ = take.send(());
+    }
+    drop(take);
     if stays && started.is_ok() {
         // Hung up when the thread has nothing open any more.
         let _ = receiver.recv();
@@ -181,6 +189,18 @@ fn own_table() -> Result<()> {
     fd_table::unshare().map_err(|e| Error::system(e, "get a descriptor table of one's own"))
 }
 
+fn begin_namespace() -> Result<PidNamespace> {
+    pid_namespace::begin().map_err(|errno| match errno.0 {
+        libc::EPERM => Error::with_errno(
+            Status::Permission,
+            errno,
+            "a pid namespace takes CAP_SYS_ADMIN: start this as root, or in a user namespace of its own \
+             (unshare --map-root-user)",
+        ),
+        _ => Error::system(errno, "begin a pid namespace"),
+    })
+}
+
 fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     fd_table::pipe().map_err(|e| Error::system(e, "make a pipe"))
 }
@@ -200,29 +220,47 @@ impl Guard {
     }
 }
 
-/// Starts the child and sends what the caller needs of it. Stays with it if it is to die with this
-/// process.
-fn work(mut job: Job, sender: SyncSender<Result<Launched>>) {
-    let (child, launched) = match launch(&mut job) {
+/// Starts the child and sends what the caller needs of it. If it is to die with this process, stays
+/// with it once the caller has `taken` that.
+fn work(mut job: Job, sender: SyncSender<Result<Launched>>, taken: &Receiver<()>) {
+    let mut namespace = None;
+    let (child, launched) = match launch(&mut job, &mut namespace) {
         Ok(launched) => launched,
         Err(error) => {
+            if let Some(namespace) = namespace {
+                namespace.kill();
+            }
             let _ = sender.send(Err(error));
             return;
         }
     };
     let _ = sender.send(Ok(launched));
-    if job.launch.die_with_parent {
-        fd_table::close_all_but(child.pidfd().map(|fd| fd.as_raw_fd()));
-        drop(sender);
-        // However that ends, the child does not need this thread any more.
-        let _ = child.await_end();
+    if !job.launch.die_with_parent {
+        return;
+    }
+    if taken.recv().is_err() {
+        // The caller has put it down.
+        if let Some(namespace) = namespace {
+            namespace.kill();
+        }
+        return;
+    }
+    fd_table::close_all_but(child.pidfd().map(|fd| fd.as_raw_fd()));
+    drop(sender);
+    // However that ends, the child does not need this thread any more.
+    let _ = child.await_end();
+    if let Some(namespace) = namespace {
+        namespace.finish();
     }
 }
 
 /// Starts the child and sends its listener.
-fn launch(job: &mut Job) -> Result<(Handle, Launched)> {
+fn launch(job: &mut Job, namespace: &mut Option<PidNamespace>) -> Result<(Handle, Launched)> {
     own_table()?;
     let socket = files::arrange(&job.moves, job.socket)?;
+    if job.pid_namespace {
+        *namespace = Some(begin_namespace()?);
+    }
     let guard = if job.launch.die_with_parent {
         None
     } else {

@@ -1,6 +1,6 @@
 //! Who a target is.
 
-use super::proc_files::{check_proc, proc_path, status_field};
+use super::proc_files::{check_proc, proc_path, status, status_field, status_set};
 use crate::error::Result;
 use crate::kernel::{self, file, Errno};
 use crate::notification::Notification;
@@ -27,11 +27,20 @@ pub struct Identity {
     pub egid: u32,
     /// The group that access to files is decided for.
     pub fsgid: u32,
+    /// What is taken away from the permissions of files that it makes: `0o022`.
+    pub umask: u32,
+    /// Its effective capabilities, `1 << CAP_*` for each. They are those of its own user namespace:
+    /// see [`Identity::same_user_namespace`].
+    pub capabilities: u64,
+    /// Whether its user namespace is the supervisor's. If not, its capabilities mean nothing here.
+    /// `false` too when the supervisor may not look it up (it takes the rights that reading its
+    /// memory takes).
+    pub same_user_namespace: bool,
 }
 
 impl Notification {
-    /// Thread group, users and groups of the target, read from `/proc/TID/status` in one go, so
-    /// that they belong together.
+    /// Thread group, users, groups, umask and capabilities of the target, read from
+    /// `/proc/TID/status` in one go, so that they belong together.
     ///
     /// # Errors
     /// [`Status::Gone`](crate::Status::Gone), [`Status::NotVisible`](crate::Status::NotVisible),
@@ -40,7 +49,12 @@ impl Notification {
     pub fn identity(&mut self) -> Result<Identity> {
         let tid = self.target()?;
         let found = check_proc().and_then(|()| read(tid));
-        self.if_pending(found, "read who the target is")
+        let same_user_namespace = found.is_ok() && same_user_namespace(tid);
+        let identity = self.if_pending(found, "read who the target is")?;
+        Ok(Identity {
+            same_user_namespace,
+            ..identity
+        })
     }
 
     /// The path of the program that the target executes (`/proc/TID/exe`), as the supervisor
@@ -57,12 +71,18 @@ impl Notification {
     }
 }
 
-/// Who the thread with this number is at the moment.
-pub(super) fn read(tid: libc::pid_t) -> kernel::Result<Identity> {
-    parse(&file::read_all(&proc_path(tid, "status"))?).ok_or(Errno(libc::EIO))
+/// Whether a thread has this thread's user namespace, as far as can be seen.
+pub(super) fn same_user_namespace(tid: libc::pid_t) -> bool {
+    let theirs = file::read_link(None, &proc_path(tid, "ns/user"));
+    theirs.is_ok() && theirs == file::read_link(None, c"/proc/thread-self/ns/user")
 }
 
-fn parse(status: &[u8]) -> Option<Identity> {
+/// Who the thread with this number is at the moment. Its user namespace is not looked up.
+pub(super) fn read(tid: libc::pid_t) -> kernel::Result<Identity> {
+    parse(&status(tid)?).ok_or(Errno(libc::EIO))
+}
+
+pub(super) fn parse(status: &[u8]) -> Option<Identity> {
     let users = status_field(status, "Uid", 10)?;
     let groups = status_field(status, "Gid", 10)?;
     Some(Identity {
@@ -75,6 +95,10 @@ fn parse(status: &[u8]) -> Option<Identity> {
         gid: *groups.first()?,
         egid: *groups.get(1)?,
         fsgid: *groups.get(3)?,
+        // Linux 4.7.
+        umask: *status_field(status, "Umask", 8)?.first()?,
+        capabilities: status_set(status, "CapEff")?,
+        same_user_namespace: false,
     })
 }
 
@@ -89,6 +113,7 @@ mod tests {
         assert_eq!(identity.tgid, own);
         let owner = file::owner(c"/proc/self/").unwrap();
         assert_eq!(identity.euid, owner);
+        assert!(same_user_namespace(own));
     }
 
     #[test]

@@ -10,9 +10,14 @@
 //! The check also has the first word on errors: where the target is gone the answer is
 //! [`Status::Gone`], not what its absence looked like.
 
+mod beneath;
+mod connect;
+mod create;
 mod descriptors;
 mod exit;
+mod fifo;
 mod identity;
+mod interruption;
 mod maps;
 mod memory;
 mod memory_file;
@@ -23,12 +28,16 @@ mod place;
 mod proc_files;
 mod procfs;
 mod reopen;
+mod roots;
 mod terminal;
 mod translate;
+mod waiting;
+mod within;
 
 pub use identity::Identity;
 pub(crate) use memory_file::MemoryFile;
 pub use open_how::OpenHow;
+pub use roots::{Rights, Roots};
 
 use crate::error::{Error, Result, Status};
 use crate::kernel;

@@ -76,10 +76,11 @@ impl OpenHow {
     }
 }
 
-/// What was asked for, with what the target adds to it.
+/// What was asked for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked {
     pub(super) how: OpenHow,
+    /// What is to be taken away from the mode, if the opening thread's umask is not the target's.
     pub(super) umask: u32,
 }
 
@@ -110,6 +111,12 @@ impl Asked {
         }
         Ok(opened)
     }
+}
+
+/// Flags to create with what was asked for with these, in a directory that is known.
+pub(super) fn to_create(flags: i32) -> i32 {
+    let always = libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_NOCTTY;
+    flags & KNOWN_FLAGS | always | libc::O_CLOEXEC | libc::O_LARGEFILE
 }
 
 pub(super) fn creates(flags: i32) -> bool {

@@ -8,5 +8,6 @@ mod killed;
 mod life;
 mod limits;
 mod memory;
+mod namespace;
 #[path = "../support/mod.rs"]
 mod support;
