@@ -42,14 +42,13 @@ static int answer(unotify_notification *n, int dirfd, uint64_t path, const struc
 {
     const unotify_open_how *how = &UNOTIFY_OPTS(unotify_open_how, .flags = asked->flags,
                                                 .mode = asked->mode, .resolve = asked->resolve);
-    int fd = -1;
 
-    /* An answer fails if the target is gone, or may not have more descriptors: then it hears that. */
-    if (unotify_notification_open_within(n, roots, dirfd, path, how, &fd) ||
-        unotify_notification_reply_fd(n, fd, how->flags & O_CLOEXEC))
+    /*
+     * A FIFO waits for its other end, and this goes on with other calls. An answer fails if the target
+     * is gone, or may not have more descriptors: then it hears that.
+     */
+    if (unotify_notification_reply_within(n, roots, dirfd, path, how))
         unotify_notification_reply_error(n, errno);
-    if (fd >= 0)
-        close(fd);
     return UNOTIFY_HANDLED;
 }
 

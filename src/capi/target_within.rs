@@ -117,3 +117,27 @@ pub unsafe extern "C" fn unotify_notification_open_within(
         Ok(())
     })
 }
+
+/// unotify_notification_open_within() and unotify_notification_reply_fd() in one; waits like
+/// unotify_notification_reply_open().
+///
+/// # Safety
+/// `notification` and `roots` are NULL or live handles; `how` is NULL or as long as its `size`.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_notification_reply_within(
+    notification: *mut unotify_notification,
+    roots: *const unotify_roots,
+    dirfd: c_int,
+    path_addr: u64,
+    how: *const unotify_open_how,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: `how` is NULL or as long as its `size`, as promised.
+        let how = unsafe { options(how) }?.checked()?;
+        // SAFETY: `roots` is NULL or a live handle that nobody changes meanwhile, as promised.
+        let roots = unsafe { shared(roots, "roots") }?;
+        // SAFETY: `notification` is NULL or a live handle that no other thread uses, as promised.
+        let notification = unsafe { inner(notification) }?;
+        notification.reply_within(&roots.0, dirfd, path_addr, how)
+    })
+}

@@ -47,6 +47,16 @@ pub(super) enum Outcome<T> {
     Gone,
 }
 
+impl<T> Outcome<T> {
+    pub(super) fn map<U>(self, with: impl FnOnce(T) -> U) -> Outcome<U> {
+        match self {
+            Outcome::Made(made) => Outcome::Made(made.map(with)),
+            Outcome::Signalled => Outcome::Signalled,
+            Outcome::Gone => Outcome::Gone,
+        }
+    }
+}
+
 impl Notification {
     /// Leaves it to a thread of its own to answer. On success this notification is empty.
     ///

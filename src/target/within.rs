@@ -177,6 +177,28 @@ impl Notification {
         Err(open::explain_open(Errno(libc::EEXIST), path))
     }
 
+    /// Opens with `O_PATH` what is there, if it lies where it may be opened as `how` says.
+    pub(super) fn find_within(
+        &mut self,
+        roots: &Roots,
+        dirfd: RawFd,
+        path_addr: u64,
+        how: OpenHow,
+    ) -> Result<OwnedFd> {
+        let flags = how.flags & PATH_FLAGS | libc::O_PATH;
+        let look = Asked {
+            how: OpenHow { flags, ..how },
+            umask: 0,
+        };
+        let mut scratch = Scratch::new();
+        self.watched(|n| {
+            let path = n.unchecked_string(&mut scratch, path_addr, open::PATH_MAX)?;
+            let found = n.open_or_get(dirfd, path, &look)?;
+            n.decide(roots, &found, needed(how.flags) - Rights::CREATE, path)?;
+            Ok(found)
+        })
+    }
+
     fn open_or_get(&mut self, dirfd: RawFd, path: &CStr, asked: &Asked) -> Result<OwnedFd> {
         if path.is_empty() {
             let tid = self.target()?;
