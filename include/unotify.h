@@ -566,11 +566,11 @@ unotify_status unotify_notification_open_within(
     unotify_notification *notification, const unotify_roots *roots, int dirfd, uint64_t path_addr,
     const unotify_open_how *how, int *fd);
 
-/** unotify_notification_open_within() and unotify_notification_reply_fd() in one; waits like
+/** The same, and unotify_notification_reply_fd() with it; what has to wait, waits as in
  * unotify_notification_reply_open(). */
-unotify_status unotify_notification_reply_within(unotify_notification *notification,
-                                                 const unotify_roots *roots, int dirfd,
-                                                 uint64_t path_addr, const unotify_open_how *how);
+unotify_status unotify_notification_reply_open_within(
+    unotify_notification *notification, const unotify_roots *roots, int dirfd, uint64_t path_addr,
+    const unotify_open_how *how);
 
 /** unotify_notification_reopen() and unotify_notification_reply_fd() in one, close-on-exec with
  * `O_CLOEXEC`. If the open has to wait, for a FIFO's other end, a thread of the library's does,

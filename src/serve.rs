@@ -50,7 +50,7 @@ impl Supervisor {
 
     /// Does what [`run_program`](Supervisor::run_program) does, for a process that is there for the
     /// program alone, as `env(1)` and `strace(1)` are: what a terminal, a shell or an init system does to
-    /// this process is meant for the program. [`exit_like`](crate::exit_like) is the end of that.
+    /// this process is meant for the program. [`exit_like`] is the end of that.
     ///
     /// **It changes how this process takes signals**, until it returns: it catches `SIGINT`, `SIGQUIT`,
     /// `SIGTERM`, `SIGHUP` and `SIGTSTP`, each where it has its default disposition and the calling

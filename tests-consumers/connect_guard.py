@@ -1,6 +1,9 @@
 """What a program meets under connect-guard: connect_guard.py PATH_OF_CONNECT_GUARD"""
 
+from __future__ import annotations
+
 import asyncio
+import ctypes
 import errno
 import os
 import signal
@@ -11,8 +14,10 @@ import tempfile
 import threading
 import time
 
+Address = str | tuple[str, int]
 
-def connect(family, address, kind=socket.SOCK_STREAM):
+
+def connect(family: int, address: Address, kind: int = socket.SOCK_STREAM) -> int:
     with socket.socket(family, kind) as s:
         return s.connect_ex(address)
 
@@ -21,11 +26,11 @@ class Alarm(Exception):
     pass
 
 
-def on_alarm(number, frame):
+def on_alarm(_number: int, _frame: object) -> None:
     raise Alarm
 
 
-def guarded(allowed, forbidden, full, directory):
+def guarded(allowed: int, forbidden: int, full: int, directory: str) -> None:
     """What is run under the guard."""
     inet, inet6 = socket.AF_INET, socket.AF_INET6
     assert connect(inet, ("127.0.0.1", allowed)) == 0
@@ -49,8 +54,6 @@ def guarded(allowed, forbidden, full, directory):
     assert connect(unix, "nowhere") == errno.ENOENT
 
     # A connection is taken away.
-    import ctypes
-
     with socket.socket(inet, socket.SOCK_DGRAM) as s:
         s.connect(("127.0.0.1", allowed))
         unspecified = bytes(16)
@@ -86,7 +89,7 @@ def guarded(allowed, forbidden, full, directory):
         assert s.connect_ex(("127.0.0.1", full)) in (errno.EAGAIN, errno.ETIMEDOUT)
 
     # Many wait, and one that does not have to goes by.
-    def wait():
+    def wait() -> None:
         with socket.socket(inet) as s:
             s.connect_ex(("127.0.0.1", full))
 
@@ -97,7 +100,7 @@ def guarded(allowed, forbidden, full, directory):
     assert connect(inet, ("127.0.0.1", allowed)) == 0
     assert time.monotonic() - begun < 1
 
-    async def through_asyncio():
+    async def through_asyncio() -> None:
         _, writer = await asyncio.open_connection("127.0.0.1", allowed)
         writer.close()
 
@@ -107,23 +110,23 @@ def guarded(allowed, forbidden, full, directory):
     os._exit(9)
 
 
-def accept_all(listener):
+def accept_all(listener: socket.socket) -> None:
     while True:
         listener.accept()[0].close()
 
 
-def serve(listener):
+def serve(listener: socket.socket) -> None:
     threading.Thread(target=accept_all, args=(listener,), daemon=True).start()
 
 
-def listen(backlog=64):
+def listen(backlog: int = 64) -> tuple[socket.socket, int]:
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen(backlog)
     return listener, listener.getsockname()[1]
 
 
-def fill(port):
+def fill(port: int) -> list[socket.socket]:
     """Connects until nobody is let in any more."""
     inside = []
     while True:
@@ -134,7 +137,7 @@ def fill(port):
             return inside
 
 
-def main(guard):
+def main(guard: str) -> None:
     good, allowed = listen()
     _bad, forbidden = listen()
     _full, full = listen(0)
@@ -157,6 +160,7 @@ def main(guard):
 
 
 if sys.argv[1] == "--guarded":
-    guarded(*map(int, sys.argv[2:5]), sys.argv[5])
+    ports = [int(argument) for argument in sys.argv[2:5]]
+    guarded(ports[0], ports[1], ports[2], sys.argv[5])
 else:
     main(sys.argv[1])

@@ -312,6 +312,28 @@ fn what_is_typed_at_the_terminal_is_for_the_program() {
     });
 }
 
+#[test]
+fn a_terminal_that_hangs_up_tells_the_program_though_only_the_stand_in_is_told() {
+    watched(|| {
+        let (end, name) = terminal();
+        let (reading, writing) = pipe();
+        let script = format!("trap 'exit 8' HUP; echo ready; {WAIT}");
+        let mut process = Process::fork(|| {
+            // SAFETY: the copy's own, which nobody uses.
+            unsafe { libc::close(end.as_raw_fd()) };
+            let _terminal = begin_session(&name);
+            exit_like(stand_in_for(&script, &writing))
+        });
+        let mut line = String::new();
+        BufReader::new(File::from(reading))
+            .read_line(&mut line)
+            .unwrap();
+        assert_eq!(line, "ready\n");
+        drop(end);
+        assert_eq!(process.wait(), 8);
+    });
+}
+
 /// A shell, of sorts: starts a stand-in as a job in the foreground.
 fn start_job(terminal: &OwnedFd, script: &str, output: &OwnedFd) -> libc::pid_t {
     // SAFETY: the copy has one thread, as this process has, and does not return.

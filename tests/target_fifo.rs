@@ -236,7 +236,7 @@ extern "C" fn count(_: i32) {
 /// The same for what lies in these directories.
 fn answer_within(n: &mut Notification, roots: &Roots) -> Result<(), unotify::Error> {
     let [path, flags, ..] = n.request().args;
-    n.reply_within(roots, libc::AT_FDCWD, path, OpenHow::new(flags as i32))
+    n.reply_open_within(roots, libc::AT_FDCWD, path, OpenHow::new(flags as i32))
 }
 
 fn roots(rights: Rights) -> Roots {

@@ -20,7 +20,6 @@
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 #include <unotify.h>
 
 static unotify_roots *roots;
@@ -37,17 +36,17 @@ static int fail(const char *what)
     return 1;
 }
 
-/* Opens what the program may have, and hands over just that. */
+/*
+ * Opens what the program may have, and hands over just that. A FIFO's other end is waited for
+ * without holding up others.
+ */
 static int answer(unotify_notification *n, int dirfd, uint64_t path, const struct open_how *asked)
 {
     const unotify_open_how *how = &UNOTIFY_OPTS(unotify_open_how, .flags = asked->flags,
                                                 .mode = asked->mode, .resolve = asked->resolve);
 
-    /*
-     * A FIFO waits for its other end, and this goes on with other calls. An answer fails if the target
-     * is gone, or may not have more descriptors: then it hears that.
-     */
-    if (unotify_notification_reply_within(n, roots, dirfd, path, how))
+    /* Also an answer fails, when the program may not have more descriptors: then it hears that. */
+    if (unotify_notification_reply_open_within(n, roots, dirfd, path, how))
         unotify_notification_reply_error(n, errno);
     return UNOTIFY_HANDLED;
 }

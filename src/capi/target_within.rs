@@ -118,13 +118,13 @@ pub unsafe extern "C" fn unotify_notification_open_within(
     })
 }
 
-/// unotify_notification_open_within() and unotify_notification_reply_fd() in one; waits like
+/// The same, and unotify_notification_reply_fd() with it; what has to wait, waits as in
 /// unotify_notification_reply_open().
 ///
 /// # Safety
-/// `notification` and `roots` are NULL or live handles; `how` is NULL or as long as its `size`.
+/// As unotify_notification_open_within().
 #[no_mangle]
-pub unsafe extern "C" fn unotify_notification_reply_within(
+pub unsafe extern "C" fn unotify_notification_reply_open_within(
     notification: *mut unotify_notification,
     roots: *const unotify_roots,
     dirfd: c_int,
@@ -138,6 +138,6 @@ pub unsafe extern "C" fn unotify_notification_reply_within(
         let roots = unsafe { shared(roots, "roots") }?;
         // SAFETY: `notification` is NULL or a live handle that no other thread uses, as promised.
         let notification = unsafe { inner(notification) }?;
-        notification.reply_within(&roots.0, dirfd, path_addr, how)
+        notification.reply_open_within(&roots.0, dirfd, path_addr, how)
     })
 }

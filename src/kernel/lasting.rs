@@ -1,11 +1,10 @@
 //! Calls that last until somebody else does something, ended as a receive is: opening, connecting.
 
 use super::interrupt::{Mark, Receiver};
-use super::{check, fd, fd_table, socket, Errno, Result};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use super::{check, fd, socket, Errno, Result};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
 
 /// The path of a link to an open file: the handler makes it an empty one, by writing a time limit.
 #[repr(C, align(8))]
@@ -20,18 +19,6 @@ impl Link {
         bytes[..path.len()].copy_from_slice(path.as_bytes());
         Link(bytes)
     }
-}
-
-/// How soon a writer that writes nothing is looked for, at first: later on 16 times that.
-const NAP: Duration = Duration::from_millis(5);
-
-/// Whether somebody has a FIFO without data open for writing: nothing is taken out of it.
-pub(crate) fn has_writer(fifo: BorrowedFd<'_>, scratch: BorrowedFd<'_>) -> bool {
-    let (from, to) = (fifo.as_raw_fd(), scratch.as_raw_fd());
-    // SAFETY: integers only. It copies into a pipe of the caller's.
-    let copied = unsafe { libc::tee(from, to, 1, libc::SPLICE_F_NONBLOCK) };
-    // 0 is the end of what writers write.
-    check(copied as _) != Ok(0)
 }
 
 impl Receiver {
@@ -59,27 +46,6 @@ impl Receiver {
             Err(Errno(libc::ENOENT)) if spoiled => Err(Errno(libc::EINTR)),
             other => other,
         }
-    }
-
-    /// Waits until a FIFO that is open for reading has, or has had, a writer since it was opened.
-    ///
-    /// The kernel tells of data, and of writers that have gone, but not of one that writes nothing yet,
-    /// which is looked for now and then. Ended with `EINTR` as [`Receiver::receive`] is.
-    pub(crate) fn await_writer(
-        &self,
-        mark: &Mark,
-        fifo: BorrowedFd<'_>,
-        give_up: impl Fn() -> bool,
-    ) -> Result<()> {
-        let (_reads, scratch) = fd_table::pipe()?;
-        for look in 0u32.. {
-            let deadline = Instant::now() + NAP.saturating_mul(1 << look.min(4));
-            let seen = self.poll(mark, fifo, None, Some(deadline), &give_up)?;
-            if seen.first.is_some() || has_writer(fifo, scratch.as_fd()) {
-                return Ok(());
-            }
-        }
-        Ok(())
     }
 
     /// `connect(2)`, for as long as it takes; `EINTR` when it was ended. A signal that comes before

@@ -92,7 +92,7 @@ impl Notification {
             _file: file,
         };
         if connection.waits() && interrupt::signal().is_some() {
-            return self.wait_on_a_thread("unotify-connect", move |notification, waiting| {
+            return self.wait_on_a_thread(move |notification, waiting| {
                 connection.answer(notification, waiting);
             });
         }

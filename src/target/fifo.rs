@@ -10,12 +10,11 @@
 
 use super::open_how::{Asked, OpenHow};
 use super::reopen::explain_reopen;
-use super::roots::Roots;
 use super::waiting::{Outcome, Waiting};
 use crate::error::{Error, Result};
-use crate::kernel::{self, file, interrupt, Errno};
+use crate::kernel::{file, interrupt, Errno};
 use crate::notification::Notification;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 impl Notification {
     /// Opens the file that `fd` stands for as [`Notification::reopen`] does, and answers the target
@@ -33,7 +32,7 @@ impl Notification {
     ///
     /// # Errors
     /// As [`Notification::reopen`] and [`Notification::reply_fd`], and the target goes on waiting
-    /// unless it is gone; [`Status::System`] with `EAGAIN` when 1,024 opens wait, or the system has
+    /// unless it is gone; [`Status::System`](crate::Status::System) with `EAGAIN` when 1,024 calls wait, or the system has
     /// no thread.
     pub fn reply_open(&mut self, fd: BorrowedFd<'_>, flags: i32, mode: u32) -> Result<()> {
         let cloexec = flags & libc::O_CLOEXEC != 0;
@@ -61,48 +60,19 @@ impl Notification {
         }
     }
 
-    /// [`Notification::open_within`] and [`Notification::reply_fd`] in one, and what has to wait for
-    /// somebody waits, as with [`Notification::reply_open`].
-    ///
-    /// # Errors
-    /// As those.
-    pub fn reply_within(
-        &mut self,
-        roots: &Roots,
-        dirfd: RawFd,
-        path_addr: u64,
-        how: OpenHow,
-    ) -> Result<()> {
-        let may_wait = may_wait(how.flags) && interrupt::signal().is_some();
-        let opened = match self.open_within(roots, dirfd, path_addr, how) {
-            Ok(opened) => opened,
-            // A FIFO that nobody reads, or a lease.
-            Err(error) if may_wait && matches!(error.errno(), libc::ENXIO | libc::EAGAIN) => {
-                let found = self.find_within(roots, dirfd, path_addr, how)?;
-                return self.reply_open(found.as_fd(), how.flags, how.mode);
-            }
-            Err(error) => return Err(error),
-        };
-        let cloexec = how.flags & libc::O_CLOEXEC != 0;
-        if may_wait && reads(how.flags) && is_fifo(opened.as_fd()).map_err(explain_reopen)? {
-            return self.wait_on_a_thread("unotify-open", move |notification, waiting| {
-                let has_come = waiting.make(|receiver, mark, is_over| {
-                    receiver.await_writer(mark, opened.as_fd(), is_over)
-                });
-                answer(notification, has_come.map(|()| opened), cloexec);
-            });
-        }
-        self.reply_fd(opened.as_fd(), cloexec).map(drop)
-    }
-
     /// Leaves it to a thread to open this, if an open without waiting would not tell that it is to
     /// wait.
     fn begins_to_wait(&mut self, fd: BorrowedFd<'_>, flags: i32) -> Result<bool> {
-        if !reads(flags) || !may_wait(flags) {
+        let reads = flags & libc::O_ACCMODE == libc::O_RDONLY;
+        if !reads || !may_wait(flags) {
             return Ok(false);
         }
         self.pending_on()?;
-        let waits = is_fifo(fd).map_err(explain_reopen)? && interrupt::signal().is_some();
+        // One without a name is some process's pipe, and opening it does not wait.
+        let stat = file::stat(fd).map_err(explain_reopen)?;
+        let waits = stat.kind() == libc::S_IFIFO
+            && !file::is_pipe(fd).map_err(explain_reopen)?
+            && interrupt::signal().is_some();
         if waits {
             self.wait_to_open(fd, flags)?;
         }
@@ -124,24 +94,15 @@ impl Notification {
             flags,
             cloexec: asked.how.flags & libc::O_CLOEXEC != 0,
         };
-        self.wait_on_a_thread("unotify-open", move |notification, waiting| {
+        self.wait_on_a_thread(move |notification, waiting| {
             open.answer(notification, waiting);
         })
     }
 }
 
 /// Whether an open with these flags is one that waits.
-fn may_wait(flags: i32) -> bool {
+pub(super) fn may_wait(flags: i32) -> bool {
     flags & (libc::O_NONBLOCK | libc::O_PATH) == 0
-}
-
-fn reads(flags: i32) -> bool {
-    flags & libc::O_ACCMODE == libc::O_RDONLY
-}
-
-/// Whether opening it waits for somebody. A pipe without a name is some process's, and does not.
-fn is_fifo(fd: BorrowedFd<'_>) -> kernel::Result<bool> {
-    Ok(file::stat(fd)?.kind() == libc::S_IFIFO && !file::is_pipe(fd)?)
 }
 
 /// What is to be opened, and how.
@@ -153,31 +114,26 @@ struct Open {
 
 impl Open {
     /// Opens it, however long that takes, and answers with it.
-    fn answer(&self, notification: Notification, waiting: &Waiting) {
+    fn answer(&self, mut notification: Notification, waiting: &Waiting) {
         let opened = waiting.make(|receiver, mark, is_over| {
             receiver.open(mark, self.file.as_fd(), self.flags, is_over)
         });
-        answer(notification, opened, self.cloexec);
-    }
-}
-
-/// Answers with what a wait came to.
-fn answer(mut notification: Notification, opened: Outcome<OwnedFd>, cloexec: bool) {
-    // An answer fails if the target is gone, which is nobody's business, or if it may not have
-    // more descriptors, which it is to hear.
-    let answered = match opened {
-        Outcome::Made(Ok(opened)) => {
-            let given = notification.reply_fd(opened.as_fd(), cloexec);
-            given.map_err(|error| error.errno())
+        // An answer fails if the target is gone, which is nobody's business, or if it may not have
+        // more descriptors, which it is to hear.
+        let answered = match opened {
+            Outcome::Made(Ok(opened)) => {
+                let given = notification.reply_fd(opened.as_fd(), self.cloexec);
+                given.map_err(|error| error.errno())
+            }
+            Outcome::Made(Err(errno)) => Err(errno.0),
+            Outcome::Signalled => {
+                let _ = notification.interrupt();
+                return;
+            }
+            Outcome::Gone => return,
+        };
+        if let Err(errno) = answered {
+            let _ = notification.reply_error(errno);
         }
-        Outcome::Made(Err(errno)) => Err(errno.0),
-        Outcome::Signalled => {
-            let _ = notification.interrupt();
-            return;
-        }
-        Outcome::Gone => return,
-    };
-    if let Err(errno) = answered {
-        let _ = notification.reply_error(errno);
     }
 }

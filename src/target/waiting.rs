@@ -5,6 +5,9 @@
 //! that a signal waits for (see [`super::interruption`]), ends the wait. It gets the thread out of its
 //! call as a receiving thread is got out ([`interrupt`](crate::kernel::interrupt)). Where the signal may
 //! come before the call and the call does not notice, it sends another one the next time it looks.
+//!
+//! A thread that has nothing to do any more stays for a moment, as starting one takes longer than most
+//! calls.
 
 use super::create::no_thread;
 use super::interruption;
@@ -15,8 +18,9 @@ use crate::kernel::{self, seccomp, signals, Errno};
 use crate::lock::lock;
 use crate::notification::Notification;
 use crate::shared::Shared;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicPtr, AtomicU8, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -29,6 +33,10 @@ const INTERVAL: Duration = Duration::from_millis(10);
 const INTERVAL_EACH: Duration = Duration::from_micros(500);
 
 const STACK: usize = 128 * 1024;
+
+/// How many threads may have nothing to do, and for how long.
+const MAX_IDLE: usize = 4;
+const IDLE: Duration = Duration::from_millis(200);
 
 /// The target waits.
 const WAITS: u8 = 0;
@@ -47,16 +55,6 @@ pub(super) enum Outcome<T> {
     Gone,
 }
 
-impl<T> Outcome<T> {
-    pub(super) fn map<U>(self, with: impl FnOnce(T) -> U) -> Outcome<U> {
-        match self {
-            Outcome::Made(made) => Outcome::Made(made.map(with)),
-            Outcome::Signalled => Outcome::Signalled,
-            Outcome::Gone => Outcome::Gone,
-        }
-    }
-}
-
 impl Notification {
     /// Leaves it to a thread of its own to answer. On success this notification is empty.
     ///
@@ -64,7 +62,6 @@ impl Notification {
     /// [`Status::System`] with `EAGAIN`, and it waits still.
     pub(super) fn wait_on_a_thread(
         &mut self,
-        name: &str,
         body: impl FnOnce(Notification, &Waiting) + Send + 'static,
     ) -> Result<()> {
         let tid = self.target()?;
@@ -85,15 +82,10 @@ impl Notification {
         let body = move || {
             let notification = lock(&taking).take();
             if let Some(notification) = notification {
-                signals::block_all();
                 body(notification, &waiting);
             }
         };
-        thread::Builder::new()
-            .name(name.into())
-            .stack_size(STACK)
-            .spawn(body)
-            .map_err(|error| no_thread(&error))?;
+        Attendant::current().threads.run(Box::new(body))?;
         *giving = Some(self.hand_over()?);
         Ok(())
     }
@@ -137,6 +129,7 @@ struct Attendant {
     /// In a copy of the process there is no such thread.
     made_in: Process,
     waits: Mutex<Waits>,
+    threads: Threads,
 }
 
 #[derive(Debug, Default)]
@@ -144,6 +137,69 @@ struct Waits {
     all: Vec<Arc<Wait>>,
     /// Whether there is a thread for them.
     attended: bool,
+}
+
+/// The threads that make calls.
+#[derive(Default)]
+struct Threads {
+    jobs: Mutex<Jobs>,
+    changed: Condvar,
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+#[derive(Default)]
+struct Jobs {
+    /// For those that are idle.
+    queue: VecDeque<Job>,
+    idle: usize,
+}
+
+impl std::fmt::Debug for Threads {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Threads")
+    }
+}
+
+impl Threads {
+    /// Runs it on a thread that is idle, else on a new one.
+    fn run(&'static self, job: Job) -> Result<()> {
+        let mut jobs = lock(&self.jobs);
+        if jobs.idle > jobs.queue.len() {
+            jobs.queue.push_back(job);
+            self.changed.notify_one();
+            return Ok(());
+        }
+        drop(jobs);
+        thread::Builder::new()
+            .name("unotify-wait".into())
+            .stack_size(STACK)
+            .spawn(|| {
+                signals::block_all();
+                let mut next = Some(job);
+                while let Some(job) = next {
+                    job();
+                    next = self.next();
+                }
+            })
+            .map(drop)
+            .map_err(|error| no_thread(&error))
+    }
+
+    /// What an idle thread is to do next; `None` when it has been idle for long enough.
+    fn next(&self) -> Option<Job> {
+        let mut jobs = lock(&self.jobs);
+        if jobs.idle >= MAX_IDLE {
+            return None;
+        }
+        jobs.idle += 1;
+        let waited = self
+            .changed
+            .wait_timeout_while(jobs, IDLE, |jobs| jobs.queue.is_empty());
+        let (mut jobs, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        jobs.idle -= 1;
+        jobs.queue.pop_front()
+    }
 }
 
 /// A wait that is looked after until this is dropped.
@@ -194,6 +250,7 @@ impl Attendant {
         let made = Box::into_raw(Box::new(Attendant {
             made_in: Process::current(),
             waits: Mutex::default(),
+            threads: Threads::default(),
         }));
         match CURRENT.compare_exchange(known, made, SeqCst, SeqCst) {
             // SAFETY: nobody frees it.

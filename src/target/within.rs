@@ -13,13 +13,20 @@
 use super::open_how::{checked, creates, open_again, Asked, OpenHow, PATH_FLAGS, TRIES};
 use super::proc_files::Entry;
 use super::roots::{Rights, Roots};
-use super::{open, place, translate};
+use super::{fifo, open, place, translate};
 use crate::error::{Error, Result, Status};
 use crate::kernel::memory::Scratch;
 use crate::kernel::{self, file, Errno};
 use crate::notification::Notification;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+
+/// What was found to be allowed.
+enum Found {
+    Open(OwnedFd),
+    /// With `O_PATH`, to be opened for good.
+    ByPath(OwnedFd),
+}
 
 impl Notification {
     /// [`Notification::open`] for what lies in one of the directories of `roots` that allows it;
@@ -48,16 +55,63 @@ impl Notification {
         path_addr: u64,
         how: OpenHow,
     ) -> Result<OwnedFd> {
+        match self.find_within(roots, dirfd, path_addr, how, false)? {
+            Found::Open(opened) | Found::ByPath(opened) => Ok(opened),
+        }
+    }
+
+    /// Opens as [`Notification::open_within`] does, and answers the target with it as
+    /// [`Notification::reply_fd`] does, close-on-exec if `how` says so. What has to wait for somebody,
+    /// a FIFO for its other end, waits without the caller, as with [`Notification::reply_open`].
+    ///
+    /// # Errors
+    /// As [`Notification::open_within`] and [`Notification::reply_open`], and the target goes on
+    /// waiting unless it is gone; `EBADF` with `O_PATH`, as the kernel passes no such descriptor.
+    pub fn reply_open_within(
+        &mut self,
+        roots: &Roots,
+        dirfd: RawFd,
+        path_addr: u64,
+        how: OpenHow,
+    ) -> Result<()> {
+        let waits = fifo::may_wait(how.flags) && how.flags & libc::O_DIRECTORY == 0;
+        match self.find_within(roots, dirfd, path_addr, how, waits)? {
+            Found::Open(opened) => {
+                let cloexec = how.flags & libc::O_CLOEXEC != 0;
+                self.reply_fd(opened.as_fd(), cloexec).map(drop)
+            }
+            Found::ByPath(found) => match self.reply_open(found.as_fd(), how.flags, how.mode) {
+                Err(error) if leads_elsewhere(&error) => {
+                    let opened = self.in_own_proc(&found, how).ok_or(error)?;
+                    let cloexec = how.flags & libc::O_CLOEXEC != 0;
+                    self.reply_fd(opened.as_fd(), cloexec).map(drop)
+                }
+                outcome => outcome,
+            },
+        }
+    }
+
+    /// Opens what is allowed, or if it is to wait (`waits`) perhaps only finds it.
+    fn find_within(
+        &mut self,
+        roots: &Roots,
+        dirfd: RawFd,
+        path_addr: u64,
+        how: OpenHow,
+        waits: bool,
+    ) -> Result<Found> {
         let mut scratch = Scratch::new();
         self.watched(|n| {
             let path = n.unchecked_string(&mut scratch, path_addr, open::PATH_MAX)?;
-            n.as_maker_of(how, |n, asked| match n.open_named(roots, path, &asked)? {
-                Some(Ok(opened)) => Ok(opened),
-                Some(Err(errno)) => {
-                    n.check_valid()?;
-                    Err(open::explain_open(errno, path))
+            n.as_maker_of(how, |n, asked| {
+                match n.open_named(roots, path, &asked, waits)? {
+                    Some(Ok(opened)) => Ok(Found::Open(opened)),
+                    Some(Err(errno)) => {
+                        n.check_valid()?;
+                        Err(open::explain_open(errno, path))
+                    }
+                    None => n.open_decided(roots, dirfd, path, &asked, waits),
                 }
-                None => n.open_decided(roots, dirfd, path, &asked),
             })
         })
     }
@@ -70,6 +124,7 @@ impl Notification {
         roots: &Roots,
         path: &CStr,
         asked: &Asked,
+        waits: bool,
     ) -> Result<Option<kernel::Result<OwnedFd>>> {
         let how = asked.how;
         if how.resolve != 0 {
@@ -87,6 +142,12 @@ impl Notification {
             return Ok(None);
         }
         self.check_valid()?;
+        // Opened for reading a FIFO would not wait, and who opens it for writing would not either. So
+        // it is looked at before; should it become one in this moment, it does not wait.
+        let reads = how.flags & libc::O_ACCMODE == libc::O_RDONLY;
+        if waits && reads && is_fifo(root.fd(), rest) {
+            return Ok(None);
+        }
         let changes = creates(how.flags) || how.flags & libc::O_TRUNC != 0;
         let mut kernel_how = asked.kernel_how();
         kernel_how.resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_MAGICLINKS;
@@ -118,12 +179,14 @@ impl Notification {
         dirfd: RawFd,
         path: &CStr,
         asked: &Asked,
-    ) -> Result<OwnedFd> {
+        waits: bool,
+    ) -> Result<Found> {
         let how = asked.how;
         let needed = needed(how.flags);
         let everywhere = roots.everywhere();
-        if !path.is_empty() && !everywhere.is_empty() && everywhere.contains(needed) {
-            return self.open_from(dirfd, path, asked);
+        let is_anything = !everywhere.is_empty() && everywhere.contains(needed);
+        if is_anything && !waits && !path.is_empty() {
+            return self.open_from(dirfd, path, asked).map(Found::Open);
         }
         let existing = needed - Rights::CREATE;
         let mut look = OpenHow {
@@ -146,7 +209,7 @@ impl Notification {
             ) {
                 Err(error) if creates && error.errno() == libc::ENOENT => {
                     match self.create_decided(roots, dirfd, path, asked)? {
-                        Some(created) => return Ok(created),
+                        Some(created) => return Ok(Found::Open(created)),
                         None => continue,
                     }
                 }
@@ -162,41 +225,27 @@ impl Notification {
                 return Err(open::explain_open(Errno(libc::EEXIST), path));
             }
             if how.flags & libc::O_PATH != 0 || path.is_empty() {
-                return Ok(found);
+                return Ok(Found::Open(found));
+            }
+            if waits {
+                return Ok(Found::ByPath(found));
             }
             return match self.reopen(found.as_fd(), how.flags, how.mode) {
-                Err(error) if error.errno() == libc::ELOOP => {
-                    let flags = how.flags & !(libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW);
-                    let (how, umask) = (OpenHow::new(flags), 0);
-                    let again = self.open_in_own_proc(found.as_fd(), &Asked { how, umask });
-                    again.map_err(|_| error)
+                Err(error) if leads_elsewhere(&error) => {
+                    let opened = self.in_own_proc(&found, how).ok_or(error)?;
+                    Ok(Found::Open(opened))
                 }
-                outcome => outcome,
+                outcome => outcome.map(Found::Open),
             };
         }
         Err(open::explain_open(Errno(libc::EEXIST), path))
     }
 
-    /// Opens with `O_PATH` what is there, if it lies where it may be opened as `how` says.
-    pub(super) fn find_within(
-        &mut self,
-        roots: &Roots,
-        dirfd: RawFd,
-        path_addr: u64,
-        how: OpenHow,
-    ) -> Result<OwnedFd> {
-        let flags = how.flags & PATH_FLAGS | libc::O_PATH;
-        let look = Asked {
-            how: OpenHow { flags, ..how },
-            umask: 0,
-        };
-        let mut scratch = Scratch::new();
-        self.watched(|n| {
-            let path = n.unchecked_string(&mut scratch, path_addr, open::PATH_MAX)?;
-            let found = n.open_or_get(dirfd, path, &look)?;
-            n.decide(roots, &found, needed(how.flags) - Rights::CREATE, path)?;
-            Ok(found)
-        })
+    /// Opens for good what lies in a `/proc` that is not below the target's root.
+    fn in_own_proc(&mut self, found: &OwnedFd, mut how: OpenHow) -> Option<OwnedFd> {
+        how.flags &= !(libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW);
+        let asked = Asked { how, umask: 0 };
+        self.open_in_own_proc(found.as_fd(), &asked).ok()
     }
 
     fn open_or_get(&mut self, dirfd: RawFd, path: &CStr, asked: &Asked) -> Result<OwnedFd> {
@@ -309,6 +358,16 @@ impl Notification {
             },
         ))
     }
+}
+
+/// Whether something was not found again by its name from the target's root.
+fn leads_elsewhere(error: &Error) -> bool {
+    matches!(error.errno(), libc::ELOOP | libc::ENOENT | libc::EXDEV)
+}
+
+/// Whether a path leads to a FIFO at the moment. Follows links wherever they lead: only a hint.
+fn is_fifo(dir: BorrowedFd<'_>, path: &CStr) -> bool {
+    file::stat_at(dir, path).is_ok_and(|stat| stat.kind() == libc::S_IFIFO)
 }
 
 /// The rights that opening like this takes.
