@@ -673,6 +673,7 @@ type Attack = fn(&Ground);
 struct Ground {
     top: PathBuf,
     kind: usize,
+    parent: u32,
 }
 
 impl Ground {
@@ -934,7 +935,7 @@ fn change_descriptors(ground: &Ground) {
 /// Ways through `/proc`.
 fn through_proc(ground: &Ground) {
     chdir(&ground.path("outside"));
-    let (me, parent) = (std::process::id(), std::os::unix::process::parent_id());
+    let (me, parent) = (std::process::id(), ground.parent);
     let secret = ground.path("outside/secret");
     let secret = secret.to_str().unwrap();
     let fine = ground.path("allowed/file");
@@ -1100,6 +1101,7 @@ fn no_attempt_of_hostile_targets_passes() {
                 let ground = Ground {
                     top: top.clone(),
                     kind,
+                    parent: std::process::id(),
                 };
                 std::mem::forget(Process::fork(|| {
                     attack(&ground);
