@@ -599,6 +599,23 @@ unotify_status unotify_notification_mkdir(unotify_notification *notification, in
 unotify_status unotify_notification_mknod(unotify_notification *notification, int directory,
                                           const char *name, mode_t mode, dev_t device);
 
+/** Opens with `O_PATH` what the path in the `len` bytes at `addr`, a `struct sockaddr_un`, leads
+ * the target to, to decide on that. Errors: those of unotify_notification_open();
+ * `UNOTIFY_ERR_INVALID_ARGUMENT` when there is no path in it. */
+unotify_status unotify_notification_open_socket(unotify_notification *notification,
+                                                const void *addr, size_t len, int *fd);
+
+/** Connects the target's socket to the `len` bytes at `addr`, a `struct sockaddr` that was read and
+ * decided on, and answers with what comes of it, be it an error. **What has to wait does so
+ * without the caller**, on a thread of the library's, and ends with the target or a signal to it;
+ * the handle holds nothing then, and a handler returns `UNOTIFY_HANDLED`. The path of a Unix
+ * socket is the target's unless `file` is not -1, but what unotify_notification_open_socket() has
+ * opened. The supervisor's rights count, and its peer sees the supervisor (`SO_PEERCRED`).
+ * Errors: those of unotify_notification_get_fd() and unotify_notification_open_socket(), and the
+ * target goes on waiting; SYSTEM with `EAGAIN` when 1,024 calls wait already. */
+unotify_status unotify_notification_reply_connect(unotify_notification *notification, int target_fd,
+                                                  const void *addr, size_t len, int file);
+
 /* ---- Target: who it is ----------------------------------------------------------------------- */
 
 /** Who makes a call, as the supervisor's namespaces number it. Users and groups without a number
@@ -810,6 +827,10 @@ unotify_status unotify_notification_watch_exit(unotify_notification *notificatio
  * thread of the library's stays in the process until the child has ended. */
 #define UNOTIFY_SPAWN_KILL_ON_PARENT_DEATH (1U << 0)
 
+/** The program and all it starts are in a pid namespace, which is killed with the calling process.
+ * It takes `CAP_SYS_ADMIN`, else `UNOTIFY_ERR_PERMISSION`. */
+#define UNOTIFY_SPAWN_PID_NAMESPACE (1U << 1)
+
 /** A descriptor for the program. All are put in place at once, and may be each other's numbers. */
 typedef struct unotify_fd_map {
     int parent_fd; /**< The caller's descriptor, close-on-exec or not. */
@@ -885,6 +906,20 @@ void unotify_child_free(unotify_child *child);
 unotify_status unotify_supervisor_run_program(
     unotify_supervisor *supervisor, const unotify_filter *filter, const char *file,
     char *const *argv, char *const *envp, const unotify_spawn_opts *opts, int *wstatus);
+
+/** unotify_supervisor_run_program() for a process that is there for the program alone, as `env(1)`
+ * is. **Until it returns it catches** `SIGINT`, `SIGQUIT`, `SIGTERM`, `SIGHUP` and `SIGTSTP` where
+ * they have their default. What the terminal sends is left to the program, what other processes
+ * send is sent on, and a second `SIGTERM` kills it; this process stops and goes on with it. See
+ * "Standing in for a program" in unotify(7). unotify_exit_like() is to follow.
+ * Errors: as there; INVALID_ARGUMENT while another thread is at the same. */
+unotify_status unotify_supervisor_stand_in_for(
+    unotify_supervisor *supervisor, const unotify_filter *filter, const char *file,
+    char *const *argv, char *const *envp, const unotify_spawn_opts *opts, int *wstatus);
+
+/** Ends the calling process, as `exit(3)` does, like one with this `waitpid(2)` status: with its
+ * exit status, or killed by its signal; with 128 and the signal's number where that cannot be. */
+void unotify_exit_like(int wstatus) __attribute__((noreturn));
 
 /* ---- Probe ----------------------------------------------------------------------------------- */
 

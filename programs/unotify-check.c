@@ -2,6 +2,7 @@
  * Says whether programs can be supervised here, and what of it does not work and why.
  *
  *     unotify-check [--json]
+ *     unotify-check --help | --version
  *
  * It tries: loads filters, receives and answers calls, and reads the memory of a child of its own and
  * exchanges descriptors with it. So it tells what the kernel would do from what a container's seccomp
@@ -13,12 +14,16 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <unotify.h>
 
 enum { EACH_WAIT_MS = 5000, ALL_S = 60 };
+
+static const char USAGE[] = "usage: unotify-check [--json]\n"
+                            "       unotify-check --help | --version\n";
 
 static int json;
 
@@ -162,15 +167,20 @@ int main(int argc, char **argv)
     pid_t child;
     int wstatus;
 
+    if (argc == 2 && strcmp(argv[1], "--help") == 0)
+        return fputs(USAGE, stdout) < 0;
+    if (argc == 2 && strcmp(argv[1], "--version") == 0)
+        return printf("unotify-check of libunotify %s\n", unotify_version()) < 0;
     if (argc == 2 && strcmp(argv[1], "--json") == 0) {
         json = 1;
     } else if (argc != 1) {
-        fputs("usage: unotify-check [--json]\n", stderr);
+        fputs(USAGE, stderr);
         return 2;
     }
     /* In a copy: there are filters that kill who makes a call that they do not like. */
     child = fork();
     if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody is left to tell */
         alarm(ALL_S);
         _exit(check());
     }

@@ -69,6 +69,23 @@ impl Life {
         std::thread::sleep(slice.min(end.saturating_duration_since(Instant::now())));
     }
 
+    /// Whether the child has ended, or nobody can know.
+    pub(crate) fn has_ended(&self) -> bool {
+        // The lock keeps the id from being given to another process.
+        let fate = self.fate();
+        !matches!(*fate, Fate::Ours) || self.child.has_ended() != Ok(false)
+    }
+
+    /// Waits until the child stops, and by which signal; `None` when it has ended, or nobody can know.
+    pub(crate) fn await_stop(&self) -> Option<i32> {
+        self.child.await_stop().ok().flatten()
+    }
+
+    /// Whether the child was told to go on since it has stopped; asked once.
+    pub(crate) fn has_continued(&self) -> bool {
+        self.child.has_continued()
+    }
+
     /// Reaps the child if it has ended, and tells what is known of it.
     pub(crate) fn reap(&self) -> kernel::Result<Fate> {
         let mut fate = self.fate();

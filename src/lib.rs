@@ -18,6 +18,7 @@
 //! | receive and answer in a loop of one's own | [`Listener::receive`], [`Listener::incoming`] |
 //! | give each call a handler, on one thread or several | [`Supervisor`] |
 //! | start a program and serve it to its end, in one call | [`Supervisor::run_program`] |
+//! | the same in a program that is there for that: signals, job control, its end | [`Supervisor::stand_in_for`], [`exit_like`] |
 //! | answer | [`Notification::reply_value`], [`reply_error`](Notification::reply_error), [`reply_continue`](Notification::reply_continue), [`reply_fd`](Notification::reply_fd) |
 //! | read and write a target's memory | [`Notification::read`], [`write`](Notification::write), [`read_string`](Notification::read_string), [`read_pointers`](Notification::read_pointers) |
 //! | exchange descriptors with it | [`Notification::get_fd`], [`add_fd`](Notification::add_fd), [`open_pidfd`](Notification::open_pidfd) |
@@ -137,6 +138,7 @@ mod serve;
 mod shared;
 mod spawn;
 mod stall;
+mod stand_in;
 mod supervisor;
 mod target;
 mod transport;
@@ -158,6 +160,7 @@ pub use scmp::{
     ScmpNotifData, ScmpNotifReq, ScmpNotifResp, ScmpNotifRespFlags, ScmpSyscall, ScmpVersion,
     NOTIF_FLAG_CONTINUE,
 };
+pub use serve::exit_like;
 pub use spawn::{Child, Spawn, Stdio};
 pub use supervisor::{HandlerFlags, Stats, Supervisor, SupervisorOptions, Verdict, WakeUp};
 pub use target::{Identity, OpenHow, Rights, Roots};

@@ -111,6 +111,42 @@ static void a_handler_that_stops_the_run_ends_the_program(void)
     unotify_supervisor_free(s);
 }
 
+/* How a process ends that stands in for a shell with this script. */
+static int end_of_stand_in(const char *script)
+{
+    int wstatus, ended;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        char *argv[] = { (char *)"sh", (char *)"-c", (char *)(uintptr_t)script, NULL };
+        int value = 1234;
+        unotify_supervisor *s = supervisor_with("getppid", answer, &value);
+        unotify_filter *f;
+
+        alarm(60 * slowness());
+        OK(unotify_filter_new(UNOTIFY_ACTION_ALLOW, &f));
+        OK(unotify_filter_notify(f, "getppid"));
+        OK(unotify_supervisor_stand_in_for(s, f, "sh", argv, NULL, NULL, &wstatus));
+        unotify_supervisor_free(s);
+        unotify_filter_free(f);
+        unotify_exit_like(wstatus);
+    }
+    CHECK(pid > 0);
+    CHECK(waitpid(pid, &ended, 0) == pid);
+    return ended;
+}
+
+static void a_stand_in_ends_like_its_program(void)
+{
+    CHECK_INT(end_of_stand_in("test $PPID = 1234 && exit 7"), 7 << 8);
+    CHECK_INT(end_of_stand_in("kill -TERM $$"), SIGTERM);
+    /* Sent to the parent, by another than the program. */
+    CHECK_INT(end_of_stand_in("trap 'exit 9' HUP; p=$(cut -d ' ' -f 4 /proc/$$/stat); "
+                              "sh -c \"kill -HUP $p\"; "
+                              "while :; do sleep 0.1; done"),
+              9 << 8);
+}
+
 static void null_is_refused(void)
 {
     char *argv[] = { (char *)"true", NULL };
@@ -128,6 +164,10 @@ static void null_is_refused(void)
                  UNOTIFY_ERR_INVALID_ARGUMENT);
     CHECK_STATUS(unotify_supervisor_run_program(s, f, "true", NULL, NULL, NULL, &wstatus),
                  UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_supervisor_stand_in_for(NULL, f, "true", argv, NULL, NULL, &wstatus),
+                 UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_supervisor_stand_in_for(s, NULL, "true", argv, NULL, NULL, &wstatus),
+                 UNOTIFY_ERR_INVALID_ARGUMENT);
     unotify_filter_free(f);
     unotify_supervisor_free(s);
 }
@@ -137,5 +177,6 @@ int main(void)
     RUN(CASE(a_program_is_served_and_its_status_told),
         CASE(whoever_does_not_ask_for_the_status_is_not_told),
         CASE(a_program_that_does_not_start_is_an_error),
-        CASE(a_handler_that_stops_the_run_ends_the_program), CASE(null_is_refused));
+        CASE(a_handler_that_stops_the_run_ends_the_program), CASE(a_stand_in_ends_like_its_program),
+        CASE(null_is_refused));
 }

@@ -419,6 +419,23 @@ static void options_of_an_older_caller_are_taken(void)
     unotify_child_free(child);
 }
 
+static void a_pid_namespace_of_its_own_takes_privileges(void)
+{
+    const unotify_spawn_opts *opts =
+        &UNOTIFY_OPTS(unotify_spawn_opts, .flags = UNOTIFY_SPAWN_PID_NAMESPACE);
+    const char *const *argv = ARGV("sh", "-c", "test $$ = 2");
+    unotify_child *child;
+    unotify_status status = start(UNOTIFY_ACTION_ALLOW, argv, NULL, opts, &child);
+
+    if (geteuid() != 0) {
+        CHECK_INT(status, UNOTIFY_ERR_PERMISSION);
+        return;
+    }
+    CHECK_INT(status, UNOTIFY_OK);
+    CHECK_INT(wait_status(child), 0);
+    unotify_child_free(child);
+}
+
 static void null_is_refused_where_it_has_no_meaning(void)
 {
     char *argv[] = { (char *)"true", NULL }, *empty[] = { NULL };
@@ -459,5 +476,7 @@ int main(void)
         CASE(one_thread_can_take_the_listener_while_another_waits),
         CASE(the_listener_can_be_taken_once), CASE(a_refused_execve_is_told_by_its_error),
         CASE(a_program_that_is_not_there_is_told), CASE(options_are_checked),
-        CASE(options_of_an_older_caller_are_taken), CASE(null_is_refused_where_it_has_no_meaning));
+        CASE(options_of_an_older_caller_are_taken),
+        CASE(a_pid_namespace_of_its_own_takes_privileges),
+        CASE(null_is_refused_where_it_has_no_meaning));
 }

@@ -103,6 +103,7 @@ def all_programs() -> Programs:
         "read-string": ["read-string.c"],
         "brokered": ["brokered.c"],
         "open-broker": ["../examples/c/open-broker.c"],
+        "trace": sorted(str(source) for source in (ROOT / "examples/c/trace").glob("*.c")),
     }
     try:
         link = library()

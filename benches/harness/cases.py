@@ -139,13 +139,18 @@ def all_cases(programs: Programs, plan: Plan, scratch: Path) -> list[Case]:
     for work, command in real_work(scratch).items():
         cases.append(Case(f"work/{work}/unsupervised", "", tuple(command), seldom))
         wrapped(f"work/{work}/strace", "strace", [*strace, "trace=openat", *command], seldom)
-        if "strace" in path:
-            table = scratch / f"{work}.strace"
-            counting = [path["strace"], "-c", "-f", "--seccomp-bpf", "-o", str(table), "-e", "trace=openat"]
-            count = partial(strace_count, table)
-            # Counting takes strace another run, which is not for its time.
-            argv = (*counting, *command)
-            cases.append(Case(f"work/{work}/strace-count", "strace", argv, plan.rounds, count))
+        # As it is mostly called: it then stops the program at every call.
+        stopping = [option for option in strace if option != "--seccomp-bpf"]
+        wrapped(f"work/{work}/strace-f", "strace", [*stopping, "trace=openat", *command], seldom)
+        wrapped(f"work/{work}/trace", "trace", [*strace[2:], "trace=openat", *command], seldom)
+        for tracer, how in (("strace", ["-f", "--seccomp-bpf"]), ("trace", [])):
+            if tracer not in path:
+                continue
+            table = scratch / f"{work}.{tracer}"
+            count = partial(table_count, table)
+            # Counting takes them another run, which is not for their time.
+            argv = (path[tracer], "-c", *how, "-o", str(table), "-e", "trace=openat", *command)
+            cases.append(Case(f"work/{work}/{tracer}-count", tracer, argv, plan.rounds, count))
         if "continue-openat" in path:
             number = scratch / f"{work}.count"
             argv = (path["continue-openat"], str(number), *command)
@@ -158,10 +163,10 @@ def plain_count(file: Path) -> float:
     return float(file.read_text())
 
 
-def strace_count(table: Path) -> float:
-    """The calls column of openat's row in the table that strace -c writes."""
+def table_count(table: Path) -> float:
+    """The calls column of openat's row in the table that strace -c writes, or the example trace -c."""
     rows = (line.split() for line in table.read_text().splitlines())
-    return next(float(row[3]) for row in rows if row and row[-1] == "openat")
+    return next(float(row[3] if len(row) > 2 else row[0]) for row in rows if row and row[-1] == "openat")
 
 
 def real_work(scratch: Path) -> dict[str, list[str]]:

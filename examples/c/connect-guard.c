@@ -1,23 +1,31 @@
 /*
- * Runs a program that may connect only to the given ports of this machine.
+ * Runs a program that may connect only to the given ports and Unix sockets of this machine.
  *
- *     connect-guard PORT[,PORT...] -- PROGRAM [ARGUMENT...]
+ *     connect-guard WHERE[,WHERE...] -- PROGRAM [ARGUMENT...]
  *
- * Every connect(2) but those to a loopback address and a port on the list fails with EACCES. The
- * supervisor connects the program's own socket to its own copy of the address, so that changing
- * the address after the check changes nothing. Datagrams that are sent without connect(2) are not
- * guarded. Exits like the program.
+ * WHERE is the number of a port, or the path of a Unix socket, which begins with a slash:
+ *
+ *     connect-guard 5432,/run/postgresql/.s.PGSQL.5432 -- psql -h localhost
+ *
+ * Every connect(2) but those to a loopback address and a port on the list, or to a socket on it,
+ * fails with EACCES; AF_UNSPEC, which takes a connection away, does not. The supervisor connects the
+ * program's own socket to its own copy of the address, so that changing the address after the check
+ * changes nothing; that of a Unix socket is decided on the socket that the program's path has led
+ * to. One that waits is waited for without the supervisor, and signals interrupt it as usual.
+ * Datagrams that are sent without connect(2) are not guarded. Exits like the program.
  */
 #define _GNU_SOURCE
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include <unotify.h>
 
@@ -25,13 +33,19 @@ typedef union {
     struct sockaddr any;
     struct sockaddr_in v4;
     struct sockaddr_in6 v6;
+    struct sockaddr_un local;
     struct sockaddr_storage storage;
 } address;
 
-enum { MAX_PORTS = 64, WORKERS = 8 };
+enum { MAX = 64, V6_LENGTH = offsetof(struct sockaddr_in6, sin6_scope_id) };
 
-static in_port_t ports[MAX_PORTS];
-static size_t n_ports;
+static in_port_t ports[MAX];
+static const char *paths[MAX];
+static size_t n_ports, n_paths;
+
+static const char USAGE[] = "usage: connect-guard WHERE[,WHERE...] -- PROGRAM [ARGUMENT...]\n"
+                            "       connect-guard --help | --version\n"
+                            "WHERE is a port, or the path of a Unix socket from / on\n";
 
 static int fail(const char *what)
 {
@@ -42,77 +56,127 @@ static int fail(const char *what)
     return 1;
 }
 
-static int add_ports(const char *list)
+/* Takes the list apart. */
+static int add(char *list)
 {
-    char *end;
+    char *where, *end;
 
-    for (;; list = end + 1) {
-        unsigned long port = strtoul(list, &end, 10);
+    for (where = strtok(list, ","); where; where = strtok(NULL, ",")) {
+        unsigned long port = strtoul(where, &end, 10);
 
-        if (end == list || port == 0 || port > 65535 || n_ports == MAX_PORTS)
+        if (n_ports == MAX || n_paths == MAX)
             return -1;
-        ports[n_ports++] = htons((in_port_t)port);
-        if (*end == '\0')
-            return 0;
-        if (*end != ',')
+        if (where[0] == '/')
+            paths[n_paths++] = where;
+        else if (*end == '\0' && port > 0 && port <= 65535)
+            ports[n_ports++] = htons((in_port_t)port);
+        else
             return -1;
     }
+    return n_ports + n_paths > 0 ? 0 : -1;
 }
 
-static int is_allowed(const address *to, size_t length)
+static int is_listed(in_port_t port)
 {
-    in_port_t port;
     size_t i;
 
-    if (length >= sizeof to->v4 && to->any.sa_family == AF_INET &&
-        ntohl(to->v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET)
-        port = to->v4.sin_port;
-    else if (length >= sizeof to->v6 && to->any.sa_family == AF_INET6 &&
-             IN6_IS_ADDR_LOOPBACK(&to->v6.sin6_addr))
-        port = to->v6.sin6_port;
-    else
-        return 0;
     for (i = 0; i < n_ports; i++)
         if (ports[i] == port)
             return 1;
     return 0;
 }
 
-/* 0, or -1 and errno. */
-static int guard(unotify_notification *n)
+/* The wildcard is the machine itself, for who connects. */
+static int is_here(uint32_t v4)
+{
+    return ntohl(v4) >> 24 == IN_LOOPBACKNET || v4 == htonl(INADDR_ANY);
+}
+
+static int is_allowed(const address *to, size_t length)
+{
+    uint32_t v4;
+
+    if (length < sizeof to->any.sa_family)
+        return 1; /* The kernel refuses it. */
+    switch (to->any.sa_family) {
+    case AF_UNSPEC:
+        return 1;
+    case AF_INET:
+        return length >= sizeof to->v4 && is_here(to->v4.sin_addr.s_addr) &&
+               is_listed(to->v4.sin_port);
+    case AF_INET6:
+        if (length < V6_LENGTH || !is_listed(to->v6.sin6_port))
+            return 0;
+        memcpy(&v4, to->v6.sin6_addr.s6_addr + 12, sizeof v4);
+        return IN6_IS_ADDR_LOOPBACK(&to->v6.sin6_addr) ||
+               IN6_IS_ADDR_UNSPECIFIED(&to->v6.sin6_addr) ||
+               (IN6_IS_ADDR_V4MAPPED(&to->v6.sin6_addr) && is_here(v4));
+    default:
+        return 0;
+    }
+}
+
+/* Whether it is the very socket that one of the paths leads to now. */
+static int is_allowed_socket(int file)
+{
+    struct stat theirs, ours;
+    size_t i;
+
+    if (fstat(file, &theirs) != 0)
+        return 0;
+    for (i = 0; i < n_paths; i++)
+        if (stat(paths[i], &ours) == 0 && ours.st_dev == theirs.st_dev &&
+            ours.st_ino == theirs.st_ino)
+            return 1;
+    return 0;
+}
+
+/* UNOTIFY_OK when it was answered, or will be; else errno says what to answer. */
+static unotify_status guard(unotify_notification *n)
 {
     const uint64_t *args = unotify_notification_request(n)->args;
     size_t length = (uint32_t)args[2];
+    unotify_status status;
     address to;
-    int socket, result, error;
+    int file = -1, allowed;
 
     memset(&to, 0, sizeof to);
     if (length > sizeof to) {
         errno = EINVAL;
-        return -1;
+        return UNOTIFY_ERR_INVALID_ARGUMENT;
     }
-    if (unotify_notification_read(n, args[1], &to, length))
-        return -1;
-    if (!is_allowed(&to, length)) {
+    status = unotify_notification_read(n, args[1], &to, length);
+    if (status)
+        return status;
+    if (to.any.sa_family == AF_UNIX) {
+        /* One without a path is an error too. */
+        status = unotify_notification_open_socket(n, &to, length, &file);
+        if (status && errno != EINVAL)
+            return status;
+        allowed = !status && is_allowed_socket(file);
+    } else {
+        allowed = is_allowed(&to, length);
+    }
+    if (allowed) {
+        status = unotify_notification_reply_connect(n, (int)args[0], &to, length, file);
+    } else {
+        status = UNOTIFY_ERR_PERMISSION;
         errno = EACCES;
-        return -1;
     }
-    if (unotify_notification_get_fd(n, (int)args[0], &socket))
-        return -1;
-    result = connect(socket, &to.any, (socklen_t)length);
-    error = errno;
-    close(socket);
-    errno = error;
-    return result;
+    if (file >= 0) {
+        int error = errno;
+
+        close(file);
+        errno = error;
+    }
+    return status;
 }
 
 static int on_connect(unotify_notification *n, void *data)
 {
     (void)data;
     /* The answer fails only if the target is gone, and then nobody waits for it. */
-    if (guard(n) == 0)
-        unotify_notification_reply_value(n, 0);
-    else
+    if (guard(n))
         unotify_notification_reply_error(n, errno);
     return UNOTIFY_HANDLED;
 }
@@ -123,23 +187,27 @@ int main(int argc, char **argv)
     unotify_supervisor *supervisor;
     int wstatus, first = 2;
 
+    if (argc == 2 && strcmp(argv[1], "--help") == 0)
+        return fputs(USAGE, stdout) < 0;
+    if (argc == 2 && strcmp(argv[1], "--version") == 0)
+        return printf("connect-guard of libunotify %s\n", unotify_version()) < 0;
     if (argc > 2 && strcmp(argv[2], "--") == 0)
         first = 3;
-    if (first >= argc || add_ports(argv[1]) != 0) {
-        fputs("usage: connect-guard PORT[,PORT...] -- PROGRAM [ARGUMENT...]\n", stderr);
+    if (first >= argc || add(argv[1]) != 0) {
+        fputs(USAGE, stderr);
         return 2;
     }
 
-    /* A connection may take its time, and others should not wait for it. */
     if (unotify_filter_new(UNOTIFY_ACTION_ALLOW, &filter) ||
         unotify_filter_notify_family(filter, "connect") ||
-        unotify_supervisor_new(&UNOTIFY_OPTS(unotify_supervisor_opts, .max_workers = WORKERS),
-                               &supervisor) ||
-        unotify_supervisor_on(supervisor, "connect", UNOTIFY_HANDLER_BLOCKING, on_connect, NULL))
+        unotify_supervisor_new(NULL, &supervisor) ||
+        unotify_supervisor_on(supervisor, "connect", 0, on_connect, NULL))
         return fail("set up");
 
-    if (unotify_supervisor_run_program(supervisor, filter, argv[first], argv + first, NULL, NULL,
-                                       &wstatus)) {
+    if (unotify_supervisor_stand_in_for(
+            supervisor, filter, argv[first], argv + first, NULL,
+            &UNOTIFY_OPTS(unotify_spawn_opts, .flags = UNOTIFY_SPAWN_KILL_ON_PARENT_DEATH),
+            &wstatus)) {
         int error = errno;
 
         fail(argv[first]);
@@ -147,5 +215,5 @@ int main(int argc, char **argv)
     }
     unotify_supervisor_free(supervisor);
     unotify_filter_free(filter);
-    return WIFSIGNALED(wstatus) ? 128 + WTERMSIG(wstatus) : WEXITSTATUS(wstatus);
+    unotify_exit_like(wstatus);
 }

@@ -25,12 +25,14 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <unotify.h>
 
 /* What containers are given as well: null, zero, full, random, urandom. */
 static const unsigned DEVICES[][2] = { { 1, 3 }, { 1, 5 }, { 1, 7 }, { 1, 8 }, { 1, 9 } };
+
+static const char USAGE[] = "usage: mknod-for-me -- PROGRAM [ARGUMENT...]\n"
+                            "       mknod-for-me --help | --version\n";
 
 static int fail(const char *what)
 {
@@ -131,10 +133,14 @@ int main(int argc, char **argv)
     unotify_supervisor *supervisor;
     int wstatus, first = 1;
 
+    if (argc == 2 && strcmp(argv[1], "--help") == 0)
+        return fputs(USAGE, stdout) < 0;
+    if (argc == 2 && strcmp(argv[1], "--version") == 0)
+        return printf("mknod-for-me of libunotify %s\n", unotify_version()) < 0;
     if (argc > 1 && strcmp(argv[1], "--") == 0)
         first = 2;
     if (first >= argc) {
-        fputs("usage: mknod-for-me -- PROGRAM [ARGUMENT...]\n", stderr);
+        fputs(USAGE, stderr);
         return 2;
     }
     if (geteuid() != 0)
@@ -147,8 +153,10 @@ int main(int argc, char **argv)
         unotify_supervisor_on(supervisor, "mknod", 0, on_mknod, NULL))
         return fail("set up");
 
-    if (unotify_supervisor_run_program(supervisor, filter, argv[first], argv + first, NULL, NULL,
-                                       &wstatus)) {
+    if (unotify_supervisor_stand_in_for(
+            supervisor, filter, argv[first], argv + first, NULL,
+            &UNOTIFY_OPTS(unotify_spawn_opts, .flags = UNOTIFY_SPAWN_KILL_ON_PARENT_DEATH),
+            &wstatus)) {
         int error = errno;
 
         fail(argv[first]);
@@ -156,5 +164,5 @@ int main(int argc, char **argv)
     }
     unotify_supervisor_free(supervisor);
     unotify_filter_free(filter);
-    return WIFSIGNALED(wstatus) ? 128 + WTERMSIG(wstatus) : WEXITSTATUS(wstatus);
+    unotify_exit_like(wstatus);
 }

@@ -20,10 +20,12 @@
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unotify.h>
 
 static unotify_roots *roots;
+
+static const char USAGE[] = "usage: open-broker [-r] PATH... -- PROGRAM [ARGUMENT...]\n"
+                            "       open-broker --help | --version\n";
 
 static int fail(const char *what)
 {
@@ -124,6 +126,10 @@ int main(int argc, char **argv)
     size_t call;
     int i, wstatus;
 
+    if (argc == 2 && strcmp(argv[1], "--help") == 0)
+        return fputs(USAGE, stdout) < 0;
+    if (argc == 2 && strcmp(argv[1], "--version") == 0)
+        return printf("open-broker of libunotify %s\n", unotify_version()) < 0;
     if (unotify_roots_new(0, &roots))
         return fail("set up");
     for (i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
@@ -137,7 +143,7 @@ int main(int argc, char **argv)
             return fail(argv[i]);
     }
     if (i == 1 || ++i >= argc) {
-        fputs("usage: open-broker [-r] PATH... -- PROGRAM [ARGUMENT...]\n", stderr);
+        fputs(USAGE, stderr);
         return 2;
     }
 
@@ -148,8 +154,10 @@ int main(int argc, char **argv)
         if (unotify_supervisor_on(supervisor, CALLS[call].name, 0, CALLS[call].handler, NULL))
             return fail(CALLS[call].name);
 
-    if (unotify_supervisor_run_program(supervisor, filter, argv[i], argv + i, NULL, NULL,
-                                       &wstatus)) {
+    if (unotify_supervisor_stand_in_for(
+            supervisor, filter, argv[i], argv + i, NULL,
+            &UNOTIFY_OPTS(unotify_spawn_opts, .flags = UNOTIFY_SPAWN_KILL_ON_PARENT_DEATH),
+            &wstatus)) {
         int error = errno;
 
         fail(argv[i]);
@@ -158,5 +166,5 @@ int main(int argc, char **argv)
     unotify_supervisor_free(supervisor);
     unotify_filter_free(filter);
     unotify_roots_free(roots);
-    return WIFSIGNALED(wstatus) ? 128 + WTERMSIG(wstatus) : WEXITSTATUS(wstatus);
+    unotify_exit_like(wstatus);
 }

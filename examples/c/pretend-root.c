@@ -11,13 +11,15 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <unotify.h>
 
 static const char *const IDS[] = { "getuid", "geteuid", "getgid", "getegid" };
 
 enum { N_IDS = sizeof IDS / sizeof *IDS };
+
+static const char USAGE[] = "usage: pretend-root -- PROGRAM [ARGUMENT...]\n"
+                            "       pretend-root --help | --version\n";
 
 static int fail(const char *what)
 {
@@ -42,10 +44,14 @@ int main(int argc, char **argv)
     unotify_supervisor *supervisor;
     int i, wstatus, first = 1;
 
+    if (argc == 2 && strcmp(argv[1], "--help") == 0)
+        return fputs(USAGE, stdout) < 0;
+    if (argc == 2 && strcmp(argv[1], "--version") == 0)
+        return printf("pretend-root of libunotify %s\n", unotify_version()) < 0;
     if (argc > 1 && strcmp(argv[1], "--") == 0)
         first = 2;
     if (first >= argc) {
-        fputs("usage: pretend-root -- PROGRAM [ARGUMENT...]\n", stderr);
+        fputs(USAGE, stderr);
         return 2;
     }
 
@@ -57,8 +63,10 @@ int main(int argc, char **argv)
             unotify_supervisor_on(supervisor, IDS[i], 0, answer_zero, NULL))
             return fail(IDS[i]);
 
-    if (unotify_supervisor_run_program(supervisor, filter, argv[first], argv + first, NULL, NULL,
-                                       &wstatus)) {
+    if (unotify_supervisor_stand_in_for(
+            supervisor, filter, argv[first], argv + first, NULL,
+            &UNOTIFY_OPTS(unotify_spawn_opts, .flags = UNOTIFY_SPAWN_KILL_ON_PARENT_DEATH),
+            &wstatus)) {
         int error = errno;
 
         fail(argv[first]);
@@ -66,5 +74,5 @@ int main(int argc, char **argv)
     }
     unotify_supervisor_free(supervisor);
     unotify_filter_free(filter);
-    return WIFSIGNALED(wstatus) ? 128 + WTERMSIG(wstatus) : WEXITSTATUS(wstatus);
+    unotify_exit_like(wstatus);
 }

@@ -23,6 +23,7 @@ mod supervisor;
 mod supervisor_exits;
 mod supervisor_options;
 mod supervisor_stats;
+mod target_connect;
 mod target_create;
 mod target_descriptors;
 mod target_fifo;

@@ -21,6 +21,10 @@ use std::sync::Mutex;
 /// thread of the library's stays in the process until the child has ended.
 pub const UNOTIFY_SPAWN_KILL_ON_PARENT_DEATH: u32 = 1 << 0;
 
+/// The program and all it starts are in a pid namespace, which is killed with the calling process.
+/// It takes `CAP_SYS_ADMIN`, else `UNOTIFY_ERR_PERMISSION`.
+pub const UNOTIFY_SPAWN_PID_NAMESPACE: u32 = 1 << 1;
+
 /// A descriptor for the program. All are put in place at once, and may be each other's numbers.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
@@ -159,7 +163,8 @@ unsafe fn apply(spawn: &mut Spawn<'_>, opts: &unotify_spawn_opts) -> Result<()> 
             "`unotify_spawn_opts.load_flags` has unknown bits {unknown:#x}"
         ))
     })?;
-    let unknown = opts.flags & !UNOTIFY_SPAWN_KILL_ON_PARENT_DEATH;
+    let known = UNOTIFY_SPAWN_KILL_ON_PARENT_DEATH | UNOTIFY_SPAWN_PID_NAMESPACE;
+    let unknown = opts.flags & !known;
     if unknown != 0 {
         return Err(invalid(format!(
             "`unotify_spawn_opts.flags` has unknown bits {unknown:#x}"
@@ -167,7 +172,8 @@ unsafe fn apply(spawn: &mut Spawn<'_>, opts: &unotify_spawn_opts) -> Result<()> 
     }
     spawn
         .load_flags(load_flags)
-        .kill_on_parent_death(opts.flags & UNOTIFY_SPAWN_KILL_ON_PARENT_DEATH != 0);
+        .kill_on_parent_death(opts.flags & UNOTIFY_SPAWN_KILL_ON_PARENT_DEATH != 0)
+        .pid_namespace(opts.flags & UNOTIFY_SPAWN_PID_NAMESPACE != 0);
     if !opts.working_directory.is_null() {
         // SAFETY: `opts.working_directory` is NULL or a string, as promised.
         let directory = unsafe { c_str(opts.working_directory, "working_directory") }?;

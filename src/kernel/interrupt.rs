@@ -7,7 +7,7 @@
 //! - the buffer of a `RECV`, as the kernel refuses to receive into one that is not all zero
 //!   (`EINVAL`; Linux 5.5). It leaves a buffer alone that the kernel has filled;
 //! - the time limit of a `ppoll`, which becomes zero;
-//! - the path of an `openat`, which becomes empty (`ENOENT`).
+//! - the path of an `openat`, which becomes empty (`ENOENT`; see [`super::lasting`]).
 //!
 //! The signal is one of those that are not queued, so sending it cannot fail, however many signals
 //! other processes of the same user have queued (`RLIMIT_SIGPENDING`). And it comes only while its
@@ -18,10 +18,10 @@ use super::fork::Process;
 use super::known::Known;
 use super::signals::SignalMask;
 use super::syscall::syscall;
-use super::{check, fd, signals, version, Errno, Result};
+use super::{fd, signals, version, Errno, Result};
 use std::cell::Cell;
 use std::marker::PhantomData;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 use std::sync::atomic::{
     compiler_fence, AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering::Relaxed,
@@ -30,15 +30,17 @@ use std::sync::atomic::{
 use std::time::{Duration, Instant};
 
 /// What the signal handler looks at, of the thread it runs on, and what was found out about that.
-struct Receiving {
+pub(super) struct Receiving {
     /// First word of the buffer that is received into: the notification's id.
     id: AtomicPtr<u64>,
     /// The time limit that is waited with.
-    limit: AtomicPtr<libc::timespec>,
+    pub(super) limit: AtomicPtr<libc::timespec>,
     /// The signal has come.
     arrived: AtomicBool,
     /// The thread's number once the signal comes through to it for good.
     thread: Cell<libc::pid_t>,
+    /// The same number for [`Ready::thread_moved_up`].
+    thread_moved_up: Cell<u32>,
     /// The process that this was so in: in a copy that the thread has forked it has another number.
     ready_in: Cell<Process>,
     /// The same, for what [`Ready`] takes, or [`Process::NEVER`].
@@ -52,6 +54,7 @@ thread_local! {
             limit: AtomicPtr::new(ptr::null_mut()),
             arrived: AtomicBool::new(false),
             thread: Cell::new(0),
+            thread_moved_up: Cell::new(0),
             ready_in: Cell::new(Process::NONE),
             simple_in: Cell::new(Process::NEVER),
         }
@@ -92,7 +95,7 @@ const ZERO: libc::timespec = libc::timespec {
 /// place. `None` when the program has a handler of its own for it, and on architectures that have
 /// none.
 ///
-/// This is the one change of a signal disposition that the library makes. It is never undone.
+/// This is the one change of a signal disposition that the library makes by itself, and it is never undone.
 pub(crate) fn signal() -> Option<libc::c_int> {
     const NONE: u64 = u64::MAX;
     static SIGNAL: Known = Known::nothing();
@@ -150,21 +153,6 @@ fn install(signal: libc::c_int) -> bool {
     }
 }
 
-/// The path of a link to an open file: the handler makes it an empty one, by writing a time limit.
-#[repr(C, align(8))]
-struct Link([u8; 64]);
-
-const _: () = assert!(align_of::<libc::timespec>() <= 8 && size_of::<libc::timespec>() <= 64);
-
-impl Link {
-    fn to(file: BorrowedFd<'_>) -> Self {
-        let path = format!("/proc/thread-self/fd/{}", file.as_raw_fd());
-        let mut bytes = [0; 64];
-        bytes[..path.len()].copy_from_slice(path.as_bytes());
-        Link(bytes)
-    }
-}
-
 const IDLE: u32 = 0;
 const WAITING: u32 = 1;
 const SIGNALLED: u32 = 2;
@@ -183,9 +171,20 @@ impl Mark {
         let told = self
             .state
             .compare_exchange(WAITING, SIGNALLED, SeqCst, SeqCst);
-        if told.is_err() {
-            return;
+        if told.is_ok() {
+            self.send();
         }
+    }
+
+    /// Sends the signal once more if the call goes on for all that: it came too early, and the call is
+    /// one that nothing spoils. The thread must not end meanwhile.
+    pub(crate) fn insist(&self) {
+        if self.state.load(SeqCst) == SIGNALLED {
+            self.send();
+        }
+    }
+
+    fn send(&self) {
         // The thread waits for the signal, so the number is its own.
         send(self.thread.load(SeqCst));
     }
@@ -244,6 +243,35 @@ impl Receiver {
                 _not_send: PhantomData,
             }
         })
+    }
+
+    /// Makes `mark` one of this thread's, for [`Receiver::receive_marked`].
+    pub(crate) fn own(&self, mark: &Mark) {
+        mark.thread.store(self.thread, SeqCst);
+    }
+
+    /// [`Receiver::receive`] through a mark of [its own](Receiver::own) and without an explanation:
+    /// whether `call` received. If not, the buffer may not be zero any more.
+    #[inline(always)]
+    pub(crate) fn receive_marked(
+        &self,
+        mark: &Mark,
+        id: *mut u64,
+        give_up: impl FnOnce() -> bool,
+        call: impl FnOnce() -> bool,
+    ) -> bool {
+        let receiving = self.receiving();
+        receiving.id.store(id, Relaxed);
+        compiler_fence(SeqCst);
+        mark.state.store(WAITING, SeqCst);
+        // Asked after that: who interrupts says why before it looks who waits.
+        let received = !give_up() && call();
+        if mark.state.swap(IDLE, SeqCst) == SIGNALLED {
+            await_signal(receiving);
+        }
+        compiler_fence(SeqCst);
+        receiving.id.store(ptr::null_mut(), Relaxed);
+        received
     }
 
     /// The process that it receives in.
@@ -349,35 +377,9 @@ impl Receiver {
         }
     }
 
-    /// Opens a file again, by a link that is spoiled if the signal comes before the kernel was
-    /// entered, and waits for as long as that takes. Ended with `EINTR` as [`Receiver::receive`] is.
-    pub(crate) fn open(
-        &self,
-        mark: &Mark,
-        file: BorrowedFd<'_>,
-        flags: i32,
-        give_up: impl FnOnce() -> bool,
-    ) -> Result<OwnedFd> {
-        let mut link = Link::to(file);
-        let receiving = self.receiving();
-        receiving.limit.store((&raw mut link).cast(), Relaxed);
-        let result = self.marked(mark, give_up, || {
-            let path = (&raw const link).cast::<libc::c_char>();
-            // SAFETY: it ends with a NUL, whether it is spoiled or not, and lives across the call.
-            check(unsafe { libc::openat(libc::AT_FDCWD, path, flags) }.into()).map(fd::own)
-        });
-        receiving.limit.store(ptr::null_mut(), Relaxed);
-        // SAFETY: initialised bytes. The handler, which may have changed it, is done.
-        let spoiled = unsafe { (&raw const link.0[0]).read_volatile() } == 0;
-        match result {
-            Err(Errno(libc::ENOENT)) if spoiled => Err(Errno(libc::EINTR)),
-            other => other,
-        }
-    }
-
     /// Runs a call that may be interrupted through `mark`.
     #[inline(always)]
-    fn marked<T>(
+    pub(super) fn marked<T>(
         &self,
         mark: &Mark,
         give_up: impl FnOnce() -> bool,
@@ -399,7 +401,7 @@ impl Receiver {
         result
     }
 
-    fn receiving(&self) -> &Receiving {
+    pub(super) fn receiving(&self) -> &Receiving {
         // SAFETY: the variable of this thread, which `self` does not leave, and which lives as
         // long as the thread: it has no destructor.
         unsafe { &*self.receiving }
@@ -408,6 +410,7 @@ impl Receiver {
 
 /// Waits for the signal that somebody is about to send to this thread or has sent.
 #[cold]
+#[inline(never)]
 fn await_signal(receiving: &Receiving) {
     let begun = Instant::now();
     while !receiving.arrived.swap(false, Relaxed) {
@@ -436,16 +439,19 @@ impl Ready {
             .with(|receiving| (receiving.simple_in.get() == process).then_some(Ready { receiving }))
     }
 
-    fn receiving(&self) -> &Receiving {
+    pub(super) fn receiving(&self) -> &Receiving {
         // SAFETY: as `Receiver::receiving`.
         unsafe { &*self.receiving }
     }
 
-    /// The thread's number.
+    /// The thread's number, moved up by [`Ready::ROOM`] bits.
     #[inline(always)]
-    pub(crate) fn thread(&self) -> libc::pid_t {
-        self.receiving().thread.get()
+    pub(crate) fn thread_moved_up(&self) -> u32 {
+        self.receiving().thread_moved_up.get()
     }
+
+    /// So many bits a thread's number leaves free of 32: it is below 2^22.
+    pub(crate) const ROOM: u32 = 8;
 
     /// Runs `call`, in which the signal spoils a `RECV` into the zeroed buffer whose first word is
     /// `id`. Who sends it has to know that from `call`, which waits for it ([`Ready::await_signal`])
@@ -495,7 +501,11 @@ fn make_ready(receiving: &Receiving, process: Process) {
     if let Some(signal) = signal {
         signals::unblock(signal);
     }
-    receiving.thread.set(signals::thread_id());
+    let thread = signals::thread_id();
+    receiving.thread.set(thread);
+    receiving
+        .thread_moved_up
+        .set((thread as u32) << Ready::ROOM);
     receiving.ready_in.set(process);
     if signal.is_some() && version::recv_ends_with_last_target() {
         receiving.simple_in.set(process);

@@ -62,14 +62,13 @@ impl Capabilities {
     }
 }
 
-/// Gives the calling thread a umask that other threads do not share. Its working and root
-/// directories are its own from here on, too.
-pub(crate) fn set_own_umask(umask: u32) -> Result<()> {
+/// Gives the calling thread a umask that other threads do not share, and tells the one that they do.
+/// Its working and root directories are its own from here on, too.
+pub(crate) fn set_own_umask(umask: u32) -> Result<u32> {
     // SAFETY: integers only; it changes what this thread shares, for good.
     check(unsafe { libc::unshare(libc::CLONE_FS) }.into())?;
     // SAFETY: integers only.
-    unsafe { libc::umask(umask) };
-    Ok(())
+    Ok(unsafe { libc::umask(umask) })
 }
 
 /// Sets the user and the group that the calling thread's access to files is decided for, and that

@@ -5,6 +5,7 @@
 //! retries.
 
 pub(crate) mod cancel;
+pub(crate) mod caught;
 pub(crate) mod child;
 pub(crate) mod epoll;
 pub(crate) mod fd;
@@ -15,9 +16,11 @@ pub(crate) mod futex;
 pub(crate) mod guard;
 pub(crate) mod interrupt;
 mod known;
+mod lasting;
 pub(crate) mod making;
 pub(crate) mod memory;
 pub(crate) mod mount;
+pub(crate) mod pid_namespace;
 pub(crate) mod pidfd;
 pub(crate) mod pipe;
 pub(crate) mod process;

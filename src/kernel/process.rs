@@ -59,7 +59,32 @@ impl Handle {
         self.look(libc::WNOHANG)
     }
 
+    /// Waits until the child stops, and by which signal; `None` when it has ended. That it has stopped is
+    /// told to nobody else then; an end is left to be reaped.
+    pub(crate) fn await_stop(&self) -> Result<Option<i32>> {
+        loop {
+            let seen = self.wait(libc::WEXITED | libc::WSTOPPED | libc::WNOWAIT)?;
+            if !matches!(seen, Some((libc::CLD_STOPPED | libc::CLD_TRAPPED, _))) {
+                return Ok(None);
+            }
+            // Somebody else may have been told, or it goes on already.
+            if let Some((libc::CLD_STOPPED, signal)) = self.wait(libc::WSTOPPED | libc::WNOHANG)? {
+                return Ok(Some(signal));
+            }
+        }
+    }
+
+    /// Whether the child was told to go on since it has stopped; asked once.
+    pub(crate) fn has_continued(&self) -> bool {
+        matches!(self.wait(libc::WCONTINUED | libc::WNOHANG), Ok(Some(_)))
+    }
+
     fn look(&self, flags: i32) -> Result<Option<i32>> {
+        let seen = self.wait(libc::WEXITED | flags)?;
+        Ok(seen.map(wait_status))
+    }
+
+    fn wait(&self, flags: i32) -> Result<Option<Change>> {
         if let Some(pidfd) = &self.pidfd {
             match wait_for(libc::P_PIDFD, pidfd.as_raw_fd() as libc::id_t, flags) {
                 // Before Linux 5.4.
@@ -98,29 +123,74 @@ impl Handle {
 /// to be reaped (`waitid(2)`, Linux 5.4). `EBADF` when it is no pidfd, `ECHILD` when it is not, or
 /// no longer, a child.
 pub(crate) fn is_zombie(pidfd: BorrowedFd<'_>) -> Result<bool> {
-    let flags = libc::WNOWAIT | libc::WNOHANG;
+    let flags = libc::WEXITED | libc::WNOWAIT | libc::WNOHANG;
     wait_for(libc::P_PIDFD, pidfd.as_raw_fd() as libc::id_t, flags).map(|found| found.is_some())
 }
 
-/// `waitid(2)` for the end of a child: its wait status in the form of `waitpid(2)`. Retries
-/// `EINTR`.
-fn wait_for(what: libc::idtype_t, id: libc::id_t, flags: i32) -> Result<Option<i32>> {
+/// What has become of a child, as `waitid(2)` tells: `CLD_*`, and a signal or an exit status.
+type Change = (i32, i32);
+
+/// The end of a child in the form of `waitpid(2)`.
+fn wait_status((code, status): Change) -> i32 {
+    match code {
+        libc::CLD_EXITED => (status & 0xff) << 8,
+        libc::CLD_DUMPED => status | 0x80,
+        _ => status,
+    }
+}
+
+/// `waitid(2)`. Retries `EINTR`.
+fn wait_for(what: libc::idtype_t, id: libc::id_t, flags: i32) -> Result<Option<Change>> {
     // SAFETY: plain bytes, for which zero is a value.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
     retry(|| {
         // SAFETY: `info` is ours.
-        check(unsafe { libc::waitid(what, id, &mut info, libc::WEXITED | flags) }.into())
+        check(unsafe { libc::waitid(what, id, &mut info, flags) }.into())
     })?;
     // SAFETY: `waitid` fills the fields in, or leaves their zeroes when there is nothing to tell.
     let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
     if pid == 0 && info.si_signo == 0 {
         return Ok(None);
     }
-    Ok(Some(match info.si_code {
-        libc::CLD_EXITED => (status & 0xff) << 8,
-        libc::CLD_DUMPED => status | 0x80,
-        _ => status,
-    }))
+    Ok(Some((info.si_code, status)))
+}
+
+/// Whether a process is in the process group of this one. Not for one that is gone.
+pub(crate) fn is_in_own_group(pid: libc::pid_t) -> bool {
+    // SAFETY: integers only.
+    unsafe { libc::getpgid(pid) == libc::getpgrp() }
+}
+
+/// Whether this process is the leader of its session.
+pub(crate) fn leads_session() -> bool {
+    // SAFETY: integers only.
+    unsafe { libc::getsid(0) == libc::getpid() }
+}
+
+/// Whether this process's group is the one that its terminal listens to.
+pub(crate) fn is_in_foreground() -> bool {
+    let flags = libc::O_RDONLY | libc::O_NOCTTY | libc::O_CLOEXEC | libc::O_NONBLOCK;
+    // SAFETY: a NUL-terminated string.
+    let Ok(fd) = check(unsafe { libc::open(c"/dev/tty".as_ptr(), flags) }.into()) else {
+        return false;
+    };
+    let terminal = super::fd::own(fd);
+    // SAFETY: the descriptor is open.
+    unsafe { libc::tcgetpgrp(terminal.as_raw_fd()) == libc::getpgrp() }
+}
+
+/// Stops this process. Returns when it goes on: the signal is the calling thread's own, so that it
+/// does not run on before that.
+pub(crate) fn stop_self() {
+    // SAFETY: integers only.
+    unsafe {
+        libc::syscall(
+            libc::SYS_tgkill,
+            libc::getpid(),
+            super::signals::thread_id(),
+            libc::SIGSTOP,
+        )
+    };
 }
 
 /// `kill(2)`.

@@ -16,7 +16,7 @@ const ALL: KernelSet = [u64::MAX; size_of::<KernelSet>() / 8];
 const NONE: KernelSet = [0; size_of::<KernelSet>() / 8];
 
 /// How long it is, in bytes.
-const KERNEL_SET: usize = size_of::<KernelSet>();
+pub(super) const KERNEL_SET: usize = size_of::<KernelSet>();
 
 thread_local! {
     /// Whether no signal comes to this thread.
@@ -80,6 +80,17 @@ impl SignalMask {
         // SAFETY: zero is a value of the set, the empty one.
         SignalMask(unsafe { std::mem::zeroed() })
     };
+
+    /// What the calling thread has blocked.
+    pub(super) fn of_thread() -> Self {
+        change(libc::SIG_BLOCK, |_| {})
+    }
+
+    /// Whether it has a signal.
+    pub(super) fn has(&self, signal: libc::c_int) -> bool {
+        // SAFETY: a set of ours.
+        unsafe { libc::sigismember(&self.0, signal) == 1 }
+    }
 
     /// As the kernel reads it: its set is the beginning of the C library's.
     fn as_ptr(&self) -> *const libc::sigset_t {
@@ -148,6 +159,16 @@ pub(super) fn unblock(signal: libc::c_int) -> SignalMask {
     change(libc::SIG_UNBLOCK, |set| {
         // SAFETY: a set of ours.
         unsafe { libc::sigaddset(set, signal) };
+    })
+}
+
+/// Blocks some signals on the calling thread; what was blocked before.
+pub(super) fn block(signals: &[libc::c_int]) -> SignalMask {
+    change(libc::SIG_BLOCK, |set| {
+        for &signal in signals {
+            // SAFETY: a set of ours.
+            unsafe { libc::sigaddset(set, signal) };
+        }
     })
 }
 

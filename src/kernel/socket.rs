@@ -21,6 +21,57 @@ const SENT: usize = {
 /// security label. What did not fit would be cut off, and that must mean one thing only.
 const RECEIVED: usize = 4096;
 
+/// `connect(2)`, to an address in its bytes. Does not retry `EINTR`: the connection goes on being made.
+pub(crate) fn connect(socket: BorrowedFd<'_>, address: &[u8]) -> Result<()> {
+    // The bare system call, because the C wrapper is a cancellation point.
+    // SAFETY: as many bytes as said.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_connect,
+            socket.as_raw_fd(),
+            address.as_ptr(),
+            address.len(),
+        )
+    })
+    .map(drop)
+}
+
+/// Whether it is a socket whose connection is made at once, as for datagrams (`SO_TYPE`).
+pub(crate) fn is_for_datagrams(socket: BorrowedFd<'_>) -> Result<bool> {
+    let mut kind: libc::c_int = 0;
+    option(socket, libc::SO_TYPE, &mut kind)?;
+    Ok(kind == libc::SOCK_DGRAM)
+}
+
+/// Whether sending, and connecting, has a time limit (`SO_SNDTIMEO`).
+pub(crate) fn has_time_limit(socket: BorrowedFd<'_>) -> Result<bool> {
+    let mut limit = libc::timeval {
+        tv_sec: 0,
+        tv_usec: 0,
+    };
+    option(socket, libc::SO_SNDTIMEO, &mut limit)?;
+    Ok(limit.tv_sec != 0 || limit.tv_usec != 0)
+}
+
+/// An option of the level `SOL_SOCKET`.
+fn option<T: Copy>(socket: BorrowedFd<'_>, name: libc::c_int, value: &mut T) -> Result<()> {
+    let mut len = size_of::<T>() as libc::socklen_t;
+    // SAFETY: the value is as long as said; these options are plain integers.
+    check(
+        unsafe {
+            libc::getsockopt(
+                socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                name,
+                std::ptr::from_mut(value).cast(),
+                &mut len,
+            )
+        }
+        .into(),
+    )
+    .map(drop)
+}
+
 /// Sends `payload` with one or two descriptors (`SCM_RIGHTS`). Retries `EINTR`; never raises
 /// `SIGPIPE`. Calls nothing but the one system call.
 pub(crate) fn send_fds(socket: BorrowedFd<'_>, payload: &[u8], fds: &[i32]) -> Result<()> {

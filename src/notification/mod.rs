@@ -191,6 +191,38 @@ impl Notification {
         Ok(())
     }
 
+    /// One `RECV` that is interrupted through `mark`, one of the receiver's own, into one that
+    /// [is ready](Notification::is_ready_for) for the listener; otherwise as
+    /// [`Notification::fill_at_once`].
+    #[inline(always)]
+    pub(crate) fn fill_marked_at_once(
+        &mut self,
+        listener: &Shared,
+        receiver: &interrupt::Receiver,
+        mark: &interrupt::Mark,
+        give_up: impl FnOnce() -> bool,
+    ) -> bool {
+        let Some(buffer) = self.buffer.usual_mut() else {
+            return false;
+        };
+        *buffer = [0; 10];
+        let first = buffer.as_mut_ptr();
+        let received = receiver.receive_marked(mark, first, give_up, || {
+            // SAFETY: the buffer is one of those.
+            unsafe { seccomp::recv_usual(listener.fd(), first) }
+        });
+        if received {
+            self.filled(receiver.process());
+        }
+        received
+    }
+
+    /// Whether something counts it should a handler keep it.
+    #[inline(always)]
+    pub(crate) fn is_counted(&self) -> bool {
+        self.lending.counted_by().is_some()
+    }
+
     #[inline(always)]
     fn filled(&mut self, process: Process) {
         self.state = State::Pending;

@@ -61,6 +61,11 @@ impl Child {
         })
     }
 
+    /// What is known of it, for whoever follows it.
+    pub(crate) fn life(&self) -> &Life {
+        &self.life
+    }
+
     /// The listener, unless it was taken.
     #[must_use]
     pub fn listener(&self) -> Option<&Listener> {
@@ -140,6 +145,12 @@ impl Child {
             ),
             _ => Error::system(errno, "send the child a signal"),
         })
+    }
+
+    /// Kills it, whom nobody else knows, and waits for its end.
+    pub(crate) fn put_down(&self) {
+        let _ = self.kill(libc::SIGKILL);
+        let _ = self.wait();
     }
 
     /// The error number of the program's `execve`, if it failed after

@@ -84,6 +84,7 @@ pub struct Spawn<'a> {
     directory: Option<PathBuf>,
     files: Files<'a>,
     kill_on_parent_death: bool,
+    pid_namespace: bool,
     load_flags: LoadFlags,
 }
 
@@ -109,6 +110,7 @@ impl<'a> Spawn<'a> {
             directory: None,
             files: Files::default(),
             kill_on_parent_death: false,
+            pid_namespace: false,
             load_flags: LoadFlags::empty(),
         }
     }
@@ -213,6 +215,23 @@ impl<'a> Spawn<'a> {
         self
     }
 
+    /// Starts the program in a pid namespace of its own, **so that all it has started is killed too when
+    /// this process ends**, however it ends, and whoever it has become: what
+    /// [`kill_on_parent_death`](Spawn::kill_on_parent_death) does for the program alone, and not after it
+    /// has changed its user.
+    ///
+    /// Nothing else does that: being told of orphans (`PR_SET_CHILD_SUBREAPER`) is of no use to a process
+    /// that was killed itself. The program is the second process of the namespace, `getpid(2)` tells it
+    /// 2, and it can neither see nor signal processes outside; `/proc` still shows those, by their
+    /// numbers outside. It remains this process's child. The first process is a copy of this one that
+    /// reaps orphans, and that only `waitpid(2)` with `__WALL` finds.
+    ///
+    /// [`Spawn::spawn`] fails with [`Status::Permission`] when the caller has no `CAP_SYS_ADMIN`.
+    pub fn pid_namespace(&mut self, own: bool) -> &mut Self {
+        self.pid_namespace = own;
+        self
+    }
+
     /// Chooses how the filter is loaded. [`LoadFlags::TSYNC`] has no meaning here and is refused.
     pub fn load_flags(&mut self, flags: LoadFlags) -> &mut Self {
         self.load_flags = flags;
@@ -252,6 +271,7 @@ impl<'a> Spawn<'a> {
             moves: self.files.moves(),
             socket: theirs.as_raw_fd(),
             name: self.file.to_string_lossy().into_owned(),
+            pid_namespace: self.pid_namespace,
         };
         // The thread inherits the mask, and the child gets the old one back.
         let blocked = SignalsBlocked::new();
@@ -295,7 +315,7 @@ impl<'a> Spawn<'a> {
             program,
             filter_flags,
             no_new_privs: how.no_new_privs,
-            die_with_parent: self.kill_on_parent_death,
+            die_with_parent: self.kill_on_parent_death || self.pid_namespace,
             guard: None,
             mask: SignalMask::EMPTY,
         })

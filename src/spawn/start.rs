@@ -16,6 +16,7 @@ use super::files::{self, Move};
 use crate::error::{Error, Result, Status};
 use crate::install;
 use crate::kernel::child::{self, Launch, Page, Progress, Stage};
+use crate::kernel::pid_namespace::{self, PidNamespace};
 use crate::kernel::process::{self, Handle};
 use crate::kernel::{fd_table, guard, signals, socket, Errno};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -43,6 +44,8 @@ pub(super) struct Job {
     pub(super) socket: RawFd,
     /// The program, for messages.
     pub(super) name: String,
+    /// Start it in a pid namespace of its own. It dies with its parent then.
+    pub(super) pid_namespace: bool,
 }
 
 /// A child that waits in its `execve`, or is past it.
@@ -129,6 +132,18 @@ fn own_table() -> Result<()> {
     fd_table::unshare().map_err(|e| Error::system(e, "get a descriptor table of one's own"))
 }
 
+fn begin_namespace() -> Result<PidNamespace> {
+    pid_namespace::begin().map_err(|errno| match errno.0 {
+        libc::EPERM => Error::with_errno(
+            Status::Permission,
+            errno,
+            "a pid namespace takes CAP_SYS_ADMIN: start this as root, or in a user namespace of its own \
+             (unshare --map-root-user)",
+        ),
+        _ => Error::system(errno, "begin a pid namespace"),
+    })
+}
+
 fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     fd_table::pipe().map_err(|e| Error::system(e, "make a pipe"))
 }
@@ -208,9 +223,13 @@ impl Guard {
 fn work(job: Job, line: Line) -> Option<Thread<()>> {
     let stays = job.launch.die_with_parent;
     let Line { sender, taken } = line;
-    let (child, guard) = match launch(job) {
+    let mut namespace = None;
+    let (child, guard) = match launch(job, &mut namespace) {
         Ok(launched) => launched,
         Err(error) => {
+            if let Some(namespace) = namespace {
+                namespace.kill();
+            }
             let _ = sender.send(Err(error));
             return None;
         }
@@ -221,19 +240,28 @@ fn work(job: Job, line: Line) -> Option<Thread<()>> {
         .is_none_or(|guard| guard::disarm(guard.end.as_fd()).is_ok());
     if !told || !disarmed {
         child.put_down();
+        if let Some(namespace) = namespace {
+            namespace.kill();
+        }
     } else if stays {
         fd_table::close_all_but(child.pidfd().map(|fd| fd.as_raw_fd()));
         drop(sender);
         // However that ends, the child does not need this thread any more.
         let _ = child.await_end();
+        if let Some(namespace) = namespace {
+            namespace.finish();
+        }
     }
     guard.map(Guard::release)
 }
 
 /// Starts the child and sends its listener. Gives what kills it, to be disarmed.
-fn launch(mut job: Job) -> Result<(Handle, Option<Guard>)> {
+fn launch(mut job: Job, namespace: &mut Option<PidNamespace>) -> Result<(Handle, Option<Guard>)> {
     own_table()?;
     let socket = files::arrange(&job.moves, job.socket)?;
+    if job.pid_namespace {
+        *namespace = Some(begin_namespace()?);
+    }
     let to_be = if job.launch.die_with_parent {
         None
     } else {

@@ -24,10 +24,15 @@ use crate::notification::Notification;
 use std::ffi::{CStr, CString};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::thread;
 
 /// Enough for opening what a path leads to.
 const STACK: usize = 256 * 1024;
+
+/// The umask of the supervisor when it was seen last. It may have changed since.
+static LAST_UMASK: AtomicU32 = AtomicU32::new(UNKNOWN);
+const UNKNOWN: u32 = u32::MAX;
 
 /// What the kernel takes from who makes something.
 #[derive(Debug, PartialEq, Eq)]
@@ -77,9 +82,16 @@ impl Maker {
         Maker::parse(&status(tid)?, mode, || same_user_namespace(tid)).ok_or(Errno(libc::EIO))
     }
 
-    /// The calling thread.
-    fn own(mode: u32) -> kernel::Result<Self> {
-        Maker::parse(&own_status()?, mode, || true).ok_or(Errno(libc::EIO))
+    /// Whether the calling thread is like it.
+    fn is_caller(&self, mode: u32) -> kernel::Result<bool> {
+        // Not read when it was another one the last time: to take for different what is alike costs no
+        // more than a thread.
+        if ![self.umask, UNKNOWN].contains(&LAST_UMASK.load(Relaxed)) {
+            return Ok(false);
+        }
+        let own = Maker::parse(&own_status()?, mode, || true).ok_or(Errno(libc::EIO))?;
+        LAST_UMASK.store(own.umask, Relaxed);
+        Ok(*self == own)
     }
 
     /// Makes the calling thread one like it, as far as it may. What is left to be taken away from
@@ -98,7 +110,10 @@ impl Maker {
         }
         // A filter may refuse it. Then the umask of all threads counts as well.
         match making::set_own_umask(self.umask) {
-            Ok(()) => 0,
+            Ok(supervisors) => {
+                LAST_UMASK.store(supervisors, Relaxed);
+                0
+            }
             Err(_) => self.umask,
         }
     }
@@ -208,9 +223,8 @@ impl Notification {
         let tid = self.target()?;
         let target = check_proc().and_then(|()| Maker::read(tid, mode));
         let target = self.if_pending(target, "read who the target is")?;
-        let own =
-            Maker::own(mode).map_err(|errno| Error::system(errno, "read who the supervisor is"))?;
-        if target == own {
+        let is_caller = target.is_caller(mode);
+        if is_caller.map_err(|errno| Error::system(errno, "read who the supervisor is"))? {
             return make(self, 0);
         }
         let signals = SignalsBlocked::new();

@@ -11,6 +11,7 @@
 //! [`Status::Gone`], not what its absence looked like.
 
 mod beneath;
+mod connect;
 mod create;
 mod descriptors;
 mod exit;
@@ -30,6 +31,7 @@ mod reopen;
 mod roots;
 mod terminal;
 mod translate;
+mod waiting;
 mod within;
 
 pub use identity::Identity;

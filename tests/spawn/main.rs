@@ -7,5 +7,6 @@ mod inherited;
 mod killed;
 mod life;
 mod limits;
+mod namespace;
 #[path = "../support/mod.rs"]
 mod support;

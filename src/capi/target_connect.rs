@@ -1,0 +1,66 @@
+//! The mirror of `target/connect.rs`.
+
+use super::boundary::{call, slice, unotify_status, Out};
+use super::listener::lent_fd;
+use super::notification::{inner, unotify_notification};
+use std::ffi::{c_int, c_void};
+use std::os::fd::IntoRawFd;
+
+/// Opens with `O_PATH` what the path in the `len` bytes at `addr`, a `struct sockaddr_un`, leads the
+/// target to, to decide on that. Errors: those of unotify_notification_open();
+/// `UNOTIFY_ERR_INVALID_ARGUMENT` when there is no path in it.
+///
+/// # Safety
+/// `notification` is NULL or a live handle; `addr` is valid for reading `len` bytes, and may be NULL
+/// if `len` is 0; `fd` is NULL or valid for writing.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_notification_open_socket(
+    notification: *mut unotify_notification,
+    addr: *const c_void,
+    len: usize,
+    fd: *mut c_int,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: `fd` is NULL or valid for writing, as promised.
+        let out = unsafe { Out::new(fd, "fd") }?;
+        // SAFETY: `addr` is valid for reading `len` bytes, as promised.
+        let address = unsafe { slice(addr.cast::<u8>(), len, "addr") }?;
+        // SAFETY: `notification` is NULL or a live handle that no other thread uses, as promised.
+        let opened = unsafe { inner(notification) }?.open_socket(address)?;
+        out.put(opened.into_raw_fd());
+        Ok(())
+    })
+}
+
+/// Connects the target's socket to the `len` bytes at `addr`, a `struct sockaddr` that was read and
+/// decided on, and answers with what comes of it, be it an error. **What has to wait does so without
+/// the caller**, on a thread of the library's, and ends with the target or a signal to it; the handle
+/// holds nothing then, and a handler returns `UNOTIFY_HANDLED`. The path of a Unix socket is the
+/// target's unless `file` is not -1, but what unotify_notification_open_socket() has opened. The
+/// supervisor's rights count, and its peer sees the supervisor (`SO_PEERCRED`).
+///
+/// Errors: those of unotify_notification_get_fd() and unotify_notification_open_socket(), and the
+/// target goes on waiting; `UNOTIFY_ERR_SYSTEM` with `EAGAIN` when 1,024 calls wait already.
+///
+/// # Safety
+/// `notification` is NULL or a live handle; `addr` is valid for reading `len` bytes, and may be NULL
+/// if `len` is 0.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_notification_reply_connect(
+    notification: *mut unotify_notification,
+    target_fd: c_int,
+    addr: *const c_void,
+    len: usize,
+    file: c_int,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: `addr` is valid for reading `len` bytes, as promised.
+        let address = unsafe { slice(addr.cast::<u8>(), len, "addr") }?;
+        // SAFETY: used for this call only.
+        let file = (file != -1)
+            .then(|| unsafe { lent_fd(file, "file") })
+            .transpose()?;
+        // SAFETY: `notification` is NULL or a live handle that no other thread uses, as promised.
+        unsafe { inner(notification) }?.reply_connect(target_fd, address, file)
+    })
+}

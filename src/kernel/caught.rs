@@ -1,0 +1,204 @@
+//! Signals that a process catches for a while, because they are for another one.
+//!
+//! The handler writes down what has come and from whom, and wakes the thread that waits for that:
+//! all else is the thread's to do, which may take locks.
+
+use super::futex;
+use super::signals::{self, SignalMask};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering::SeqCst};
+
+/// What is caught: that which a terminal or a user sends to say what is to become of a program.
+const CAUGHT: [libc::c_int; 5] = [
+    libc::SIGINT,
+    libc::SIGQUIT,
+    libc::SIGTERM,
+    libc::SIGHUP,
+    libc::SIGTSTP,
+];
+
+/// There is one set of handlers in a process.
+static IN_USE: AtomicBool = AtomicBool::new(false);
+/// What has come: a bit for each of them that the kernel has sent, and from `BY_PROCESS` on for each
+/// that a process has.
+static EVENTS: AtomicU32 = AtomicU32::new(0);
+const BY_PROCESS: usize = 8;
+/// Which process has sent each the last time.
+static SENDERS: [AtomicI32; CAUGHT.len()] = [const { AtomicI32::new(0) }; CAUGHT.len()];
+/// Changes with everything that there is to see.
+static NEWS: AtomicU32 = AtomicU32::new(0);
+
+/// One that has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Caught {
+    pub(crate) signal: libc::c_int,
+    /// Which process has sent it; `None` when it was the kernel, as for a terminal.
+    pub(crate) sender: Option<libc::pid_t>,
+}
+
+extern "C" fn handler(
+    signal: libc::c_int,
+    info: *mut libc::siginfo_t,
+    _context: *mut libc::c_void,
+) {
+    // SAFETY: the calling thread's own variable.
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: as above.
+    let before = unsafe { *errno };
+    if let Some(index) = CAUGHT.iter().position(|&caught| caught == signal) {
+        // SAFETY: the kernel gives it to a handler that was installed with SA_SIGINFO.
+        let info = unsafe { &*info };
+        // SI_USER and what else processes send is not positive.
+        let bit = if info.si_code <= 0 {
+            // SAFETY: signals that a process has sent say which.
+            SENDERS[index].store(unsafe { info.si_pid() }, SeqCst);
+            BY_PROCESS + index
+        } else {
+            index
+        };
+        EVENTS.fetch_or(1 << bit, SeqCst);
+        tell_news();
+    }
+    // SAFETY: as above.
+    unsafe { *errno = before };
+}
+
+fn tell_news() {
+    NEWS.fetch_add(1, SeqCst);
+    futex::wake(&NEWS, i32::MAX);
+}
+
+/// The handlers, in place until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Catching {
+    /// Those that are caught.
+    signals: Vec<libc::c_int>,
+    over: AtomicBool,
+}
+
+impl Catching {
+    /// Catches each of them that has its default, and that the calling thread does not block: what
+    /// the program ignores, catches or blocks is its own. `None` when they are caught already.
+    pub(crate) fn begin() -> Option<Self> {
+        if IN_USE.swap(true, SeqCst) {
+            return None;
+        }
+        EVENTS.store(0, SeqCst);
+        let mut catching = Catching {
+            signals: Vec::with_capacity(CAUGHT.len()),
+            over: AtomicBool::new(false),
+        };
+        let blocked = SignalMask::of_thread();
+        for signal in CAUGHT {
+            if !blocked.has(signal) && disposition(signal) == libc::SIG_DFL && install(signal) {
+                catching.signals.push(signal);
+            }
+        }
+        Some(catching)
+    }
+
+    /// Keeps them away from the calling thread until the result is dropped.
+    pub(crate) fn keep_away(&self) -> KeptAway {
+        KeptAway(signals::block(&self.signals))
+    }
+
+    /// Gives each that has come to `each`, until the end. They come to the calling thread, which is to
+    /// have all blocked.
+    pub(crate) fn attend(&self, mut each: impl FnMut(Caught)) {
+        for &signal in &self.signals {
+            signals::unblock(signal);
+        }
+        loop {
+            let seen = NEWS.load(SeqCst);
+            let events = EVENTS.swap(0, SeqCst);
+            for (index, signal) in CAUGHT.into_iter().enumerate() {
+                for (bit, by_process) in [(index, false), (BY_PROCESS + index, true)] {
+                    if events & (1 << bit) != 0 {
+                        let sender = by_process.then(|| SENDERS[index].load(SeqCst));
+                        each(Caught { signal, sender });
+                    }
+                }
+            }
+            if self.over.load(SeqCst) {
+                return;
+            }
+            futex::wait(&NEWS, seen, None);
+        }
+    }
+
+    /// Lets [`Catching::attend`] return.
+    pub(crate) fn end(&self) {
+        self.over.store(true, SeqCst);
+        tell_news();
+    }
+}
+
+impl Drop for Catching {
+    fn drop(&mut self) {
+        for &signal in &self.signals {
+            // The program may have set another one meanwhile.
+            if disposition(signal) == own_handler() {
+                set(signal, libc::SIG_DFL, 0);
+            }
+        }
+        IN_USE.store(false, SeqCst);
+    }
+}
+
+/// Signals that the calling thread does not get.
+#[derive(Debug)]
+pub(crate) struct KeptAway(SignalMask);
+
+impl Drop for KeptAway {
+    fn drop(&mut self) {
+        self.0.restore();
+    }
+}
+
+fn own_handler() -> libc::sighandler_t {
+    let handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) = handler;
+    handler as libc::sighandler_t
+}
+
+fn disposition(signal: libc::c_int) -> libc::sighandler_t {
+    // SAFETY: zero is a value of `sigaction`; the call writes it.
+    unsafe {
+        let mut now: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, ptr::null(), &mut now);
+        now.sa_sigaction
+    }
+}
+
+fn install(signal: libc::c_int) -> bool {
+    let flags = libc::SA_SIGINFO | libc::SA_RESTART | libc::SA_ONSTACK;
+    set(signal, own_handler(), flags)
+}
+
+fn set(signal: libc::c_int, to: libc::sighandler_t, flags: libc::c_int) -> bool {
+    // SAFETY: the default, or a handler that is async-signal-safe.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = to;
+        action.sa_flags = flags;
+        libc::sigaction(signal, &action, ptr::null_mut()) == 0
+    }
+}
+
+/// Ends the process by a signal, without a core of its own. The C library's streams are written out. Returns if the kernel does not let it,
+/// as with the first process of a pid namespace.
+pub(crate) fn die_by(signal: libc::c_int) {
+    let no_core = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: null means all streams; integers; and a structure that lives across the call.
+    unsafe {
+        libc::fflush(ptr::null_mut());
+        libc::setrlimit(libc::RLIMIT_CORE, &no_core);
+        libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0);
+    }
+    set(signal, libc::SIG_DFL, 0);
+    signals::unblock(signal);
+    // SAFETY: integers only.
+    unsafe { libc::raise(signal) };
+}
