@@ -225,6 +225,24 @@ fn afterwards_signals_are_as_before() {
 }
 
 #[test]
+fn a_copy_of_the_process_takes_its_own_signals() {
+    alone(|| {
+        let (reading, writing) = pipe();
+        let standing = thread::spawn(move || stand_in_for("echo ready; exec sleep 1", &writing));
+        let mut line = String::new();
+        BufReader::new(File::from(reading))
+            .read_line(&mut line)
+            .unwrap();
+        let mut copy = Process::fork(|| loop {
+            thread::sleep(LIMIT);
+        });
+        copy.signal(libc::SIGTERM);
+        assert_eq!(copy.wait(), -libc::SIGTERM);
+        assert!(standing.join().unwrap().success());
+    });
+}
+
+#[test]
 fn two_at_a_time_are_refused() {
     alone(|| {
         let (reading, writing) = pipe();
