@@ -64,6 +64,8 @@ typedef struct unotify_filter unotify_filter;
 typedef struct unotify_listener unotify_listener;
 /** A call that a target waits on, to be answered once. Keeps the listener's descriptor open. */
 typedef struct unotify_notification unotify_notification;
+/** Directories that targets may open things in: add to it before threads open with it. */
+typedef struct unotify_roots unotify_roots;
 /** Serves listeners with handlers. */
 typedef struct unotify_supervisor unotify_supervisor;
 /** A program that was started. One thread can kill it while another waits. */
@@ -496,54 +498,79 @@ typedef struct unotify_open_how {
 
 /** Opens the file whose path is at `path_addr` in the target's memory, as the target would: from
  * its root, relative to its working directory (`dirfd` is `AT_FDCWD`) or to its descriptor
- * `dirfd`, in its mount namespace. `how` may be NULL. Decide on what `*fd` *is* (`fstat(2)`) and
- * hand that over with unotify_notification_reply_fd(): nothing is left that the target could
- * exchange. Nothing leads out of the target's root: not `..`, not an absolute link, not a magic
- * link (`ELOOP`), not a working directory or a `dirfd` that is outside (`EXDEV`). It differs from
- * the target's own call:
+ * `dirfd`. `how` may be NULL. Decide on what `*fd` *is* and hand that over with
+ * unotify_notification_reply_fd(): nothing is left that the target could exchange. Nothing leads
+ * out of its root: not `..` or an absolute link, not a magic link (`ELOOP`), not a directory that
+ * is outside (`EXDEV`). What differs, beside what unotify(7) says:
  *
- *  - **The supervisor's rights count.** What is created comes out as unotify_notification_create()
- *    says.
+ *  - **The supervisor's rights count.**
  *  - `O_CREAT` and `O_TRUNC` act at once. To decide first, open with `O_PATH`, then open it again.
  *  - `/proc/self` is the target. **The supervisor's own files in any `/proc` are refused**
  *    (`ELOOP`); other processes' (`/proc/PID/mem`) are not, and `/proc/sys` is of who opens it.
- *  - A FIFO does not block, and more: see "Opening what a target names" in unotify(7).
- * Errors: SYSTEM with the `errno` that the path leads to, which is the one to answer the target
- * with; FAULT and TOO_LONG for the path itself; INVALID_ARGUMENT for `how`, or with `EBADF` when
- * the target has no descriptor `dirfd`; UNSUPPORTED before Linux 5.6. */
+ * Errors: SYSTEM with the `errno` that the path leads to, which is the one to answer with; FAULT
+ * and TOO_LONG for the path itself; INVALID_ARGUMENT with `EBADF` for `dirfd`; UNSUPPORTED before
+ * 5.6. */
 unotify_status unotify_notification_open(unotify_notification *notification, int dirfd,
                                          uint64_t path_addr, const unotify_open_how *how, int *fd);
 
-/** Opens the file that `fd` stands for again, whatever its name leads to by now: for what
- * unotify_notification_open() opened with `O_PATH`, once it is decided that the target may have
- * it. `flags` are the target's for `open(2)`, less `O_CREAT`, `O_EXCL`, `O_NOFOLLOW` and unknown
- * ones. `mode` is for `O_TMPFILE`. FIFOs, terminals and the supervisor's own `/proc` are as there,
- * also when `fd` is a descriptor that the target had.
- * Errors: SYSTEM with the `errno` of opening, which is the one to answer the target with: `ENXIO`
- * for a FIFO that nobody reads, a socket, or `/dev/tty` without a terminal, `ELOOP` for a link or
- * the supervisor's own `/proc`, `EACCES`, ...; INVALID_ARGUMENT for `fd` (`EBADF`) or `mode`. */
+/** Opens the file that `fd` stands for again, whatever its name leads to by now: for what was
+ * opened with `O_PATH`, once it is decided that the target may have it. `flags` are the target's,
+ * less `O_CREAT`, `O_EXCL` and `O_NOFOLLOW`; `mode` is for `O_TMPFILE`. The rest is as there.
+ * Errors: SYSTEM with the `errno` of opening, which is the one to answer with: `ENXIO` for a FIFO
+ * that nobody reads or a socket, `ELOOP` for a link or the supervisor's own `/proc`, ...;
+ * INVALID_ARGUMENT for `fd` (`EBADF`) or `mode`. */
 unotify_status unotify_notification_reopen(unotify_notification *notification, int fd,
                                            uint64_t flags, uint64_t mode, int *out);
 
-/** Opens the directory that holds the last component of the path at `path_addr`, resolved as
- * unotify_notification_open() does, with `O_PATH`, and copies that component into `name` (256
- * bytes are enough): for calls that make, remove or rename what a path names, and for creating a
- * file after deciding on the directory. It has no slash, not at its end either, and is neither "."
- * nor "..". What lies there may be a link, or a mount, at any time: use it only with calls that
- * neither follow nor open it, such as `mkdirat(2)`, or `openat(2)` with `O_CREAT` and `O_EXCL`.
+/** Opens the directory that holds the last component of the path at `path_addr`, with `O_PATH`, and
+ * copies that component into `name` (256 bytes are enough): for calls that make, remove or rename
+ * what a path names. It has no slash and is neither "." nor "..", but what lies there may be a
+ * link or a mount, at any time: use it only with calls that neither follow nor open it, such as
+ * unotify_notification_create().
  * Errors: as unotify_notification_open(); SYSTEM with `EEXIST` for a path that ends in "." or ".."
- * or is the root directory; TOO_LONG beyond `cap` bytes. */
+ * or is the root directory. */
 unotify_status unotify_notification_open_parent(unotify_notification *notification, int dirfd,
                                                 uint64_t path_addr, char *name, size_t cap,
                                                 int *fd);
 
 /** Copies the absolute path of what is at `path_addr` in the target's memory into `buf`, as the
- * target sees it: if it is relative, behind its working directory or its descriptor `dirfd`. For
- * logs, not for deciding: links and `..` stay in it, and by the time it is read it may lead
- * elsewhere. A directory outside the target's root has "(unreachable)" in front.
- * Errors: those of unotify_notification_open() for reading; TOO_LONG beyond `cap`. */
+ * target sees it. For logs, not for deciding: links and `..` stay in it, and by the time it is
+ * read it may lead elsewhere. A directory outside the target's root has "(unreachable)" in front.
+ * Errors: those of unotify_notification_open() for reading. */
 unotify_status unotify_notification_read_path(unotify_notification *notification, int dirfd,
                                               uint64_t path_addr, char *buf, size_t cap);
+
+#define UNOTIFY_RIGHT_READ (1U << 0)       /**< Open for reading. */
+#define UNOTIFY_RIGHT_WRITE (1U << 1)      /**< Open for writing, and truncate. */
+#define UNOTIFY_RIGHT_CREATE (1U << 2)     /**< Make new files. */
+#define UNOTIFY_ROOTS_SAME_PATHS (1U << 0) /**< No target changes its root or mounts: faster. */
+
+/** Makes a set of directories that targets may open things in, empty yet. `flags` is 0 or
+ * `UNOTIFY_ROOTS_SAME_PATHS` (see unotify(7)). */
+unotify_status unotify_roots_new(uint32_t flags, unotify_roots **out);
+
+/** Allows what lies in the directory `path`, with what is mounted there now, or that single file;
+ * "/" is everything. It is kept open, and its name does not matter afterwards. `rights` are
+ * `UNOTIFY_RIGHT_` flags, which add up for directories within each other.
+ * Errors: INVALID_ARGUMENT for `rights`; SYSTEM with the `errno` of opening `path`. */
+unotify_status unotify_roots_add(unotify_roots *roots, const char *path, uint32_t rights);
+
+/** Frees a set of directories. */
+void unotify_roots_free(unotify_roots *roots);
+
+/** As unotify_notification_open(), for what lies in a directory of `roots` that allows it. It is
+ * decided on the file itself, before it is created or truncated: neither links, renaming, mounts
+ * nor another root lead around that, but **a hard link is a file of the directory it lies in**.
+ * Errors: as unotify_notification_open(); SYSTEM with `EACCES` for all else. */
+unotify_status unotify_notification_open_within(
+    unotify_notification *notification, const unotify_roots *roots, int dirfd, uint64_t path_addr,
+    const unotify_open_how *how, int *fd);
+
+/** The same, and unotify_notification_reply_fd() with it; what has to wait, waits as in
+ * unotify_notification_reply_open(). */
+unotify_status unotify_notification_reply_open_within(
+    unotify_notification *notification, const unotify_roots *roots, int dirfd, uint64_t path_addr,
+    const unotify_open_how *how);
 
 /** unotify_notification_reopen() and unotify_notification_reply_fd() in one, close-on-exec with
  * `O_CLOEXEC`. If the open has to wait, for a FIFO's other end, a thread of the library's does,

@@ -124,6 +124,7 @@ mod exits;
 mod features;
 #[cfg(feature = "capi")]
 mod for_c;
+mod held;
 mod install;
 mod kernel;
 mod listener;
@@ -162,4 +163,4 @@ pub use scmp::{
 pub use serve::exit_like;
 pub use spawn::{Child, Spawn, Stdio};
 pub use supervisor::{HandlerFlags, Stats, Supervisor, SupervisorOptions, Verdict, WakeUp};
-pub use target::{Identity, OpenHow};
+pub use target::{Identity, OpenHow, Rights, Roots};

@@ -13,12 +13,10 @@ const TAKEN: u32 = 1;
 const WANTED: u32 = 2;
 /// Beside one of the others: nobody is let in, and who waits gives up.
 const BARRED: u32 = 4;
-/// Beside [`TAKEN`]: by a thread that makes one `RECV`, with its number above [`THREAD`].
+/// Beside [`TAKEN`]: by a thread that makes one `RECV`, whose number stands in the upper bits.
 const SIMPLE: u32 = 8;
 /// Beside [`SIMPLE`]: that thread is sent the signal that ends its `RECV`.
 const SIGNALLED: u32 = 16;
-/// Thread numbers are below 2^22.
-const THREAD: u32 = 8;
 
 /// A lock that can be waited for with a time limit, wakes one waiter when it is let go, and can be
 /// barred.
@@ -68,7 +66,7 @@ impl ReceiveLock {
     /// The lock, if it is free, for a thread that makes one `RECV` under it. Barring it ends that.
     #[inline(always)]
     pub(crate) fn lock_simply<'a>(&'a self, thread: &'a Ready) -> Option<HeldSimply<'a>> {
-        let word = (thread.thread() as u32) << THREAD | SIMPLE | TAKEN;
+        let word = thread.thread_moved_up() | SIMPLE | TAKEN;
         // Seen by whoever bars it after this, as this sees it barred before.
         let taken = self.0.compare_exchange(FREE, word, SeqCst, Relaxed);
         // Lazily: dropping one lets go of the lock.
@@ -132,7 +130,7 @@ impl ReceiveLock {
             match self.0.compare_exchange(now, then, SeqCst, SeqCst) {
                 Ok(_) => {
                     futex::wake(&self.0, i32::MAX);
-                    return is_simple.then_some((now >> THREAD) as libc::pid_t);
+                    return is_simple.then_some((now >> Ready::ROOM) as libc::pid_t);
                 }
                 Err(other) => now = other,
             }

@@ -3,6 +3,7 @@
 
 use crate::ending::{Ending, Watch, SLICE};
 use crate::error::{Error, Status};
+use crate::held::{Held, Proc};
 use crate::kernel::fork::Process;
 use crate::kernel::{self, fd, interrupt, seccomp, version, Errno};
 use crate::lock::lock;
@@ -32,6 +33,7 @@ pub(crate) struct Shared {
     sync_wake_up_due: AtomicBool,
     /// Whose end to look for, on a kernel where the listener does not tell.
     watch: Mutex<Option<Arc<Watch>>>,
+    held: Held,
 }
 
 impl Shared {
@@ -49,7 +51,14 @@ impl Shared {
             sync_wake_up: AtomicBool::new(false),
             sync_wake_up_due: AtomicBool::new(due),
             watch: Mutex::default(),
+            held: Held::default(),
         }
+    }
+
+    /// This process's `/proc`, opened when it is first asked for.
+    #[inline]
+    pub(crate) fn proc(&self) -> kernel::Result<&Proc> {
+        self.held.proc()
     }
 
     /// Switches synchronous wake-up on if that was left to the first who receives.

@@ -291,7 +291,7 @@ fn a_signal_whose_handler_restarts_calls_has_the_call_made_again() {
         target.process.signal(libc::SIGALRM);
     }
     handle_next(&target);
-    drop(fifo.writer());
+    let _writer = fifo.writer();
     target.end();
 }
 
@@ -308,7 +308,7 @@ fn a_signal_that_is_blocked_or_ignored_does_not_end_the_wait() {
     target.process.signal(libc::SIGWINCH);
     target.process.signal(libc::SIGCHLD);
     assert!(!asks_again(&target));
-    drop(fifo.writer());
+    let _writer = fifo.writer();
     target.end();
 }
 
@@ -322,7 +322,7 @@ fn a_target_that_is_stopped_stops_and_goes_on_waiting_when_it_is_continued() {
     soon(|| fs::read_to_string(&stat).unwrap().contains(") T "));
     target.process.signal(libc::SIGCONT);
     handle_next(&target);
-    drop(fifo.writer());
+    let _writer = fifo.writer();
     target.end();
 }
 
@@ -351,7 +351,7 @@ fn a_signal_to_one_thread_ends_the_wait_of_that_thread() {
     // SAFETY: integers only.
     unsafe { libc::syscall(libc::SYS_tgkill, target.process.pid, first, libc::SIGALRM) };
     target.receive().reply_value(0).unwrap();
-    drop(fifo.writer());
+    let _writer = fifo.writer();
     target.end();
 }
 
@@ -397,7 +397,7 @@ fn a_signal_that_another_thread_takes_does_not_end_the_wait() {
     handle_next(&target);
     target.process.signal(libc::SIGALRM);
     assert!(!asks_again(&target));
-    drop(fifo.writer());
+    let _writer = fifo.writer();
     target.end();
 }
 
@@ -504,7 +504,7 @@ fn a_target_that_may_not_have_more_descriptors_hears_that_after_the_wait() {
         i32::from(open(&fifo, libc::O_RDONLY) != -i64::from(libc::EMFILE))
     });
     handle_next(&target);
-    drop(fifo.writer());
+    let _writer = fifo.writer();
     target.end();
 }
 

@@ -219,6 +219,49 @@ fn a_start_outside_the_root_is_refused() {
     assert_eq!(opens("/etc/name", leak).unwrap(), "inside");
 }
 
+/// A part of a file system that is mounted once more, in this mount namespace.
+struct Bound(CString);
+
+impl Bound {
+    fn mount(from: &Path, at: &Path) -> Option<Bound> {
+        let c = |path: &Path| CString::new(path.to_str().unwrap()).unwrap();
+        let (from, at, none) = (c(from), c(at), std::ptr::null());
+        // SAFETY: all strings are NUL-terminated.
+        let done =
+            unsafe { libc::mount(from.as_ptr(), at.as_ptr(), none, libc::MS_BIND, none.cast()) };
+        (done == 0).then_some(Bound(at))
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        // SAFETY: NUL-terminated.
+        unsafe { libc::umount2(self.0.as_ptr(), libc::MNT_DETACH) };
+    }
+}
+
+#[test]
+fn a_start_that_was_renamed_out_of_a_root_that_is_a_bind_mount_is_refused() {
+    let tree = Tree::new();
+    let (dir, root) = (tree.path("root/dir"), tree.path("outside/dir"));
+    if !can("the right to mount", || Bound::mount(&dir, &root).is_some()) {
+        return;
+    }
+    let _bound = Bound::mount(&dir, &root).unwrap();
+    let prepare = || {
+        chdir(&root.join("sub"));
+        std::os::unix::fs::chroot(&root).unwrap();
+    };
+    fs::write(dir.join("sub/file"), "inside").unwrap();
+    assert_eq!(opens("file", prepare).unwrap(), "inside");
+    let (target, mut n) = asking("file", libc::AT_FDCWD, prepare);
+    // It is on the same mount still.
+    fs::rename(dir.join("sub"), tree.path("outside/sub")).unwrap();
+    let opened = open(&mut n, OpenHow::new(0)).map(content);
+    assert_eq!(opened.map_err(|e| e.errno()), Err(libc::EXDEV));
+    target.finish(n);
+}
+
 #[test]
 fn a_removed_start_is_refused() {
     let tree = Tree::new();

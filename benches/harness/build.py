@@ -101,7 +101,9 @@ def all_programs() -> Programs:
         "supervise": ["supervise.c", "probe.c"],
         "continue-openat": ["continue-openat.c"],
         "read-string": ["read-string.c"],
+        "brokered": ["brokered.c"],
         "open-broker": ["../examples/c/open-broker.c"],
+        "trace": sorted(str(source) for source in (ROOT / "examples/c/trace").glob("*.c")),
     }
     try:
         link = library()

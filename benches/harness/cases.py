@@ -16,6 +16,14 @@ PEERS = ("libseccomp", "libseccomp-crate", "libseccomp-golang", "greenhook", "st
 WORK = ("compile", "find")
 SLEEP_US = 1000
 READS = ("unotify", "bare", "mem")
+# What benches/brokered.c does, and how much longer than raw calls it may take, if there is a limit.
+BROKERED = {
+    "absolute": ("open an absolute path, decide, open for good, hand over", 1.15),
+    "relative": ("the same for a path below the working directory", 1.20),
+    "path": ("read a path and continue", 1.05),
+    "within": ("open within an allowed directory and hand over", None),
+    "same-paths": ("the same for targets that see the same paths", 1.15),
+}
 
 
 @dataclass(frozen=True)
@@ -96,6 +104,9 @@ def all_cases(programs: Programs, plan: Plan, scratch: Path) -> list[Case]:
     for kind in READS:
         wrapped(f"read/{kind}", "read-string", [kind, "-t", str(plan.milliseconds)])
 
+    for kind in BROKERED:
+        wrapped(f"brokered/{kind}", "brokered", [kind, "-t", str(plan.milliseconds)])
+
     # The file is the target's program, which is one of those that the broker has to allow anyway.
     opening = [path["open-file"], path["open-file"], "-t", str(plan.milliseconds)]
     allowed = [place for place in ("/usr", "/lib", "/lib64", "/etc/ld.so.cache") if Path(place).exists()]
@@ -128,13 +139,18 @@ def all_cases(programs: Programs, plan: Plan, scratch: Path) -> list[Case]:
     for work, command in real_work(scratch).items():
         cases.append(Case(f"work/{work}/unsupervised", "", tuple(command), seldom))
         wrapped(f"work/{work}/strace", "strace", [*strace, "trace=openat", *command], seldom)
-        if "strace" in path:
-            table = scratch / f"{work}.strace"
-            counting = [path["strace"], "-c", "-f", "--seccomp-bpf", "-o", str(table), "-e", "trace=openat"]
-            count = partial(strace_count, table)
-            # Counting takes strace another run, which is not for its time.
-            argv = (*counting, *command)
-            cases.append(Case(f"work/{work}/strace-count", "strace", argv, plan.rounds, count))
+        # As it is mostly called: it then stops the program at every call.
+        stopping = [option for option in strace if option != "--seccomp-bpf"]
+        wrapped(f"work/{work}/strace-f", "strace", [*stopping, "trace=openat", *command], seldom)
+        wrapped(f"work/{work}/trace", "trace", [*strace[2:], "trace=openat", *command], seldom)
+        for tracer, how in (("strace", ["-f", "--seccomp-bpf"]), ("trace", [])):
+            if tracer not in path:
+                continue
+            table = scratch / f"{work}.{tracer}"
+            count = partial(table_count, table)
+            # Counting takes them another run, which is not for their time.
+            argv = (path[tracer], "-c", *how, "-o", str(table), "-e", "trace=openat", *command)
+            cases.append(Case(f"work/{work}/{tracer}-count", tracer, argv, plan.rounds, count))
         if "continue-openat" in path:
             number = scratch / f"{work}.count"
             argv = (path["continue-openat"], str(number), *command)
@@ -147,10 +163,10 @@ def plain_count(file: Path) -> float:
     return float(file.read_text())
 
 
-def strace_count(table: Path) -> float:
-    """The calls column of openat's row in the table that strace -c writes."""
+def table_count(table: Path) -> float:
+    """The calls column of openat's row in the table that strace -c writes, or the example trace -c."""
     rows = (line.split() for line in table.read_text().splitlines())
-    return next(float(row[3]) for row in rows if row and row[-1] == "openat")
+    return next(float(row[3] if len(row) > 2 else row[0]) for row in rows if row and row[-1] == "openat")
 
 
 def real_work(scratch: Path) -> dict[str, list[str]]:

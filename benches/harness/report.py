@@ -40,6 +40,14 @@ OPEN = [
     ("libunotify, open broker", "open/broker"),
 ]
 
+TRACERS = [
+    ("unsupervised", "unsupervised"),
+    ("unotify", "libunotify"),
+    ("trace", "libunotify, the example trace"),
+    ("strace", "strace -f --seccomp-bpf"),
+    ("strace-f", "strace -f"),
+]
+
 INTRODUCTION = """\
 # Benchmarks
 
@@ -86,7 +94,8 @@ target's behalf, decides on what was opened, and hands that over, where continue
 
 REAL_WORK = """\
 Each `openat` of a compiler run, and of `find` over ten thousand directories, is seen by the
-supervisor, which lets it continue; strace's output goes to `/dev/null`.
+supervisor, which lets it continue. `examples/c/trace` and strace write a line for each, to `/dev/null`.
+Without `--seccomp-bpf` strace stops the program at all its other calls too.
 """
 
 
@@ -200,14 +209,14 @@ def sleeping(results: Results) -> str:
 def real_work(results: Results) -> str:
     rows = []
     for name in WORK:
-        for how in ("unsupervised", "unotify", "strace"):
+        for how, label in TRACERS:
             case = f"work/{name}/{how}"
-            counted = f"work/{name}/strace-count" if how == "strace" else case
+            counted = f"{case}-count" if how in ("trace", "strace") else case
             summary = results.summary(case, "seconds")
             calls = results.median(counted, "calls")
             rows.append((
                 name,
-                "libunotify" if how == "unotify" else how,
+                label,
                 f"{summary.median * 1e3:.1f}" if summary else "not measured",
                 f"{summary.low * 1e3:.1f} to {summary.high * 1e3:.1f}" if summary else "",
                 times(results.ratio(case, f"work/{name}/unsupervised", "seconds")),

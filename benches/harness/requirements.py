@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from harness.cases import IDLE, PEERS, TARGETS, WORK, WORKERS, naive_settings
+from harness.cases import BROKERED, IDLE, PEERS, TARGETS, WORK, WORKERS, naive_settings
 from harness.measure import Results
 
 KIB = 1024
@@ -68,6 +68,11 @@ def all_verdicts(results: Results) -> list[Verdict]:
                 results.ratio("read/unotify", "read/bare")),
         at_least("a path of 40 bytes read faster than by opening /proc/PID/mem", 3,
                  results.ratio("read/mem", "read/unotify")),
+        *(
+            at_most(f"{what} : raw calls that do the same", limit,
+                    results.median(f"brokered/{kind}", "ratio"))
+            for kind, (what, limit) in BROKERED.items() if limit
+        ),
         *(same_calls(results, name) for name in WORK),
         *(
             judge(f"heap allocations per notification, {name}", "0",

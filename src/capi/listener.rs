@@ -176,7 +176,7 @@ pub unsafe extern "C" fn unotify_listener_receive(
 ) -> unotify_status {
     if timeout_ms != -1 {
         // SAFETY: the handles are live or NULL, as promised.
-        return unsafe { receive_patiently(listener, timeout_ms, notification) };
+        return unsafe { receive_within(listener, timeout_ms, notification) };
     }
     // SAFETY: NULL or a live handle; NULL or what points to a handle or NULL, as promised.
     let given = unsafe { (listener.as_ref(), notification.as_ref()) };
@@ -188,15 +188,27 @@ pub unsafe extern "C" fn unotify_listener_receive(
         }
     }
     // SAFETY: the handles are live or NULL, as promised.
-    unsafe { receive_patiently(listener, -1, notification) }
+    unsafe { receive_patiently(listener, notification) }
 }
 
-/// Receives where that could not be done at once.
+/// Receives without a limit where that could not be done at once.
 ///
 /// # Safety
 /// As [`unotify_listener_receive`].
 #[cold]
+#[inline(never)]
 unsafe fn receive_patiently(
+    listener: *const unotify_listener,
+    notification: *mut *mut unotify_notification,
+) -> unotify_status {
+    // SAFETY: the handles are live or NULL, as promised.
+    unsafe { receive_within(listener, -1, notification) }
+}
+
+/// # Safety
+/// As [`unotify_listener_receive`].
+#[inline(never)]
+unsafe fn receive_within(
     listener: *const unotify_listener,
     timeout_ms: c_int,
     notification: *mut *mut unotify_notification,

@@ -30,4 +30,5 @@ mod target_fifo;
 mod target_identity;
 mod target_memory;
 mod target_open;
+mod target_within;
 mod throw;

@@ -160,6 +160,7 @@ struct Threw;
 impl Callback {
     /// Shows the worker's notification to C; if the handler defers it, C keeps it and the worker
     /// gets another one.
+    #[inline(always)]
     fn call(self, slot: &mut Box<Notification>) -> Verdict {
         slot.lend();
         let handle: *mut unotify_notification = (&raw mut **slot).cast();

@@ -42,7 +42,7 @@ unsafe impl Options for unotify_open_how {
 }
 
 impl unotify_open_how {
-    fn checked(self) -> Result<OpenHow> {
+    pub(super) fn checked(self) -> Result<OpenHow> {
         let mut how = OpenHow::new(self.flags as u32 as i32); // unknown flags are ignored
         how.mode = u32::try_from(self.mode)
             .map_err(|_| invalid(format!("`how.mode` is {:#o}", self.mode)))?;
@@ -62,24 +62,19 @@ impl unotify_open_how {
 
 /// Opens the file whose path is at `path_addr` in the target's memory, as the target would: from
 /// its root, relative to its working directory (`dirfd` is `AT_FDCWD`) or to its descriptor
-/// `dirfd`, in its mount namespace. `how` may be NULL. Decide on what `*fd` *is* (`fstat(2)`) and
-/// hand that over with unotify_notification_reply_fd(): nothing is left that the target could
-/// exchange. Nothing leads out of the target's root: not `..`, not an absolute link, not a magic
-/// link (`ELOOP`), not a working directory or a `dirfd` that is outside (`EXDEV`). It differs from
-/// the target's own call:
+/// `dirfd`. `how` may be NULL. Decide on what `*fd` *is* and hand that over with
+/// unotify_notification_reply_fd(): nothing is left that the target could exchange. Nothing leads
+/// out of its root: not `..` or an absolute link, not a magic link (`ELOOP`), not a directory that
+/// is outside (`EXDEV`). What differs, beside what unotify(7) says:
 ///
-///  - **The supervisor's rights count.** What is created comes out as
-///    unotify_notification_create() says.
-///  - `O_CREAT` and `O_TRUNC` act at once. To decide first, open with `O_PATH`, then open it
-///    again.
+///  - **The supervisor's rights count.**
+///  - `O_CREAT` and `O_TRUNC` act at once. To decide first, open with `O_PATH`, then open it again.
 ///  - `/proc/self` is the target. **The supervisor's own files in any `/proc` are refused**
 ///    (`ELOOP`); other processes' (`/proc/PID/mem`) are not, and `/proc/sys` is of who opens it.
-///  - A FIFO does not block, and more: see "Opening what a target names" in unotify(7).
 ///
-/// Errors: `UNOTIFY_ERR_SYSTEM` with the `errno` that the path leads to, which is the one to answer
-/// the target with; `UNOTIFY_ERR_FAULT` and `UNOTIFY_ERR_TOO_LONG` for the path itself;
-/// `UNOTIFY_ERR_INVALID_ARGUMENT` for `how`, or with `EBADF` when the target has no descriptor
-/// `dirfd`; `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.6.
+/// Errors: `UNOTIFY_ERR_SYSTEM` with the `errno` that the path leads to, which is the one to
+/// answer with; `UNOTIFY_ERR_FAULT` and `UNOTIFY_ERR_TOO_LONG` for the path itself;
+/// `UNOTIFY_ERR_INVALID_ARGUMENT` with `EBADF` for `dirfd`; `UNOTIFY_ERR_UNSUPPORTED` before 5.6.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `how` is NULL or as long as its `size`; `fd` is NULL or
@@ -104,16 +99,13 @@ pub unsafe extern "C" fn unotify_notification_open(
     })
 }
 
-/// Opens the file that `fd` stands for again, whatever its name leads to by now: for what
-/// unotify_notification_open() opened with `O_PATH`, once it is decided that the target may have
-/// it. `flags` are the target's for `open(2)`, less `O_CREAT`, `O_EXCL`, `O_NOFOLLOW` and unknown
-/// ones. `mode` is for `O_TMPFILE`. FIFOs, terminals and the
-/// supervisor's own `/proc` are as there, also when `fd` is a descriptor that the target had.
+/// Opens the file that `fd` stands for again, whatever its name leads to by now: for what was opened
+/// with `O_PATH`, once it is decided that the target may have it. `flags` are the target's, less
+/// `O_CREAT`, `O_EXCL` and `O_NOFOLLOW`; `mode` is for `O_TMPFILE`. The rest is as there.
 ///
-/// Errors: `UNOTIFY_ERR_SYSTEM` with the `errno` of opening, which is the one to answer the target
-/// with: `ENXIO` for a FIFO that nobody reads, a socket, or `/dev/tty` without a terminal, `ELOOP`
-/// for a link or the supervisor's own `/proc`, `EACCES`, ...; `UNOTIFY_ERR_INVALID_ARGUMENT` for
-/// `fd` (`EBADF`) or `mode`.
+/// Errors: `UNOTIFY_ERR_SYSTEM` with the `errno` of opening, which is the one to answer with: `ENXIO`
+/// for a FIFO that nobody reads or a socket, `ELOOP` for a link or the supervisor's own `/proc`, ...;
+/// `UNOTIFY_ERR_INVALID_ARGUMENT` for `fd` (`EBADF`) or `mode`.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `out` is NULL or valid for writing.
@@ -140,15 +132,14 @@ pub unsafe extern "C" fn unotify_notification_reopen(
     })
 }
 
-/// Opens the directory that holds the last component of the path at `path_addr`, resolved as
-/// unotify_notification_open() does, with `O_PATH`, and copies that component into `name` (256
-/// bytes are enough): for calls that make, remove or rename what a path names, and for creating a
-/// file after deciding on the directory. It has no slash, not at its end either, and is neither "."
-/// nor "..". What lies there may be a link, or a mount, at any time: use it only with calls that
-/// neither follow nor open it, such as `mkdirat(2)`, or `openat(2)` with `O_CREAT` and `O_EXCL`.
+/// Opens the directory that holds the last component of the path at `path_addr`, with `O_PATH`, and
+/// copies that component into `name` (256 bytes are enough): for calls that make, remove or rename
+/// what a path names. It has no slash and is neither "." nor "..", but what lies there may be a link
+/// or a mount, at any time: use it only with calls that neither follow nor open it, such as
+/// unotify_notification_create().
 ///
-/// Errors: as unotify_notification_open(); `UNOTIFY_ERR_SYSTEM` with `EEXIST` for a path that ends
-/// in "." or ".." or is the root directory; `UNOTIFY_ERR_TOO_LONG` beyond `cap` bytes.
+/// Errors: as unotify_notification_open(); `UNOTIFY_ERR_SYSTEM` with `EEXIST` for a path that ends in
+/// "." or ".." or is the root directory.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `name` is valid for writing `cap` bytes; `fd` is NULL or
@@ -176,11 +167,10 @@ pub unsafe extern "C" fn unotify_notification_open_parent(
 }
 
 /// Copies the absolute path of what is at `path_addr` in the target's memory into `buf`, as the
-/// target sees it: if it is relative, behind its working directory or its descriptor `dirfd`. For
-/// logs, not for deciding: links and `..` stay in it, and by the time it is read it may lead
-/// elsewhere. A directory outside the target's root has "(unreachable)" in front.
+/// target sees it. For logs, not for deciding: links and `..` stay in it, and by the time it is read
+/// it may lead elsewhere. A directory outside the target's root has "(unreachable)" in front.
 ///
-/// Errors: those of unotify_notification_open() for reading; `UNOTIFY_ERR_TOO_LONG` beyond `cap`.
+/// Errors: those of unotify_notification_open() for reading.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `buf` is valid for writing `cap` bytes.
@@ -196,8 +186,10 @@ pub unsafe extern "C" fn unotify_notification_read_path(
         // SAFETY: `buf` is valid for writing `cap` bytes, as promised.
         let buf = unsafe { room(buf.cast::<u8>(), cap, "buf") }?;
         // SAFETY: `notification` is NULL or a live handle that no other thread uses, as promised.
-        let path = unsafe { inner(notification) }?.read_path(dirfd, path_addr)?;
-        put_path(&path, buf)
+        let notification = unsafe { inner(notification) }?;
+        notification.with_path(dirfd, path_addr, |path| {
+            put_path(OsStr::from_bytes(path).as_ref(), buf)
+        })?
     })
 }
 

@@ -21,6 +21,7 @@ pub(super) type ToldOfExit = unsafe extern "C" fn(libc::pid_t, *mut c_void);
 ///
 /// # Safety
 /// As the handler's documentation asks.
+#[inline(always)]
 pub(super) unsafe fn call(
     handler: Function,
     notification: *mut unotify_notification,

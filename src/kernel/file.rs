@@ -1,7 +1,9 @@
 //! Opening by path, reading links, and telling whether two descriptors are the same thing.
 
+use super::syscall::syscall;
 use super::{check, fd, retry, Result};
 use std::ffi::CStr;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// The kernel's `struct open_how`.
@@ -18,7 +20,7 @@ pub(crate) struct OpenHow {
 pub(crate) struct FileId {
     device: (u32, u32),
     inode: u64,
-    /// 0 on a kernel before 5.8, which does not tell.
+    /// 0 on a kernel before 5.8, which does not tell; nobody else's ever since 6.8.
     mount: u64,
 }
 
@@ -30,11 +32,43 @@ pub(crate) struct Stat {
     pub(crate) mode: u32,
     /// Which device it stands for.
     pub(crate) rdev: (u32, u32),
+    /// How many names it has; 0 for a directory that was removed.
+    pub(crate) links: u32,
+    /// Whether it is the root of its mount (Linux 5.8).
+    pub(crate) is_mount_root: bool,
+    /// Whether the mount's number in `id` is one that no mount ever had before (Linux 6.8).
+    is_mount_unique: bool,
 }
 
 impl Stat {
+    #[inline]
+    fn of(stat: &libc::statx) -> Self {
+        let id = FileId {
+            device: (stat.stx_dev_major, stat.stx_dev_minor),
+            inode: stat.stx_ino,
+            mount: if stat.stx_mask & (libc::STATX_MNT_ID | libc::STATX_MNT_ID_UNIQUE) != 0 {
+                stat.stx_mnt_id
+            } else {
+                0
+            },
+        };
+        Stat {
+            id,
+            mode: stat.stx_mode.into(),
+            rdev: (stat.stx_rdev_major, stat.stx_rdev_minor),
+            links: stat.stx_nlink,
+            is_mount_root: stat.stx_attributes & libc::STATX_ATTR_MOUNT_ROOT as u64 != 0,
+            is_mount_unique: stat.stx_mask & libc::STATX_MNT_ID_UNIQUE != 0,
+        }
+    }
+
     pub(crate) fn kind(&self) -> u32 {
         self.mode & libc::S_IFMT
+    }
+
+    /// The number of its mount, if that is nobody else's ever.
+    pub(crate) fn unique_mount(&self) -> Option<u64> {
+        self.is_mount_unique.then_some(self.id.mount)
     }
 
     /// Whether this is `/dev/tty`, which is the terminal of whoever opens it.
@@ -65,26 +99,23 @@ pub(crate) fn create(
     flags: i32,
     mode: u32,
 ) -> Result<OwnedFd> {
-    // SAFETY: the path is NUL-terminated, and a mode is passed whether or not a flag asks for it.
-    retry(|| check(unsafe { libc::openat(raw(dir), path.as_ptr(), flags, mode) }.into()))
-        .map(fd::own)
+    let (dir, path) = (raw(dir) as usize, path.as_ptr() as usize);
+    // SAFETY: the path is NUL-terminated.
+    retry(|| unsafe {
+        syscall(
+            libc::SYS_openat,
+            [dir, path, flags as usize, mode as usize, 0, 0],
+        )
+    })
+    .map(fd::own)
 }
 
 /// `openat2(2)` (Linux 5.6). Retries `EINTR`; `EAGAIN` is the caller's.
 pub(crate) fn openat2(dir: BorrowedFd<'_>, path: &CStr, how: OpenHow) -> Result<OwnedFd> {
-    retry(|| {
-        // SAFETY: the path is NUL-terminated and the structure as long as said.
-        check(unsafe {
-            libc::syscall(
-                libc::SYS_openat2,
-                dir.as_raw_fd(),
-                path.as_ptr(),
-                &raw const how,
-                size_of::<OpenHow>(),
-            )
-        })
-    })
-    .map(fd::own)
+    let (dir, path) = (dir.as_raw_fd() as usize, path.as_ptr() as usize);
+    let (how, size) = (&raw const how as usize, size_of::<OpenHow>());
+    // SAFETY: the path is NUL-terminated and the structure as long as said.
+    retry(|| unsafe { syscall(libc::SYS_openat2, [dir, path, how, size, 0, 0]) }).map(fd::own)
 }
 
 /// Whether this process may call `openat2(2)` at all.
@@ -123,22 +154,15 @@ pub(crate) fn id(file: BorrowedFd<'_>) -> Result<FileId> {
 }
 
 /// What a descriptor stands for (`statx(2)`, Linux 4.11).
+#[inline]
 pub(crate) fn stat(file: BorrowedFd<'_>) -> Result<Stat> {
-    let stat = statx(file.as_raw_fd(), c"", libc::AT_EMPTY_PATH)?;
-    let id = FileId {
-        device: (stat.stx_dev_major, stat.stx_dev_minor),
-        inode: stat.stx_ino,
-        mount: if stat.stx_mask & libc::STATX_MNT_ID != 0 {
-            stat.stx_mnt_id
-        } else {
-            0
-        },
-    };
-    Ok(Stat {
-        id,
-        mode: stat.stx_mode.into(),
-        rdev: (stat.stx_rdev_major, stat.stx_rdev_minor),
-    })
+    statx(file.as_raw_fd(), c"", libc::AT_EMPTY_PATH).map(|stat| Stat::of(&stat))
+}
+
+/// What a path from `dir`, links followed, leads to (`statx(2)`, Linux 4.11).
+#[inline]
+pub(crate) fn stat_at(dir: BorrowedFd<'_>, path: &CStr) -> Result<Stat> {
+    statx(dir.as_raw_fd(), path, 0).map(|stat| Stat::of(&stat))
 }
 
 /// The owner of what `path`, from the caller's own working directory, leads to.
@@ -153,6 +177,11 @@ pub(crate) fn inode(path: &CStr) -> Result<((u32, u32), u64)> {
 }
 
 impl FileId {
+    /// The number of the mount; nothing on a kernel before 5.8, which does not tell.
+    pub(crate) fn mount(&self) -> Option<u64> {
+        (self.mount != 0).then_some(self.mount)
+    }
+
     /// The file, whatever its mount.
     pub(crate) fn inode(&self) -> ((u32, u32), u64) {
         (self.device, self.inode)
@@ -160,12 +189,18 @@ impl FileId {
 }
 
 fn statx(dir: i32, path: &CStr, flags: i32) -> Result<libc::statx> {
-    // SAFETY: integers only, for which zero is a value.
-    let mut stat: libc::statx = unsafe { std::mem::zeroed() };
-    let mask = libc::STATX_BASIC_STATS | libc::STATX_MNT_ID;
+    let mut stat = MaybeUninit::uninit();
+    let mask = libc::STATX_BASIC_STATS | libc::STATX_MNT_ID | libc::STATX_MNT_ID_UNIQUE;
+    let (dir, name, to) = (
+        dir as usize,
+        path.as_ptr() as usize,
+        stat.as_mut_ptr() as usize,
+    );
+    let args = [dir, name, flags as usize, mask as usize, to, 0];
     // SAFETY: the path is NUL-terminated, and the call fills one `statx`.
-    check(unsafe { libc::statx(dir, path.as_ptr(), flags, mask, &mut stat) }.into())?;
-    Ok(stat)
+    unsafe { syscall(libc::SYS_statx, args) }?;
+    // SAFETY: the kernel has filled all of it.
+    Ok(unsafe { stat.assume_init() })
 }
 
 /// Whether a descriptor stands for something in a `/proc` (`fstatfs(2)`).

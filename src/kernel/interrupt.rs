@@ -39,6 +39,8 @@ pub(super) struct Receiving {
     arrived: AtomicBool,
     /// The thread's number once the signal comes through to it for good.
     thread: Cell<libc::pid_t>,
+    /// The same number for [`Ready::thread_moved_up`].
+    thread_moved_up: Cell<u32>,
     /// The process that this was so in: in a copy that the thread has forked it has another number.
     ready_in: Cell<Process>,
     /// The same, for what [`Ready`] takes, or [`Process::NEVER`].
@@ -52,6 +54,7 @@ thread_local! {
             limit: AtomicPtr::new(ptr::null_mut()),
             arrived: AtomicBool::new(false),
             thread: Cell::new(0),
+            thread_moved_up: Cell::new(0),
             ready_in: Cell::new(Process::NONE),
             simple_in: Cell::new(Process::NEVER),
         }
@@ -242,6 +245,35 @@ impl Receiver {
         })
     }
 
+    /// Makes `mark` one of this thread's, for [`Receiver::receive_marked`].
+    pub(crate) fn own(&self, mark: &Mark) {
+        mark.thread.store(self.thread, SeqCst);
+    }
+
+    /// [`Receiver::receive`] through a mark of [its own](Receiver::own) and without an explanation:
+    /// whether `call` received. If not, the buffer may not be zero any more.
+    #[inline(always)]
+    pub(crate) fn receive_marked(
+        &self,
+        mark: &Mark,
+        id: *mut u64,
+        give_up: impl FnOnce() -> bool,
+        call: impl FnOnce() -> bool,
+    ) -> bool {
+        let receiving = self.receiving();
+        receiving.id.store(id, Relaxed);
+        compiler_fence(SeqCst);
+        mark.state.store(WAITING, SeqCst);
+        // Asked after that: who interrupts says why before it looks who waits.
+        let received = !give_up() && call();
+        if mark.state.swap(IDLE, SeqCst) == SIGNALLED {
+            await_signal(receiving);
+        }
+        compiler_fence(SeqCst);
+        receiving.id.store(ptr::null_mut(), Relaxed);
+        received
+    }
+
     /// The process that it receives in.
     #[inline]
     pub(crate) fn process(&self) -> Process {
@@ -378,6 +410,7 @@ impl Receiver {
 
 /// Waits for the signal that somebody is about to send to this thread or has sent.
 #[cold]
+#[inline(never)]
 fn await_signal(receiving: &Receiving) {
     let begun = Instant::now();
     while !receiving.arrived.swap(false, Relaxed) {
@@ -411,11 +444,14 @@ impl Ready {
         unsafe { &*self.receiving }
     }
 
-    /// The thread's number.
+    /// The thread's number, moved up by [`Ready::ROOM`] bits.
     #[inline(always)]
-    pub(crate) fn thread(&self) -> libc::pid_t {
-        self.receiving().thread.get()
+    pub(crate) fn thread_moved_up(&self) -> u32 {
+        self.receiving().thread_moved_up.get()
     }
+
+    /// So many bits a thread's number leaves free of 32: it is below 2^22.
+    pub(crate) const ROOM: u32 = 8;
 
     /// Runs `call`, in which the signal spoils a `RECV` into the zeroed buffer whose first word is
     /// `id`. Who sends it has to know that from `call`, which waits for it ([`Ready::await_signal`])
@@ -465,7 +501,11 @@ fn make_ready(receiving: &Receiving, process: Process) {
     if let Some(signal) = signal {
         signals::unblock(signal);
     }
-    receiving.thread.set(signals::thread_id());
+    let thread = signals::thread_id();
+    receiving.thread.set(thread);
+    receiving
+        .thread_moved_up
+        .set((thread as u32) << Ready::ROOM);
     receiving.ready_in.set(process);
     if signal.is_some() && version::recv_ends_with_last_target() {
         receiving.simple_in.set(process);

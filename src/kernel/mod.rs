@@ -19,6 +19,7 @@ mod known;
 mod lasting;
 pub(crate) mod making;
 pub(crate) mod memory;
+pub(crate) mod mount;
 pub(crate) mod pid_namespace;
 pub(crate) mod pidfd;
 pub(crate) mod pipe;

@@ -1,7 +1,7 @@
 //! `seccomp(2)` and the listener's ioctls.
 
 use super::known::Known;
-use super::syscall::syscall3;
+use super::syscall::{self, syscall3};
 use super::{check, fd, retry, signals, Errno, Result};
 use std::ffi::c_int;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -74,6 +74,8 @@ fn sizes() -> Result<Sizes> {
     })?;
     let notif = usize::from(raw.seccomp_notif).max(size_of::<Request>());
     let resp = usize::from(raw.seccomp_notif_resp).max(size_of::<Response>());
+    // Every listener's first call comes by here.
+    syscall::choose();
     // What need not be asked twice for each notification; see `RequestBuffer::is_usual`.
     let notif = if resp > size_of::<Response>() {
         notif.max(size_of::<Request>() + 8)

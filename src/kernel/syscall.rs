@@ -1,13 +1,38 @@
 //! System calls made in place, for the path that every notification takes.
 //!
 //! On its way in and out, and when it switches to another task, the kernel fills the processor's
-//! return predictor with addresses of its own. So the first `ret` of the caller after a system
-//! call, be it that of the C library's wrapper, is predicted to go into the kernel, which costs
-//! far more than a misprediction usually does: 0.4 of the 5.4 µs that a supervised call took where
-//! this was found (AMD Zen 3, Linux 6.18). Calls made right behind the system call put harmless
-//! addresses there instead, for a hundredth of that.
+//! return predictor with addresses of its own. On AMD's processors the returns that follow are
+//! predicted to go into the kernel, which costs far more than a misprediction usually does: a
+//! supervised call took an eighth longer where this was found (Zen 3, Linux 6.18). Calls made right
+//! behind the system call put harmless addresses there instead, for a hundredth of that. Intel's do
+//! without: there such calls cost more than they save. So whether they are made is [chosen](choose)
+//! by who made the processor.
 
 use super::Result;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+/// Whether calls are made behind a system call.
+static CALLS_BEHIND: AtomicBool = AtomicBool::new(false);
+
+/// Finds out whether calls are to be made behind a system call. Before that none are.
+pub(super) fn choose() {
+    CALLS_BEHIND.store(is_amd(), Relaxed);
+}
+
+#[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
+fn is_amd() -> bool {
+    #[allow(unused_unsafe)] // it is safe to call in later versions of Rust
+    // SAFETY: every x86_64 has the instruction, and leaf 0.
+    let vendor = unsafe { std::arch::x86_64::__cpuid(0) };
+    let name = [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes);
+    // Hygon's are Zen as well.
+    matches!(name.as_flattened(), b"AuthenticAMD" | b"HygonGenuine")
+}
+
+#[cfg(not(all(target_arch = "x86_64", target_pointer_width = "64")))]
+fn is_amd() -> bool {
+    false
+}
 
 /// Makes a system call. `nr` and the arguments are as in `syscall(2)`; the kernel's error number
 /// comes back, and `errno` stays as it is.
@@ -22,12 +47,16 @@ pub(super) unsafe fn syscall(nr: libc::c_long, args: [usize; 6]) -> Result<libc:
     unsafe {
         std::arch::asm!(
             "syscall",
+            "cmp byte ptr [rip + {behind}], 0",
+            "je 3f",
             ".rept 8",
             "call 2f",
             "int3",
             "2:",
             ".endr",
             "add rsp, 64",
+            "3:",
+            behind = sym CALLS_BEHIND,
             inlateout("rax") nr => ret,
             in("rdi") args[0],
             in("rsi") args[1],
@@ -51,17 +80,20 @@ pub(super) unsafe fn syscall(nr: libc::c_long, args: [usize; 6]) -> Result<libc:
 pub(super) unsafe fn syscall3(nr: libc::c_long, args: [usize; 3]) -> Result<libc::c_long> {
     let ret: libc::c_long;
     // SAFETY: the kernel's calling convention: it changes rax, rcx, r11 and what the arguments
-    // point to. The calls behind it leave the stack as it was; eight cover the returns that lie
-    // between here and the caller's loop.
+    // point to. The calls behind it leave the stack as it was.
     unsafe {
         std::arch::asm!(
             "syscall",
-            ".rept 8",
+            "cmp byte ptr [rip + {behind}], 0",
+            "je 3f",
+            ".rept 8", // fewer were measured to be slower, also where one return follows
             "call 2f",
             "int3", // a call of the very next instruction is not taken for one by the predictor
             "2:",
             ".endr",
             "add rsp, 64",
+            "3:",
+            behind = sym CALLS_BEHIND,
             inlateout("rax") nr => ret,
             in("rdi") args[0],
             in("rsi") args[1],

@@ -15,6 +15,7 @@ pub(crate) use state::{Reply, State};
 
 use crate::error::{Error, Result, Status};
 use crate::exits::Exits;
+use crate::held::Proc;
 use crate::kernel::fork::Process;
 use crate::kernel::seccomp::{self, RequestBuffer};
 use crate::kernel::{self, interrupt, Errno};
@@ -190,6 +191,38 @@ impl Notification {
         Ok(())
     }
 
+    /// One `RECV` that is interrupted through `mark`, one of the receiver's own, into one that
+    /// [is ready](Notification::is_ready_for) for the listener; otherwise as
+    /// [`Notification::fill_at_once`].
+    #[inline(always)]
+    pub(crate) fn fill_marked_at_once(
+        &mut self,
+        listener: &Shared,
+        receiver: &interrupt::Receiver,
+        mark: &interrupt::Mark,
+        give_up: impl FnOnce() -> bool,
+    ) -> bool {
+        let Some(buffer) = self.buffer.usual_mut() else {
+            return false;
+        };
+        *buffer = [0; 10];
+        let first = buffer.as_mut_ptr();
+        let received = receiver.receive_marked(mark, first, give_up, || {
+            // SAFETY: the buffer is one of those.
+            unsafe { seccomp::recv_usual(listener.fd(), first) }
+        });
+        if received {
+            self.filled(receiver.process());
+        }
+        received
+    }
+
+    /// Whether something counts it should a handler keep it.
+    #[inline(always)]
+    pub(crate) fn is_counted(&self) -> bool {
+        self.lending.counted_by().is_some()
+    }
+
     #[inline(always)]
     fn filled(&mut self, process: Process) {
         self.state = State::Pending;
@@ -270,6 +303,13 @@ impl Notification {
             (State::Pending, Some(listener)) => Ok(listener.fd()),
             _ => Err(self.not_pending()),
         }
+    }
+
+    /// This process's `/proc`, held open with the listener.
+    #[inline]
+    pub(crate) fn proc(&self) -> kernel::Result<&Proc> {
+        let listener = self.listener.as_ref().ok_or(Errno(libc::EBADF))?;
+        listener.proc()
     }
 
     #[cold]

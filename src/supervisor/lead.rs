@@ -26,7 +26,7 @@ pub(super) enum Received {
 impl Worker<'_> {
     /// Receives for as long as it leads; says so when there is nothing more to lead.
     #[inline]
-    pub(super) fn lead(&mut self, mut claim: Claim) -> Option<End> {
+    pub(super) fn lead(&mut self, mut claim: Claim<'_>) -> Option<End> {
         let core = self.core;
         let has_choice = core.has_choice();
         // Those who led meanwhile may have received what was reported before, and a RECV for that
@@ -44,7 +44,12 @@ impl Worker<'_> {
             return None;
         }
         loop {
-            match self.receive(&claim) {
+            let received = if self.receive_at_once() {
+                Received::Notification
+            } else {
+                self.receive(&claim)
+            };
+            match received {
                 Received::Notification => {}
                 Received::Exits => {
                     if self.lead_on_after_exits(&mut claim) {
@@ -53,7 +58,7 @@ impl Worker<'_> {
                     return None;
                 }
                 Received::Nothing(end) => {
-                    core.pool.vacate(&claim);
+                    claim.vacate();
                     return Some(end);
                 }
                 Received::Late => {
@@ -61,18 +66,18 @@ impl Worker<'_> {
                     return None;
                 }
                 Received::Left => {
-                    core.pool.begin(&mut claim);
+                    claim.begin();
                     core.watch.nudge();
                     if let Some(tag) = core.backlog.pop_left() {
                         self.tell_left(tag);
                     }
-                    if !core.pool.end(&mut claim) {
+                    if !claim.end() {
                         return None;
                     }
                     continue;
                 }
                 Received::NotWanted => {
-                    core.pool.vacate(&claim);
+                    claim.vacate();
                     if core.pool.is_recalled() {
                         core.pool.call_all();
                     }
@@ -80,9 +85,10 @@ impl Worker<'_> {
                 }
             }
             if has_choice {
-                core.pool.count(&claim);
+                claim.count();
                 if let Some(seen) = self.round.count(self.notification.request().pid as u32) {
                     core.choose_mode(seen, self.only);
+                    self.switch_wake_up();
                 }
             }
             let permit = self.take_permit();
@@ -103,10 +109,10 @@ impl Worker<'_> {
                 self.handle();
                 return None;
             }
-            core.pool.begin(&mut claim);
+            claim.begin();
             core.watch.nudge();
-            self.handle();
-            if !core.pool.end(&mut claim) {
+            self.handle_here();
+            if !claim.end() {
                 return None;
             }
             if core.pool.wants_several() || core.backlog.is_permit_wanted() {
@@ -118,18 +124,18 @@ impl Worker<'_> {
     /// Tells of processes that have ended, or leaves that to who has the permit. Whether it still
     /// leads.
     #[cold]
-    fn lead_on_after_exits(&mut self, claim: &mut Claim) -> bool {
+    fn lead_on_after_exits(&mut self, claim: &mut Claim<'_>) -> bool {
         let core = self.core;
         if !self.take_permit() {
             self.leave_waiting(claim);
             return true;
         }
-        core.pool.begin(claim);
+        claim.begin();
         core.watch.nudge();
         if core.backlog.pop_exits() {
             self.tell_exits();
         }
-        if !core.pool.end(claim) {
+        if !claim.end() {
             return false;
         }
         if !core.backlog.is_empty() {
@@ -144,13 +150,13 @@ impl Worker<'_> {
     }
 
     /// Leaves the lead to another worker.
-    fn step_aside(&self, claim: &Claim) {
-        self.core.pool.vacate(claim);
+    fn step_aside(&self, claim: &Claim<'_>) {
+        claim.vacate();
         self.core.call_worker();
     }
 
     /// What was just received waits for a permit.
-    fn leave_waiting(&self, claim: &Claim) {
+    fn leave_waiting(&self, claim: &Claim<'_>) {
         let core = self.core;
         if core.options.max_workers == 1 {
             // The one that is at home keeps its permit while it sleeps.

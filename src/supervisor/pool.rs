@@ -42,20 +42,54 @@ pub(super) struct Pool {
 
 /// A lead, as its holder last set it.
 #[derive(Debug)]
-pub(super) struct Claim {
+pub(super) struct Claim<'a> {
     lead: usize,
-    word: u64,
+    place: &'a Lead,
+    /// The upper half of its word.
+    number: u64,
+    /// The lower half, which wraps around.
+    steps: u32,
 }
 
-impl Claim {
+impl Claim<'_> {
     /// Whether this is the lead that there always is.
     pub(super) fn is_first(&self) -> bool {
         self.lead == 0
     }
 
-    /// The word one step on; the steps wrap around within their half.
-    fn step(&self) -> u64 {
-        self.word & !u64::from(u32::MAX) | u64::from((self.word as u32).wrapping_add(1))
+    #[inline(always)]
+    fn word(&self) -> u64 {
+        self.number | u64::from(self.steps)
+    }
+
+    /// The leader has received a notification.
+    #[inline(always)]
+    pub(super) fn count(&self) {
+        let received = &self.place.received;
+        received.store(received.load(Relaxed) + 1, Relaxed);
+    }
+
+    /// The leader begins a handler; the lead can be taken from it from here on.
+    #[inline(always)]
+    pub(super) fn begin(&mut self) {
+        self.steps = self.steps.wrapping_add(1);
+        self.place.word.store(self.word(), SeqCst);
+    }
+
+    /// The handler is over; whether the lead is still ours.
+    #[inline(always)]
+    pub(super) fn end(&mut self) -> bool {
+        let now = self.word();
+        self.steps = self.steps.wrapping_add(1);
+        let next = self.word();
+        let place = &self.place.word;
+        place.compare_exchange(now, next, SeqCst, SeqCst).is_ok()
+    }
+
+    /// Gives the lead away, unless it was taken from its holder. The caller calls somebody.
+    pub(super) fn vacate(&self) {
+        let place = &self.place.word;
+        let _ = place.compare_exchange(self.word(), 0, SeqCst, SeqCst);
     }
 }
 
@@ -132,12 +166,12 @@ impl Pool {
     }
 
     /// Whether the lead is one of those wanted.
-    pub(super) fn is_wanted(&self, claim: &Claim) -> bool {
+    pub(super) fn is_wanted(&self, claim: &Claim<'_>) -> bool {
         claim.lead < self.wanted.load(SeqCst)
     }
 
     /// Takes a lead if one is vacant, and not kept for the worker that is at home.
-    pub(super) fn claim(&self, at_home: bool) -> Option<Claim> {
+    pub(super) fn claim(&self, at_home: bool) -> Option<Claim<'_>> {
         if at_home {
             self.forget_recall();
         } else if self.is_recalled() {
@@ -147,50 +181,23 @@ impl Pool {
             if place.word.load(SeqCst) != 0 {
                 continue;
             }
-            let word = (self.claims.fetch_add(1, SeqCst) + 1) << 32;
-            let taken = place.word.compare_exchange(0, word, SeqCst, SeqCst);
+            let number = (self.claims.fetch_add(1, SeqCst) + 1) << 32;
+            let taken = place.word.compare_exchange(0, number, SeqCst, SeqCst);
             if taken.is_ok() {
-                return Some(Claim { lead, word });
+                return Some(Claim {
+                    lead,
+                    place,
+                    number,
+                    steps: 0,
+                });
             }
         }
         None
     }
 
-    /// The leader has received a notification.
-    #[inline]
-    pub(super) fn count(&self, claim: &Claim) {
-        let received = &self.leads[claim.lead].received;
-        received.store(received.load(Relaxed) + 1, Relaxed);
-    }
-
     /// How many notifications all leaders have received.
     pub(super) fn received(&self) -> u64 {
         self.leads.iter().map(|l| l.received.load(Relaxed)).sum()
-    }
-
-    /// The leader begins a handler; the lead can be taken from it from here on.
-    #[inline]
-    pub(super) fn begin(&self, claim: &mut Claim) {
-        claim.word = claim.step();
-        self.leads[claim.lead].word.store(claim.word, SeqCst);
-    }
-
-    /// The handler is over; whether the lead is still ours.
-    #[inline]
-    pub(super) fn end(&self, claim: &mut Claim) -> bool {
-        let next = claim.step();
-        let ours = self.leads[claim.lead]
-            .word
-            .compare_exchange(claim.word, next, SeqCst, SeqCst)
-            .is_ok();
-        claim.word = next;
-        ours
-    }
-
-    /// Gives a lead away, unless it was taken from its holder. The caller calls somebody.
-    pub(super) fn vacate(&self, claim: &Claim) {
-        let lead = &self.leads[claim.lead].word;
-        let _ = lead.compare_exchange(claim.word, 0, SeqCst, SeqCst);
     }
 
     /// Takes all leads from whoever has them.
@@ -201,7 +208,7 @@ impl Pool {
     }
 
     /// Whether another one leads as well.
-    pub(super) fn is_led_by_others(&self, claim: &Claim) -> bool {
+    pub(super) fn is_led_by_others(&self, claim: &Claim<'_>) -> bool {
         let others = self.leads.iter().enumerate();
         others
             .filter(|(lead, _)| *lead != claim.lead)
@@ -293,7 +300,7 @@ mod tests {
         assert!(pool.is_wanted(&first) && pool.is_wanted(&second));
         pool.want(1);
         assert!(pool.is_wanted(&first) && !pool.is_wanted(&second));
-        pool.vacate(&second);
+        second.vacate();
         assert!(pool.claim(false).is_none());
     }
 
@@ -303,10 +310,10 @@ mod tests {
         let claim = pool.claim(false).unwrap();
         assert!(pool.recall());
         assert!(!pool.recall());
-        pool.vacate(&claim);
+        claim.vacate();
         assert!(pool.claim(false).is_none());
         let claim = pool.claim(true).unwrap();
-        pool.vacate(&claim);
+        claim.vacate();
         assert!(pool.claim(false).is_some());
     }
 
@@ -314,15 +321,15 @@ mod tests {
     fn a_leader_is_deposed_in_the_handler_it_was_seen_in_and_no_other() {
         let pool = Pool::new(1);
         let mut claim = pool.claim(false).unwrap();
-        pool.begin(&mut claim);
+        claim.begin();
         let seen = pool.glances().next().unwrap();
         assert!(seen.in_handler());
-        assert!(pool.end(&mut claim));
+        assert!(claim.end());
         assert!(!pool.depose(seen));
-        pool.begin(&mut claim);
+        claim.begin();
         assert!(!pool.depose(seen));
         assert!(pool.depose(pool.glances().next().unwrap()));
-        assert!(!pool.end(&mut claim));
+        assert!(!claim.end());
         assert!(pool.claim(false).is_some());
     }
 }

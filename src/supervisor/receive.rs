@@ -11,9 +11,41 @@ use std::ptr;
 use std::sync::atomic::{Ordering::Relaxed, Ordering::SeqCst};
 
 impl Worker<'_> {
+    /// Waits for the next notification in `RECV`, if nothing stands in the way of doing so at once;
+    /// whether it came. If not, nothing has happened, and [`Worker::receive`] does all there is to do.
+    #[inline(always)]
+    pub(super) fn receive_at_once(&mut self) -> bool {
+        let core = self.core;
+        let (true, Some(entry), Some(receiver)) = (self.alone, &self.entry, &self.receiver) else {
+            return false;
+        };
+        if !self.notification.is_ready_for(&entry.shared) || !self.notification.is_counted() {
+            return false;
+        }
+        let (shared, mark, news) = (&entry.shared, &self.slot.mark, self.news);
+        let has_news = || core.news.load(SeqCst) != news;
+        if !self
+            .notification
+            .fill_marked_at_once(shared, receiver, mark, has_news)
+        {
+            return false;
+        }
+        self.slot.counters.received();
+        true
+    }
+
+    /// Switches how the listener wakes up, should another way have been chosen.
+    #[cold]
+    pub(super) fn switch_wake_up(&self) {
+        if let Some(entry) = &self.entry {
+            let sync = self.core.sync.load(Relaxed);
+            entry.shared.switch_sync_wake_up(sync);
+        }
+    }
+
     /// Waits for the next notification.
-    #[inline]
-    pub(super) fn receive(&mut self, claim: &Claim) -> Received {
+    #[inline(never)]
+    pub(super) fn receive(&mut self, claim: &Claim<'_>) -> Received {
         loop {
             if self.core.news.load(SeqCst) != self.news {
                 if self.core.run_number() != self.run {
@@ -93,6 +125,7 @@ impl Worker<'_> {
         let several = core.pool.wants_several();
         let only = self.entry.as_ref().filter(|_| several);
         self.share = only.and_then(|entry| core.listeners.share(entry).ok());
+        self.alone = self.only && self.share.is_none();
         if let Some(end) = core.end() {
             return Some(end);
         }
@@ -194,7 +227,7 @@ impl Worker<'_> {
         match result {
             Ok(()) => {
                 self.slot.counters.received();
-                entry.shared.switch_sync_wake_up(core.sync.load(Relaxed));
+                self.switch_wake_up();
                 true
             }
             Err(errno) => {

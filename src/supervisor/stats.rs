@@ -41,7 +41,7 @@ pub struct Stats {
     /// Of the workers now, those that are stuck in a call that their target makes last.
     pub workers_stuck: u64,
     /// The longest time one handler took. Sampled: the first calls of a handler,
-    /// one in sixteen later on, and all of one that is slow.
+    /// one in sixty-four later on, and all of one that is slow.
     pub slowest_handler: Duration,
 }
 
@@ -72,11 +72,7 @@ impl Stats {
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     received: AtomicU64,
-    values: AtomicU64,
-    errors: AtomicU64,
-    continued: AtomicU64,
-    fds: AtomicU64,
-    fallbacks: AtomicU64,
+    answered: [AtomicU64; Reply::ALL.len()],
     gone: AtomicU64,
     deferred: AtomicU64,
     panics: AtomicU64,
@@ -84,11 +80,13 @@ pub(super) struct Counters {
     slowest_ns: AtomicU64,
 }
 
+#[inline]
 fn increment(counter: &AtomicU64) {
     counter.store(counter.load(Relaxed) + 1, Relaxed);
 }
 
 impl Counters {
+    #[inline]
     pub(super) fn received(&self) {
         increment(&self.received);
     }
@@ -102,17 +100,24 @@ impl Counters {
     }
 
     /// Counts how a notification left the handler's hands.
+    #[inline]
     pub(super) fn settled(&self, how: State) {
-        increment(match how {
-            State::Answered(Reply::Value) => &self.values,
-            State::Answered(Reply::Error) => &self.errors,
-            State::Answered(Reply::Continue) => &self.continued,
-            State::Answered(Reply::Fd) => &self.fds,
-            State::Answered(Reply::Fallback) => &self.fallbacks,
-            State::Gone => &self.gone,
-            State::Empty => &self.deferred,
-            State::Pending => return,
-        });
+        if let State::Answered(reply) = how {
+            increment(&self.answered[reply as usize]);
+        } else {
+            self.not_answered(how);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn not_answered(&self, how: State) {
+        match how {
+            State::Gone => increment(&self.gone),
+            // Whoever keeps a notification leaves an empty one.
+            State::Empty => increment(&self.deferred),
+            State::Answered(_) | State::Pending => {}
+        }
     }
 
     pub(super) fn took(&self, time: Duration) {
@@ -125,17 +130,15 @@ impl Counters {
     pub(super) fn add_to(&self, stats: &mut Stats) {
         for (sum, counter) in [
             (&mut stats.received, &self.received),
-            (&mut stats.values, &self.values),
-            (&mut stats.errors, &self.errors),
-            (&mut stats.continued, &self.continued),
-            (&mut stats.fds, &self.fds),
-            (&mut stats.fallbacks, &self.fallbacks),
             (&mut stats.gone, &self.gone),
             (&mut stats.deferred, &self.deferred),
             (&mut stats.panics, &self.panics),
             (&mut stats.failed, &self.failed),
         ] {
             *sum += counter.load(Relaxed);
+        }
+        for reply in Reply::ALL {
+            stats.add(reply, self.answered[reply as usize].load(Relaxed));
         }
         let slowest = Duration::from_nanos(self.slowest_ns.load(Relaxed));
         stats.slowest_handler = stats.slowest_handler.max(slowest);

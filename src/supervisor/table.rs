@@ -50,12 +50,18 @@ pub(super) struct Handler {
     function: Box<Function>,
     flags: HandlerFlags,
     average_ns: AtomicU64,
-    calls: AtomicU32,
+    /// How many of its first calls were timed.
+    timed: AtomicU32,
+    /// So many calls are not timed before the next one is.
+    untimed: AtomicU32,
 }
 
-/// A fast handler is timed every so many calls, and its first ones: looking at the clock twice
-/// takes a hundredth of the time that a notification does.
-const TIME_EVERY: u32 = 16;
+/// So many of a handler's first calls are timed.
+const TIME_FIRST: u32 = 16;
+
+/// A fast handler is timed every so many calls after that: looking at the clock twice takes a
+/// hundredth of the time that a notification does.
+const TIME_EVERY: u32 = 64;
 
 impl Handler {
     fn new(flags: HandlerFlags, function: Box<Function>) -> Arc<Self> {
@@ -63,28 +69,34 @@ impl Handler {
             function,
             flags,
             average_ns: AtomicU64::new(0),
-            calls: AtomicU32::new(0),
+            timed: AtomicU32::new(0),
+            untimed: AtomicU32::new(0),
         })
     }
 
+    #[inline]
     pub(super) fn call(&self, notification: &mut Box<Notification>) -> Verdict {
         (self.function)(notification)
     }
 
     /// Whether it is better to let somebody else receive while it runs.
+    #[inline]
     pub(super) fn blocks(&self) -> bool {
         self.flags.contains(HandlerFlags::BLOCKING)
             || self.average_ns.load(Ordering::Relaxed) > SLOW.as_nanos() as u64
     }
 
     /// Whether this call is to be timed: the first ones, samples, and all of a slow handler.
+    #[inline]
     pub(super) fn is_timed(&self) -> bool {
-        // Two workers that count at once lose a call, which does no harm.
-        let calls = self.calls.load(Ordering::Relaxed).wrapping_add(1);
-        self.calls.store(calls, Ordering::Relaxed);
-        calls < TIME_EVERY
-            || calls % TIME_EVERY == 0
-            || self.average_ns.load(Ordering::Relaxed) > SLOW.as_nanos() as u64 / 4
+        match self.untimed.load(Ordering::Relaxed) {
+            0 => true,
+            // Two workers that count at once lose a call, which does no harm.
+            left => {
+                self.untimed.store(left - 1, Ordering::Relaxed);
+                false
+            }
+        }
     }
 
     /// Learns how long it took. Two workers that learn at once lose one lesson, which does no harm.
@@ -96,6 +108,11 @@ impl Handler {
             average => average - average / 8 + took / 8,
         };
         self.average_ns.store(average, Ordering::Relaxed);
+        let timed = self.timed.load(Ordering::Relaxed);
+        let again_at_once = timed < TIME_FIRST || average > SLOW.as_nanos() as u64 / 4;
+        self.timed.store(timed.saturating_add(1), Ordering::Relaxed);
+        let untimed = if again_at_once { 0 } else { TIME_EVERY - 1 };
+        self.untimed.store(untimed, Ordering::Relaxed);
     }
 }
 
@@ -207,6 +224,7 @@ impl Table {
     }
 
     /// Who is told of the ends of processes, if anybody.
+    #[inline]
     pub(super) fn exit_function(&self) -> Option<&ExitFunction> {
         self.exit.as_deref()
     }

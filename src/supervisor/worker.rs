@@ -48,6 +48,8 @@ pub(super) struct Worker<'a> {
     /// Whether to block on that one in `RECV`: it is the only one, and a thread can be got out of
     /// there.
     pub(super) only: bool,
+    /// Whether nothing else is to be waited on for that one, nor anybody else does.
+    pub(super) alone: bool,
     /// What to wait on for that one if several workers receive from it.
     pub(super) share: Option<Epoll>,
     /// The [`Core::news`] that this was true at.
@@ -84,6 +86,7 @@ impl<'a> Worker<'a> {
             notification: Box::new(Notification::vacant()?),
             entry: None,
             only: false,
+            alone: false,
             share: None,
             news: NEVER,
             taken: core.taken.load(SeqCst),
@@ -96,7 +99,9 @@ impl<'a> Worker<'a> {
 
     /// Lets others get the calling thread out of a receive, for as long as it works.
     pub(super) fn interruptible(mut self) -> Self {
-        self.receiver = Some(interrupt::Receiver::new());
+        let receiver = interrupt::Receiver::new();
+        receiver.own(&self.slot.mark);
+        self.receiver = Some(receiver);
         self
     }
 
@@ -159,8 +164,12 @@ impl<'a> Worker<'a> {
         true
     }
 
+    #[inline(always)]
     pub(super) fn take_permit(&mut self) -> bool {
-        self.permit = self.permit || self.core.backlog.take_permit();
+        // Not written to when it has one, which is nearly always.
+        if !self.permit {
+            self.permit = self.core.backlog.take_permit();
+        }
         self.permit
     }
 
@@ -244,6 +253,7 @@ impl<'a> Worker<'a> {
         self.taken = self.core.taken.load(SeqCst);
         self.entry = None;
         self.only = false;
+        self.alone = false;
         self.share = None;
         self.news = NEVER;
         self.notification.vacate();
@@ -305,17 +315,30 @@ impl<'a> Worker<'a> {
     }
 
     /// Finds the handler for what was received.
+    #[inline(always)]
     pub(super) fn look_up(&mut self) {
         let request = self.notification.request();
-        let call = (request.arch, request.syscall);
-        if self.call != call {
-            self.call = call;
-            self.handler = self.table.find(request);
+        if self.call != (request.arch, request.syscall) {
+            self.look_up_anew();
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look_up_anew(&mut self) {
+        let request = self.notification.request();
+        self.call = (request.arch, request.syscall);
+        self.handler = self.table.find(request);
     }
 
     /// Calls the handler and sees to it that the target was answered.
     pub(super) fn handle(&mut self) {
+        self.handle_here();
+    }
+
+    /// [`Worker::handle`], in the caller's own frame.
+    #[inline(always)]
+    pub(super) fn handle_here(&mut self) {
         if self.table.exit_function().is_some() && !self.core.deferrals.exits.is_empty() {
             // The caller may have the id of a process that has ended. That comes first.
             self.tell_exits();
@@ -327,21 +350,14 @@ impl<'a> Worker<'a> {
         if let Some(handler) = &self.handler {
             let begun = handler.is_timed().then(Instant::now);
             let mut verdict = call(handler, notification, counters);
-            let mut asked = handler;
-            while let (Verdict::NotHandled, State::Pending) = (verdict, notification.state()) {
-                let Some(next) = self.table.after(notification.request(), asked) else {
-                    break;
-                };
-                asked = next;
-                verdict = call(asked, notification, counters);
+            if verdict == Verdict::NotHandled {
+                verdict = ask_others(&self.table, handler, notification, counters);
             }
             failed = verdict == Verdict::Failed;
+            self.was_fast = true;
             if let Some(begun) = begun {
-                let took = begun.elapsed();
-                handler.learn(took);
-                counters.took(took);
+                self.was_fast = learn(handler, counters, begun);
             }
-            self.was_fast = !handler.blocks();
         }
         self.slot.handling.store(false, Relaxed);
         notification.answer_with_fallback();
@@ -364,7 +380,39 @@ impl Drop for Worker<'_> {
     }
 }
 
+/// Asks the handlers behind one that has refused.
+#[cold]
+#[inline(never)]
+fn ask_others(
+    table: &Table,
+    refused: &Arc<Handler>,
+    notification: &mut Box<Notification>,
+    counters: &Counters,
+) -> Verdict {
+    let mut asked = refused;
+    let mut verdict = Verdict::NotHandled;
+    while let (Verdict::NotHandled, State::Pending) = (verdict, notification.state()) {
+        let Some(next) = table.after(notification.request(), asked) else {
+            break;
+        };
+        asked = next;
+        verdict = call(asked, notification, counters);
+    }
+    verdict
+}
+
+/// Learns how long a call took; whether the handler is a fast one.
+#[cold]
+#[inline(never)]
+fn learn(handler: &Handler, counters: &Counters, begun: Instant) -> bool {
+    let took = begun.elapsed();
+    handler.learn(took);
+    counters.took(took);
+    !handler.blocks()
+}
+
 /// Calls one handler. One that panics has not handled anything.
+#[inline(always)]
 fn call(handler: &Handler, notification: &mut Box<Notification>, counters: &Counters) -> Verdict {
     match catch_unwind(AssertUnwindSafe(|| handler.call(notification))) {
         Ok(verdict) => verdict,

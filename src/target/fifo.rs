@@ -101,7 +101,7 @@ impl Notification {
 }
 
 /// Whether an open with these flags is one that waits.
-fn may_wait(flags: i32) -> bool {
+pub(super) fn may_wait(flags: i32) -> bool {
     flags & (libc::O_NONBLOCK | libc::O_PATH) == 0
 }
 

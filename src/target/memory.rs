@@ -90,21 +90,46 @@ impl Notification {
     /// As [`Notification::read`]; [`Status::TooLong`] when there is no NUL in as many bytes.
     pub fn read_string<'b>(&mut self, addr: u64, buf: &'b mut [u8]) -> Result<&'b CStr> {
         let mut scratch = Scratch::new();
-        let found = self.watched_look(&mut scratch, addr, buf.len(), |bytes, new| {
+        let string = self.watched(|n| {
+            let string = n.unchecked_string(&mut scratch, addr, buf.len())?;
+            n.check_valid().map(|()| string)
+        })?;
+        let string = string.to_bytes_with_nul();
+        let copy = &mut buf[..string.len()];
+        copy.copy_from_slice(string);
+        // The one NUL is at the end of it, so this finds it.
+        Ok(CStr::from_bytes_until_nul(copy).unwrap_or_default())
+    }
+
+    /// The string at `addr`, with its NUL at most `limit` bytes long. **Not yet checked to be of the
+    /// target**: nobody may be shown it before that. An error is of the target's.
+    pub(super) fn unchecked_string<'s>(
+        &mut self,
+        scratch: &'s mut Scratch,
+        addr: u64,
+        limit: usize,
+    ) -> Result<&'s CStr> {
+        let tid = self.target()?;
+        let found = self.look(tid, scratch, addr, limit, |bytes, new| {
             let string = CStr::from_bytes_until_nul(&bytes[new..]).ok()?;
             Some(new + string.count_bytes() + 1)
-        })?;
+        });
         match found {
-            Found::End(end) => {
-                buf[..end].copy_from_slice(&scratch.bytes()[..end]);
-                // The one NUL is at the end of it, so this finds it.
-                Ok(CStr::from_bytes_until_nul(&buf[..end]).unwrap_or_default())
+            Ok(Found::End(end)) => {
+                Ok(CStr::from_bytes_with_nul(&scratch.bytes()[..end]).unwrap_or_default())
             }
-            Found::Nothing => Err(Error::with_errno(
-                Status::TooLong,
-                Errno(libc::ENAMETOOLONG),
-                "the string at this address is longer than the room for it",
-            )),
+            Ok(Found::Nothing) => {
+                self.check_valid()?;
+                Err(Error::with_errno(
+                    Status::TooLong,
+                    Errno(libc::ENAMETOOLONG),
+                    "the string at this address is longer than the room for it",
+                ))
+            }
+            Err(errno) => {
+                self.check_valid()?;
+                Err(self.explain_memory(errno, "read", addr))
+            }
         }
     }
 
@@ -118,7 +143,7 @@ impl Notification {
         let width = pointer_width(self.request().arch, self.request().syscall);
         let limit = out.len().saturating_add(1).saturating_mul(width);
         let mut scratch = Scratch::new();
-        let found = self.watched_look(&mut scratch, addr, limit, |bytes, new| {
+        let found = self.checked_look(&mut scratch, addr, limit, |bytes, new| {
             let first = new / width;
             bytes[first * width..]
                 .chunks_exact(width)
@@ -144,51 +169,48 @@ impl Notification {
         }
     }
 
-    /// [`Notification::look`], which the target can make last.
-    fn watched_look(
+    /// [`Notification::look`], which the target can make last, and the check that the target still
+    /// waits.
+    fn checked_look(
         &mut self,
         scratch: &mut Scratch,
         addr: u64,
         limit: usize,
         end: impl Fn(&[u8], usize) -> Option<usize>,
     ) -> Result<Found> {
-        self.watched(|n| n.look(scratch, addr, limit, end))
+        self.watched(|n| {
+            let tid = n.target()?;
+            let outcome = n.look(tid, scratch, addr, limit, end);
+            n.check_valid()?;
+            outcome.map_err(|errno| n.explain_memory(errno, "read", addr))
+        })
     }
 
     /// Reads page by page, at most `limit` bytes, until `end` finds what it looks for in what was
-    /// read (it is given everything and the index where the latest bytes begin), and checks that
-    /// the target still waits.
+    /// read: it is given everything and the index where the latest bytes begin. Not yet checked to be
+    /// of the target.
     fn look(
         &mut self,
+        tid: libc::pid_t,
         scratch: &mut Scratch,
         addr: u64,
         limit: usize,
         end: impl Fn(&[u8], usize) -> Option<usize>,
-    ) -> Result<Found> {
-        let tid = self.target()?;
-        let mut outcome = Ok(Found::Nothing);
+    ) -> kernel::Result<Found> {
         while scratch.bytes().len() < limit {
             let had = scratch.bytes().len();
-            let count = match end_of(addr, had) {
-                Some(at) => {
-                    let page = memory::page_size();
-                    let rest = usize::try_from(page - at % page).unwrap_or(usize::MAX);
-                    scratch.read_with(rest.min(limit - had), |buffer| self.fetch(tid, at, buffer))
-                }
-                None => Err(Errno(libc::EFAULT)),
-            };
-            match count {
-                Ok(0) => outcome = Err(Errno(libc::EFAULT)),
-                Ok(_) => match end(scratch.bytes(), had) {
-                    Some(at) => outcome = Ok(Found::End(at)),
-                    None => continue,
-                },
-                Err(errno) => outcome = Err(errno),
+            let at = end_of(addr, had).ok_or(Errno(libc::EFAULT))?;
+            let page = memory::page_size();
+            let rest = usize::try_from(page - at % page).unwrap_or(usize::MAX);
+            let want = rest.min(limit - had);
+            if scratch.read_with(want, |buffer| self.fetch(tid, at, buffer))? == 0 {
+                return Err(Errno(libc::EFAULT));
             }
-            break;
+            if let Some(at) = end(scratch.bytes(), had) {
+                return Ok(Found::End(at));
+            }
         }
-        self.check_valid()?;
-        outcome.map_err(|errno| self.explain_memory(errno, "read", addr))
+        Ok(Found::Nothing)
     }
 
     /// One read, not yet checked to be of the target.

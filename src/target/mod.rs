@@ -10,6 +10,7 @@
 //! The check also has the first word on errors: where the target is gone the answer is
 //! [`Status::Gone`], not what its absence looked like.
 
+mod beneath;
 mod connect;
 mod create;
 mod descriptors;
@@ -27,13 +28,16 @@ mod place;
 mod proc_files;
 mod procfs;
 mod reopen;
+mod roots;
 mod terminal;
 mod translate;
 mod waiting;
+mod within;
 
 pub use identity::Identity;
 pub(crate) use memory_file::MemoryFile;
 pub use open_how::OpenHow;
+pub use roots::{Rights, Roots};
 
 use crate::error::{Error, Result, Status};
 use crate::kernel;

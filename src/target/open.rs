@@ -12,16 +12,18 @@
 
 use super::open_how::{checked, creates, open_again, Asked, OpenHow, PATH_FLAGS, TRIES};
 use super::place;
-use super::proc_files::check_proc;
-use super::{permission, procfs, translate};
+use super::{beneath, permission, procfs, translate};
 use crate::error::{Error, Result, Status};
+use crate::kernel::memory::Scratch;
 use crate::kernel::{self, file, Errno};
 use crate::notification::Notification;
 use std::borrow::Cow;
-use std::ffi::{CStr, CString, OsStr, OsString};
+use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+
+pub(super) const PATH_MAX: usize = libc::PATH_MAX as usize;
 
 impl Notification {
     /// Opens the file whose path is at `path_addr` in the target's memory, as the target would:
@@ -62,19 +64,21 @@ impl Notification {
     /// # Errors
     /// [`Status::System`] with the error number that the path leads to, which is the one to answer
     /// the target with (`ENOENT`, `EACCES`, `ELOOP`, ...), and `EXDEV` when the directory the path
-    /// starts from is not below the target's root. [`Status::Gone`], and what was opened is closed
-    /// again; [`Status::Fault`], [`Status::TooLong`] for the path itself; [`Status::Permission`]
-    /// when the supervisor may not look into the target, or a filter keeps it from `openat2(2)`; [`Status::InvalidArgument`] for `how`, or
-    /// with `EBADF` when the target has no descriptor `dirfd`; [`Status::Unsupported`] on a kernel
+    /// starts from is not below the target's root. [`Status::Gone`]; [`Status::Fault`],
+    /// [`Status::TooLong`] for the path itself; [`Status::Permission`] when the supervisor may not
+    /// look into the target, or a filter keeps it from `openat2(2)`;
+    /// [`Status::InvalidArgument`] for `how`, or with `EBADF` when the target has no descriptor `dirfd`; [`Status::Unsupported`] on a kernel
     /// before 5.6, or one that a filter makes look like it; [`Status::NotVisible`]; [`Status::Answered`].
     pub fn open(&mut self, dirfd: RawFd, path_addr: u64, how: OpenHow) -> Result<OwnedFd> {
-        let mut buf = [0; libc::PATH_MAX as usize];
-        let path = self.read_string(path_addr, &mut buf)?;
-        if path.is_empty() {
-            let tid = self.target()?;
-            return self.watched(|n| n.open_empty(tid, dirfd, how));
-        }
-        self.watched(|n| n.as_maker_of(how, |n, asked| n.open_path(dirfd, path, &asked)))
+        let mut scratch = Scratch::new();
+        self.watched(|n| {
+            let path = n.unchecked_string(&mut scratch, path_addr, PATH_MAX)?;
+            if path.is_empty() {
+                let tid = n.target()?;
+                return n.open_empty(tid, dirfd, how);
+            }
+            n.as_maker_of(how, |n, asked| n.open_path(dirfd, path, &asked))
+        })
     }
 
     /// Opens the directory that the last component of the path at `path_addr` lies in, resolved as
@@ -91,15 +95,23 @@ impl Notification {
     /// As [`Notification::open`]; [`Status::System`] with `EEXIST` for a path that ends in `.` or
     /// `..` or is the root directory.
     pub fn open_parent(&mut self, dirfd: RawFd, path_addr: u64) -> Result<(OwnedFd, CString)> {
-        let mut buf = [0; libc::PATH_MAX as usize];
-        let path = self.read_string(path_addr, &mut buf)?;
-        let (parent, name) = split(path.to_bytes()).map_err(|errno| explain_open(errno, path))?;
-        let how = OpenHow::new(libc::O_PATH | libc::O_DIRECTORY);
-        let asked = Asked { how, umask: 0 };
-        let directory = self.watched(|n| n.open_path(dirfd, &parent, &asked))?;
-        Ok((directory, name))
+        let mut scratch = Scratch::new();
+        self.watched(|n| {
+            let path = n.unchecked_string(&mut scratch, path_addr, PATH_MAX)?;
+            let (parent, name) = match split(path.to_bytes()) {
+                Ok(parts) => parts,
+                Err(errno) => {
+                    n.check_valid()?;
+                    return Err(explain_open(errno, path));
+                }
+            };
+            let how = OpenHow::new(libc::O_PATH | libc::O_DIRECTORY);
+            let directory = n.open_path(dirfd, &parent, &Asked { how, umask: 0 })?;
+            Ok((directory, name))
+        })
     }
 
+    /// Opens what `path`, not yet checked to be the target's, leads to.
     pub(super) fn open_path(
         &mut self,
         dirfd: RawFd,
@@ -107,25 +119,57 @@ impl Notification {
         asked: &Asked,
     ) -> Result<OwnedFd> {
         let tid = self.target()?;
-        let root = place::root(tid);
-        let root = self.if_pending(root, "open the target's root directory")?;
-        let start = if is_absolute(path) {
-            None
-        } else {
-            let start = place::start(tid, dirfd);
-            self.check_valid()?;
-            Some(start.map_err(|errno| self.explain_start(errno, dirfd))?)
+        let root = self.proc().and_then(|proc| place::root(proc, tid));
+        let start = match (&root, is_absolute(path)) {
+            (Ok(_), false) => Some(self.proc().and_then(|proc| place::start(proc, tid, dirfd))),
+            _ => None,
         };
-        // All that belongs to the target is in hand, and known to be its own.
-        let mut whole = Cow::Borrowed(path);
-        let start = start.as_ref().map(AsFd::as_fd);
-        let mut opened = resolve(root.as_fd(), start, &mut whole, asked);
-        if let (Err(errno), true) = (&opened, is_absolute(&whole)) {
-            let errno = *errno;
-            opened = self.open_as_target(tid, root.as_fd(), &whole, asked, errno);
-        }
         self.check_valid()?;
-        opened.map_err(|errno| explain_open(errno, path))
+        // All that belongs to the target is in hand, and known to be its own. What is done with it
+        // cannot come to be another's, so that need not be asked again.
+        let root = root.map_err(|errno| self.explain_root(errno))?;
+        let start = start.transpose();
+        let start = start.map_err(|errno| self.explain_start(errno, dirfd))?;
+        let opened = match &start {
+            None => resolve_absolute(root.as_fd(), path, asked)
+                .or_else(|errno| self.open_as_target(tid, root.as_fd(), path, asked, errno)),
+            Some(start) => self.open_relative(tid, root.as_fd(), start.as_fd(), path, asked),
+        };
+        opened.or_else(|errno| {
+            self.check_valid()?;
+            Err(explain_open(errno, path))
+        })
+    }
+
+    /// Opens a path that starts from `start`.
+    fn open_relative(
+        &mut self,
+        tid: libc::pid_t,
+        root: BorrowedFd<'_>,
+        start: BorrowedFd<'_>,
+        path: &CStr,
+        asked: &Asked,
+    ) -> kernel::Result<OwnedFd> {
+        if asked.how.resolve == 0 {
+            if let Some(outcome) = beneath::open(self.proc()?, root, start, path, asked) {
+                return outcome;
+            }
+        }
+        let mut whole = Cow::Borrowed(path);
+        match resolve(root, start, &mut whole, asked) {
+            Err(errno) if is_absolute(&whole) => {
+                self.open_as_target(tid, root, &whole, asked, errno)
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn explain_root(&self, errno: Errno) -> Error {
+        permission::explain(
+            errno,
+            "open the target's root directory",
+            self.request().pid,
+        )
     }
 
     /// Another try at what failed with `errno`, in case that it depends on who opens it.
@@ -158,14 +202,20 @@ impl Notification {
         }
     }
 
-    fn open_empty(&mut self, tid: libc::pid_t, dirfd: RawFd, how: OpenHow) -> Result<OwnedFd> {
+    pub(super) fn open_empty(
+        &mut self,
+        tid: libc::pid_t,
+        dirfd: RawFd,
+        how: OpenHow,
+    ) -> Result<OwnedFd> {
         if !how.empty_path {
+            self.check_valid()?;
             return Err(explain_open(Errno(libc::ENOENT), c""));
         }
         if dirfd != libc::AT_FDCWD {
             return self.get_fd(dirfd);
         }
-        let found = check_proc().and_then(|()| place::start(tid, dirfd));
+        let found = self.proc().and_then(|proc| place::start(proc, tid, dirfd));
         let found = self.if_pending(found, "open the target's working directory")?;
         if file::is_procfs(found.as_fd())
             .and_then(|is| Ok(is && !procfs::is_foreign(found.as_fd())?))
@@ -173,7 +223,6 @@ impl Notification {
         {
             return Err(explain_open(Errno(libc::ELOOP), c""));
         }
-        self.check_valid()?;
         Ok(found)
     }
 
@@ -188,23 +237,35 @@ impl Notification {
     /// # Errors
     /// As [`Notification::open`], without those of opening.
     pub fn read_path(&mut self, dirfd: RawFd, path_addr: u64) -> Result<PathBuf> {
-        let mut buf = [0; libc::PATH_MAX as usize];
-        let path = self.read_string(path_addr, &mut buf)?;
+        self.with_path(dirfd, path_addr, |path| OsStr::from_bytes(path).into())
+    }
+
+    /// [`Notification::read_path`] for who needs it for a moment.
+    pub(crate) fn with_path<T>(
+        &mut self,
+        dirfd: RawFd,
+        path_addr: u64,
+        look: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T> {
+        let mut scratch = Scratch::new();
+        let path = self.watched(|n| n.unchecked_string(&mut scratch, path_addr, PATH_MAX))?;
         if is_absolute(path) {
-            return Ok(OsStr::from_bytes(path.to_bytes()).into());
+            self.check_valid()?;
+            return Ok(look(path.to_bytes()));
         }
         let tid = self.target()?;
-        let root = place::root(tid);
-        let root = self.if_pending(root, "open the target's root directory")?;
-        let start = place::start(tid, dirfd);
+        let proc = self.proc();
+        let root = proc.and_then(|proc| place::root(proc, tid));
+        let start = proc.and_then(|proc| place::start(proc, tid, dirfd));
         self.check_valid()?;
+        let root = root.map_err(|errno| self.explain_root(errno))?;
         let start = start.map_err(|errno| self.explain_start(errno, dirfd))?;
         let whole = absolute(root.as_fd(), start.as_fd(), path.to_bytes())
             .map_err(|errno| Error::system(errno, "name the target's directory"))?;
-        Ok(OsString::from_vec(whole).into())
+        Ok(look(&whole))
     }
 
-    fn explain_start(&self, errno: Errno, dirfd: RawFd) -> Error {
+    pub(super) fn explain_start(&self, errno: Errno, dirfd: RawFd) -> Error {
         match errno.0 {
             libc::EBADF => Error::with_errno(
                 Status::InvalidArgument,
@@ -224,12 +285,12 @@ impl Notification {
     }
 }
 
-fn is_absolute(path: &CStr) -> bool {
+pub(super) fn is_absolute(path: &CStr) -> bool {
     path.to_bytes().first() == Some(&b'/')
 }
 
 /// The directory part of a path, and its last component without the slashes behind it.
-fn split(path: &[u8]) -> kernel::Result<(CString, CString)> {
+pub(super) fn split(path: &[u8]) -> kernel::Result<(CString, CString)> {
     let end = path.iter().rposition(|&b| b != b'/').map_or(0, |at| at + 1);
     let start = path[..end]
         .iter()
@@ -246,23 +307,25 @@ fn split(path: &[u8]) -> kernel::Result<(CString, CString)> {
     }
 }
 
-/// Opens `path` below `root`, or below or relative to `start`. A relative path becomes the one
-/// below the root that it was opened by; with `resolve` flags of its own it stays as it is.
+/// Opens an absolute path below `root`.
+fn resolve_absolute(root: BorrowedFd<'_>, path: &CStr, asked: &Asked) -> kernel::Result<OwnedFd> {
+    if asked.how.resolve & libc::RESOLVE_BENEATH != 0 {
+        return Err(Errno(libc::EXDEV));
+    }
+    checked(root, open_again(root, path, asked.kernel_how())?, asked)
+}
+
+/// Opens a relative path, wherever below the root it starts. It becomes the one below the root that
+/// it was opened by; with `resolve` flags of its own it stays as it is.
 fn resolve(
     root: BorrowedFd<'_>,
-    start: Option<BorrowedFd<'_>>,
+    start: BorrowedFd<'_>,
     path: &mut Cow<'_, CStr>,
     asked: &Asked,
 ) -> kernel::Result<OwnedFd> {
     const OWN_ROOT: u64 = libc::RESOLVE_BENEATH | libc::RESOLVE_IN_ROOT;
     let how = asked.how;
     let kernel_how = asked.kernel_how();
-    let Some(start) = start else {
-        if how.resolve & libc::RESOLVE_BENEATH != 0 {
-            return Err(Errno(libc::EXDEV));
-        }
-        return checked(root, open_again(root, path, kernel_how)?, asked);
-    };
     let before = place::locate(root, start)?;
     if how.resolve & (OWN_ROOT | libc::RESOLVE_NO_XDEV) != 0 {
         let mut inner = kernel_how;
@@ -294,7 +357,7 @@ fn join(start: &[u8], path: &CStr) -> kernel::Result<CString> {
         whole.push(b'/');
     }
     whole.extend_from_slice(path.to_bytes());
-    if whole.len() >= libc::PATH_MAX as usize {
+    if whole.len() >= PATH_MAX {
         return Err(Errno(libc::ENAMETOOLONG));
     }
     CString::new(whole).map_err(|_| Errno(libc::ENOENT))
@@ -318,7 +381,7 @@ fn absolute(root: BorrowedFd<'_>, start: BorrowedFd<'_>, path: &[u8]) -> kernel:
 }
 
 /// What a path came to. Its own errors are the target's to hear.
-fn explain_open(errno: Errno, path: &CStr) -> Error {
+pub(super) fn explain_open(errno: Errno, path: &CStr) -> Error {
     let path = path.to_string_lossy();
     match errno.0 {
         libc::ENOSYS => permission::unsupported("opening on a target's behalf (openat2)", (5, 6)),

@@ -1,7 +1,8 @@
 //! Where a target's paths begin: its root directory, and the directory a relative path is
 //! relative to.
 
-use super::proc_files::{check_proc, proc_path};
+use super::proc_files::Entry;
+use crate::held::Proc;
 use crate::kernel::file::{self, OpenHow};
 use crate::kernel::{self, Errno};
 use std::ffi::CString;
@@ -17,9 +18,9 @@ const TRIES: usize = 16;
 const DIRECTORY: i32 = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
 
 /// The target's root directory.
-pub(super) fn root(tid: libc::pid_t) -> kernel::Result<OwnedFd> {
-    check_proc()?;
-    file::open(None, &proc_path(tid, "root"), DIRECTORY)
+#[inline]
+pub(super) fn root(proc: &Proc, tid: libc::pid_t) -> kernel::Result<OwnedFd> {
+    file::open(Some(proc.dir()), Entry::of(tid, "root").path(), DIRECTORY)
 }
 
 /// The directory a relative path starts from: the target's descriptor `dirfd`, or its working
@@ -27,15 +28,16 @@ pub(super) fn root(tid: libc::pid_t) -> kernel::Result<OwnedFd> {
 /// directory.
 ///
 /// Taken from `/proc/TID/fd`, which is the thread's own table on every kernel.
-pub(super) fn start(tid: libc::pid_t, dirfd: RawFd) -> kernel::Result<OwnedFd> {
+#[inline]
+pub(super) fn start(proc: &Proc, tid: libc::pid_t, dirfd: RawFd) -> kernel::Result<OwnedFd> {
     if dirfd == libc::AT_FDCWD {
-        return file::open(None, &proc_path(tid, "cwd"), DIRECTORY);
+        return file::open(Some(proc.dir()), Entry::of(tid, "cwd").path(), DIRECTORY);
     }
     if dirfd < 0 {
         return Err(Errno(libc::EBADF));
     }
-    match file::open(None, &proc_path(tid, &format!("fd/{dirfd}")), DIRECTORY) {
-        // The root directory was found, so `/proc` is there and the descriptor is not.
+    match file::open(Some(proc.dir()), Entry::of_fd(tid, dirfd).path(), DIRECTORY) {
+        // For a target that is there the descriptor is what is not.
         Err(Errno(libc::ENOENT)) => Err(Errno(libc::EBADF)),
         other => other,
     }
@@ -91,6 +93,11 @@ pub(super) fn reach(root: BorrowedFd<'_>, path: &[u8]) -> kernel::Result<OwnedFd
 pub(super) fn name(file: BorrowedFd<'_>) -> kernel::Result<Vec<u8>> {
     let link = format!("/proc/thread-self/fd/{}", file.as_raw_fd());
     file::read_link(None, &CString::new(link).unwrap_or_default())
+}
+
+/// [`name`], with an open `/proc`.
+pub(super) fn name_in(proc: BorrowedFd<'_>, file: BorrowedFd<'_>) -> kernel::Result<Vec<u8>> {
+    file::read_link(Some(proc), Entry::of_own(file).path())
 }
 
 /// What is left of `path` below the directory `root`, both absolute.

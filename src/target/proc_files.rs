@@ -1,7 +1,79 @@
 //! What `/proc` tells of a thread: its files' names, and the fields of its `status`.
 
 use crate::kernel::{self, file, Errno};
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+
+/// A short path below `/proc`, written in place.
+#[derive(Debug)]
+pub(super) struct Entry {
+    text: [u8; Self::ROOM],
+    len: usize,
+}
+
+impl Entry {
+    /// Enough for every text that is put here, two numbers and the NUL.
+    const ROOM: usize = 48;
+
+    /// `TID/entry`; that may be as long as "status".
+    #[inline]
+    pub(super) fn of(tid: libc::pid_t, entry: &str) -> Self {
+        Self::new().number(tid).text("/").text(entry)
+    }
+
+    /// `TID/fd/FD`.
+    #[inline]
+    pub(super) fn of_fd(tid: libc::pid_t, fd: RawFd) -> Self {
+        Self::of(tid, "fd/").number(fd)
+    }
+
+    /// The calling thread's own descriptor.
+    #[inline]
+    pub(super) fn of_own(fd: BorrowedFd<'_>) -> Self {
+        Self::new().text("thread-self/fd/").number(fd.as_raw_fd())
+    }
+
+    fn new() -> Self {
+        Entry {
+            text: [0; Self::ROOM],
+            len: 0,
+        }
+    }
+
+    #[inline]
+    fn text(mut self, text: &str) -> Self {
+        let end = self.len + text.len();
+        self.text[self.len..end].copy_from_slice(text.as_bytes());
+        self.len = end;
+        self
+    }
+
+    /// One that is not negative.
+    #[inline]
+    fn number(mut self, number: i32) -> Self {
+        let mut digits = [0; 10];
+        let mut at = digits.len();
+        let mut rest = number.unsigned_abs();
+        loop {
+            at -= 1;
+            digits[at] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        let digits = &digits[at..];
+        let end = self.len + digits.len();
+        self.text[self.len..end].copy_from_slice(digits);
+        self.len = end;
+        self
+    }
+
+    #[inline]
+    pub(super) fn path(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.text).unwrap_or_default()
+    }
+}
 
 /// `/proc/TID/entry`.
 pub(super) fn proc_path(tid: libc::pid_t, entry: &str) -> CString {
@@ -53,6 +125,7 @@ fn line<'a>(status: &'a [u8], field: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::fd::AsFd;
 
     #[test]
     fn fields_of_a_status_are_found_by_their_whole_name() {
@@ -61,6 +134,18 @@ mod tests {
         assert_eq!(status_field(status, "Tgid", 10), Some(vec![12]));
         assert_eq!(status_field(status, "Umask", 8), Some(vec![0o22]));
         assert_eq!(status_field(status, "id", 10), None);
+    }
+
+    #[test]
+    fn entries_are_written_as_the_kernel_reads_them() {
+        assert_eq!(Entry::of(1, "root").path(), c"1/root");
+        assert_eq!(Entry::of_fd(4_194_304, 0).path(), c"4194304/fd/0");
+        assert_eq!(
+            Entry::of_fd(i32::MAX, i32::MAX).path(),
+            c"2147483647/fd/2147483647"
+        );
+        let own = std::io::stdin();
+        assert_eq!(Entry::of_own(own.as_fd()).path(), c"thread-self/fd/0");
     }
 
     #[test]

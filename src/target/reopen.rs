@@ -1,12 +1,12 @@
 //! Opening for good what was opened with `O_PATH` and decided on.
 
 use super::open_how::{Asked, OpenHow};
+use super::proc_files::Entry;
 use super::{place, procfs};
 use crate::error::{Error, Result, Status};
 use crate::kernel::{self, file, Errno};
 use crate::notification::Notification;
-use std::ffi::CString;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 impl Notification {
     /// Opens again the file that `fd` stands for, whatever its name leads to by now: for what
@@ -44,9 +44,10 @@ impl Notification {
         self.as_maker_of(how, |n, asked| {
             // What is opened is the caller's. What is asked about the target on the way is checked
             // there.
-            let opened = n.open_for_good(tid, fd, &asked);
-            n.check_valid()?;
-            opened.map_err(explain_reopen)
+            n.open_for_good(tid, fd, &asked).or_else(|errno| {
+                n.check_valid()?;
+                Err(explain_reopen(errno))
+            })
         })
     }
 
@@ -73,14 +74,30 @@ impl Notification {
             let opened = procfs::open_foreign(root.as_fd(), fd, &stat, how)?;
             return asked.set_blocking(opened);
         }
-        let link = CString::new(format!("/proc/thread-self/fd/{}", fd.as_raw_fd()));
-        let link = link.unwrap_or_default();
-        let opened = file::create(None, &link, how.flags as i32, how.mode as u32)?;
+        let proc = self.proc()?.dir();
+        let link = Entry::of_own(fd);
+        let opened = file::create(Some(proc), link.path(), how.flags as i32, how.mode as u32)?;
+        asked.set_blocking(opened)
+    }
+
+    /// Opens again, for good, what lies in a procfs that is not below the target's root, but is where
+    /// this process has one; `ELOOP` when it is not.
+    pub(super) fn open_in_own_proc(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        asked: &Asked,
+    ) -> kernel::Result<OwnedFd> {
+        let stat = file::stat(fd)?;
+        if !file::is_procfs(fd)? {
+            return Err(Errno(libc::ELOOP));
+        }
+        let root = file::open(None, c"/", libc::O_PATH | libc::O_CLOEXEC)?;
+        let opened = procfs::open_foreign(root.as_fd(), fd, &stat, asked.kernel_how())?;
         asked.set_blocking(opened)
     }
 
     fn root_of(&mut self, tid: libc::pid_t) -> kernel::Result<OwnedFd> {
-        let root = place::root(tid);
+        let root = self.proc().and_then(|proc| place::root(proc, tid));
         self.check_valid().map_err(|e| Errno(e.errno()))?;
         root
     }

@@ -180,6 +180,38 @@ impl Notification {
         open_how::checked(root, opened, asked).map(Some)
     }
 
+    /// A path from a procfs's root directory with the target's number in the place of `self` or
+    /// `thread-self`; nothing for another path or directory.
+    pub(super) fn translate_below(
+        &mut self,
+        tid: libc::pid_t,
+        start: BorrowedFd<'_>,
+        path: &CStr,
+    ) -> kernel::Result<Option<CString>> {
+        let mut components = path.to_bytes().splitn(2, |&b| b == b'/');
+        let of_thread = match components.next() {
+            Some(b"self") => false,
+            Some(b"thread-self") => true,
+            _ => return Ok(None),
+        };
+        let Some(procfs) = Procfs::at(start)? else {
+            return Ok(None);
+        };
+        let thread = Thread::of(tid);
+        self.check_valid().map_err(|e| Errno(e.errno()))?;
+        let (tgid, number) = procfs.numbers_of(&thread?)?;
+        let mut path = if of_thread {
+            format!("{tgid}/task/{number}").into_bytes()
+        } else {
+            tgid.to_string().into_bytes()
+        };
+        if let Some(rest) = components.next() {
+            path.push(b'/');
+            path.extend_from_slice(rest);
+        }
+        text(&path).map(Some)
+    }
+
     /// Puts the target's numbers where `self` or `thread-self` in a procfs's root was met.
     fn translate(
         &mut self,
