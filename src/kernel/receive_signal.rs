@@ -19,11 +19,11 @@ pub(super) struct Receiving {
     pub(super) arrived: AtomicBool,
     /// The thread's number once the signal comes through to it for good.
     pub(super) thread: Cell<libc::pid_t>,
-    /// The same number for [`Ready::thread_moved_up`].
+    /// The same number for `interrupt::Ready`.
     pub(super) thread_moved_up: Cell<u32>,
     /// The process that this was so in: in a copy that the thread has forked it has another number.
     pub(super) ready_in: Cell<Process>,
-    /// The same, for what [`Ready`] takes, or [`Process::NEVER`].
+    /// The same, for what `interrupt::Ready` takes, or `Process::NEVER`.
     pub(super) simple_in: Cell<Process>,
 }
 
