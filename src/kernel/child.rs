@@ -16,6 +16,7 @@ use super::room::{Head, Launch, Plan, Room, Words, FAILED, INSTALLING, LISTENING
 use super::syscall::syscall;
 use super::{check, fd, futex, guard, seccomp, signals, version, Errno, Result};
 use std::ffi::c_char;
+use std::os::fd::RawFd;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -96,46 +97,62 @@ enum Memory {
     Copied,
 }
 
-/// Starts the child, which tells in its room how it fares. The calling thread's descriptor table
-/// must be its own, and its signals blocked.
+/// Makes the room for a child, by any thread.
+pub(crate) fn prepare(launch: &Launch) -> Result<Room> {
+    Room::new(launch, !can_be_shared())
+}
+
+/// Starts the child in the room that was made for it, where it tells how it fares, or in another.
+/// `guard` is what kills it while it may hold its listener. The calling thread's descriptor table must
+/// be its own, and its signals blocked.
 ///
 /// The bare `clone` runs none of the C library's fork handlers, which may want locks.
-pub(crate) fn start(launch: &Launch) -> Result<(Handle, Room)> {
-    const ALL: [Memory; 3] = [Memory::Shared, Memory::SharedWithHandlers, Memory::Copied];
-    let tries = if can_be_shared() { &ALL } else { &ALL[2..] };
-    let mut refusal = Errno(libc::ENOSYS);
-    for &memory in tries {
-        match start_with(launch, memory) {
+pub(crate) fn start(
+    launch: &Launch,
+    mut room: Room,
+    guard: Option<RawFd>,
+) -> Result<(Handle, Room)> {
+    let mut memory = if can_be_shared() {
+        Memory::Shared
+    } else {
+        Memory::Copied
+    };
+    loop {
+        let plan = room.plan_mut();
+        plan.guard = guard;
+        if memory != Memory::Shared {
+            plan.ignored = Some(signals::ignored());
+        }
+        if launch.die_with_parent {
+            // SAFETY: no arguments.
+            plan.dies_with = Some(unsafe { libc::getpid() });
+        }
+        let started = match memory {
+            Memory::Copied => copy(&room),
+            _ => share(&room, memory),
+        };
+        match (started, memory) {
+            (Ok((pid, pidfd)), _) => {
+                let pidfd = (pidfd >= 0).then(|| fd::own(pidfd.into()));
+                let pidfd = pidfd.or_else(|| super::pidfd::open(pid, 0).ok());
+                return Ok((Handle::new(pid, pidfd), room));
+            }
             // What sandboxes and emulators say to flags that they do not like.
-            Err(errno @ Errno(libc::EINVAL | libc::EPERM | libc::ENOSYS)) => refusal = errno,
-            other => return other,
+            (Err(Errno(libc::EINVAL | libc::EPERM | libc::ENOSYS)), Memory::Shared) => {
+                memory = Memory::SharedWithHandlers;
+            }
+            (Err(Errno(libc::EINVAL | libc::EPERM | libc::ENOSYS)), Memory::SharedWithHandlers) => {
+                memory = Memory::Copied;
+                room = Room::new(launch, true)?;
+            }
+            (Err(errno), _) => return Err(errno),
         }
     }
-    Err(refusal)
 }
 
 /// Whether this kernel lets a child die in memory that others use. See [`room`](super::room).
 fn can_be_shared() -> bool {
     clone::POSSIBLE && version::is_surely_at_least(5, 16)
-}
-
-fn start_with(launch: &Launch, memory: Memory) -> Result<(Handle, Room)> {
-    let mut room = Room::new(launch, memory == Memory::Copied)?;
-    let plan = room.plan_mut();
-    if memory != Memory::Shared {
-        plan.ignored = Some(signals::ignored());
-    }
-    if launch.die_with_parent {
-        // SAFETY: no arguments.
-        plan.dies_with = Some(unsafe { libc::getpid() });
-    }
-    let (pid, pidfd) = match memory {
-        Memory::Copied => copy(&room)?,
-        _ => share(&room, memory)?,
-    };
-    let pidfd = (pidfd >= 0).then(|| fd::own(pidfd.into()));
-    let pidfd = pidfd.or_else(|| super::pidfd::open(pid, 0).ok());
-    Ok((Handle::new(pid, pidfd), room))
 }
 
 /// Starts the child in its room, in this process's memory. Its id and its descriptor.

@@ -63,8 +63,6 @@ pub(crate) struct Launch {
     pub(crate) no_new_privs: bool,
     /// Die with the thread that clones.
     pub(crate) die_with_parent: bool,
-    /// What else kills the child as long as it may hold its listener; see [`guard`](super::guard).
-    pub(crate) guard: Option<RawFd>,
     /// The signals the program is to have blocked.
     pub(crate) mask: SignalMask,
 }
@@ -91,6 +89,7 @@ pub(super) struct Plan {
     pub(super) no_new_privs: bool,
     /// Who clones, if the child is to die with it.
     pub(super) dies_with: Option<libc::pid_t>,
+    /// What else kills the child as long as it may hold its listener; see [`guard`](super::guard).
     pub(super) guard: Option<RawFd>,
     pub(super) mask: SignalMask,
     /// Which signals stay ignored (bit 0 is signal 1), where there are handlers to be put away.
@@ -333,7 +332,7 @@ impl Writer {
                 filter_flags: launch.filter_flags,
                 no_new_privs: launch.no_new_privs,
                 dies_with: None,
-                guard: launch.guard,
+                guard: None,
                 mask: launch.mask,
                 ignored: None,
             }

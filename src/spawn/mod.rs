@@ -268,18 +268,18 @@ impl<'a> Spawn<'a> {
     ///   thread or a descriptor.
     pub fn spawn(&mut self) -> Result<Child> {
         let (ours, theirs) = socket::pair().map_err(|e| Error::system(e, "make a socket pair"))?;
-        let launch = self.launch()?;
-        let mut job = Job {
+        let mut launch = self.launch()?;
+        // The thread inherits the mask, and the child gets the old one back.
+        let blocked = SignalsBlocked::new();
+        launch.mask = blocked.before();
+        let job = Job {
             execve_waits: may_wait(&launch.program),
-            launch,
+            launch: Arc::new(launch),
             moves: self.files.moves(),
             socket: theirs.as_raw_fd(),
             name: self.file.to_string_lossy().into_owned(),
             pid_namespace: self.pid_namespace,
         };
-        // The thread inherits the mask, and the child gets the old one back.
-        let blocked = SignalsBlocked::new();
-        job.launch.mask = blocked.before();
         let started = start::on_a_thread(job, ours, theirs);
         drop(blocked);
         let Started {
@@ -324,7 +324,6 @@ impl<'a> Spawn<'a> {
             filter_flags,
             no_new_privs: how.no_new_privs,
             die_with_parent: self.kill_on_parent_death || self.pid_namespace,
-            guard: None,
             mask: SignalMask::EMPTY,
         })
     }

@@ -19,9 +19,10 @@ use crate::kernel::guard::{self, Keeper};
 use crate::kernel::pid_namespace::{self, PidNamespace};
 use crate::kernel::process::{self, Handle};
 use crate::kernel::room::{Launch, Room};
-use crate::kernel::{fd_table, signals, socket, Errno};
+use crate::kernel::{self, fd_table, signals, socket, Errno};
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::mpsc::{sync_channel, Receiver, SyncSender};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ const LOOKS: u32 = 200;
 /// What the thread is to do.
 #[derive(Debug)]
 pub(super) struct Job {
-    pub(super) launch: Launch,
+    pub(super) launch: Arc<Launch>,
     pub(super) moves: Vec<Move>,
     /// Whether the child's `execve` may wait for somebody.
     pub(super) execve_waits: bool,
@@ -65,6 +66,9 @@ struct Launched {
     keeper: Option<Keeper>,
 }
 
+/// Where the thread gets the child's room from.
+type Rooms = Receiver<kernel::Result<Room>>;
+
 /// Runs the job on a thread of its own, which sends the listener from one end of the pair of sockets
 /// to the other. Of the thread nothing is left then but, if the child is to die with this process, the
 /// thread itself.
@@ -72,7 +76,11 @@ pub(super) fn on_a_thread(job: Job, ours: OwnedFd, theirs: OwnedFd) -> Result<St
     let (stays, name) = (job.launch.die_with_parent, job.name.clone());
     let (sender, receiver) = sync_channel(1);
     let (take, taken) = sync_channel(1);
-    let thread = thread(move || work(job, sender, &taken))?;
+    let (give, rooms) = sync_channel(1);
+    let launch = Arc::clone(&job.launch);
+    let thread = thread(move || work(&job, sender, &taken, &rooms))?;
+    // While the thread gets ready.
+    let _ = give.send(child::prepare(&launch));
     let launched = receiver.recv().unwrap_or_else(|_| {
         Err(Error::new(
             Status::Panic,
@@ -222,9 +230,9 @@ impl Guard {
 
 /// Starts the child and sends what the caller needs of it. If it is to die with this process, stays
 /// with it once the caller has `taken` that.
-fn work(mut job: Job, sender: SyncSender<Result<Launched>>, taken: &Receiver<()>) {
+fn work(job: &Job, sender: SyncSender<Result<Launched>>, taken: &Receiver<()>, rooms: &Rooms) {
     let mut namespace = None;
-    let (child, launched) = match launch(&mut job, &mut namespace) {
+    let (child, launched) = match launch(job, rooms, &mut namespace) {
         Ok(launched) => launched,
         Err(error) => {
             if let Some(namespace) = namespace {
@@ -255,7 +263,11 @@ fn work(mut job: Job, sender: SyncSender<Result<Launched>>, taken: &Receiver<()>
 }
 
 /// Starts the child and sends its listener.
-fn launch(job: &mut Job, namespace: &mut Option<PidNamespace>) -> Result<(Handle, Launched)> {
+fn launch(
+    job: &Job,
+    rooms: &Rooms,
+    namespace: &mut Option<PidNamespace>,
+) -> Result<(Handle, Launched)> {
     own_table()?;
     let socket = files::arrange(&job.moves, job.socket)?;
     if job.pid_namespace {
@@ -268,9 +280,11 @@ fn launch(job: &mut Job, namespace: &mut Option<PidNamespace>) -> Result<(Handle
     };
     // After the guard's table was copied: there this would never be closed.
     let exec = pipe()?;
-    job.launch.guard = guard.as_ref().map(|guard| guard.end.as_raw_fd());
-    let (child, room) =
-        child::start(&job.launch).map_err(|e| Error::system(e, "start a process"))?;
+    let guard_end = guard.as_ref().map(|guard| guard.end.as_raw_fd());
+    let room = rooms.recv().unwrap_or(Err(Errno(libc::ENOMEM)));
+    let (child, room) = room
+        .and_then(|room| child::start(&job.launch, room, guard_end))
+        .map_err(|e| Error::system(e, "start a process"))?;
     match hand_over(job, &child, &room, &socket, exec, guard.as_ref()) {
         Ok(()) => {
             let launched = Launched {
