@@ -165,6 +165,7 @@ def all_cases(programs: Programs, plan: Plan, scratch: Path) -> list[Case]:
         stopping = [option for option in strace if option != "--seccomp-bpf"]
         wrapped(f"work/{work}/strace-f", "strace", [*stopping, "trace=openat", *command], seldom)
         wrapped(f"work/{work}/trace", "trace", [*strace[2:], "trace=openat", *command], seldom)
+        wrapped(f"work/{work}/broker", "open-broker", ["/", "--", *command], seldom)
         for tracer, how in (("strace", ["-f", "--seccomp-bpf"]), ("trace", [])):
             if tracer not in path:
                 continue

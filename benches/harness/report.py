@@ -44,6 +44,7 @@ TRACERS = [
     ("unsupervised", "unsupervised"),
     ("unotify", "libunotify"),
     ("trace", "libunotify, the example trace"),
+    ("broker", "libunotify, the example open-broker"),
     ("strace", "strace -f --seccomp-bpf"),
     ("strace-f", "strace -f"),
 ]
