@@ -241,7 +241,20 @@ impl Item {
 }
 
 /// The lines of a comment, less their stars, filled anew: they stand elsewhere than in the source.
+/// Errors begin a line; those of a line's length go on where the text ends if that saves theirs.
 fn fill(comment: &str, indent: &str) -> Vec<String> {
+    let own_line = filled(comment, indent, "Errors");
+    let same_line = filled(comment, indent, "\n");
+    let short = matches!(&own_line[..], [.., last] if last.starts_with(" Errors"));
+    if short && same_line.len() < own_line.len() {
+        same_line
+    } else {
+        own_line
+    }
+}
+
+/// Fills lines, of which those that begin so are not joined with the line above.
+fn filled(comment: &str, indent: &str, new_line: &str) -> Vec<String> {
     let width = WIDTH - indent.len() - "/**".len();
     let mut filled: Vec<String> = Vec::new();
     for line in comment.lines().map(|line| &line.trim_start()[1..]) {
@@ -254,7 +267,7 @@ fn fill(comment: &str, indent: &str) -> Vec<String> {
             lead.to_owned()
         };
         let after_blank = filled.last().is_none_or(|last| last.is_empty());
-        if after_blank || line.is_empty() || item || words.starts_with("Errors") {
+        if after_blank || line.is_empty() || item || words.starts_with(new_line) {
             filled.push(String::new());
         }
         for word in words.split(' ').filter(|word| !word.is_empty()) {
