@@ -35,7 +35,7 @@
  * written as far as its `size` goes; what it has beyond this version's becomes zero.
  *
  * unotify(7) has a chapter on each of these. Signals: interrupted calls are tried again; SIGSTKFLT
- * is the library's. Targets that stall: what reads, writes or opens lasts as long as a target likes.
+ * is the library's. Targets that stall: reading, writing, opening last as long as a target likes.
  * Fork: in a copy of the process, freeing a handle only frees. Cancellation: no function here is a
  * cancellation point. Memory: with none left the program ends (abort); the way from receive to
  * reply takes none. Unloading: dlclose() leaves the library in memory.
@@ -143,8 +143,8 @@ uint64_t unotify_features(void);
 /* ---- Architectures and system calls ------------------------------------------------------------
  *
  * `arch` is the kernel's `AUDIT_ARCH_*` value, but for x32, which the kernel tells from x86_64 by
- * the number of the call; 0 is the native one. Names are libseccomp's. What is none gives
- * `UNOTIFY_ERR_UNKNOWN_ARCH`, and a call that `arch` does not have `UNOTIFY_ERR_UNKNOWN_SYSCALL`. */
+ * the number of the call; 0 is the native one. Names are libseccomp's. None of these gives
+ * `UNOTIFY_ERR_UNKNOWN_ARCH`; a call that `arch` does not have, `UNOTIFY_ERR_UNKNOWN_SYSCALL`. */
 
 /** The architecture that the library was compiled for. */
 uint32_t unotify_arch_native(void);
@@ -205,8 +205,7 @@ unotify_status unotify_filter_add_arch(unotify_filter *filter, uint32_t arch);
  * if `n` is 0), on every architecture of the filter that has it. A rule without conditions
  * replaces those with some for the same call, earlier and later; of two without, the first counts.
  * Errors: UNKNOWN_SYSCALL when no architecture has it; INVALID_ARGUMENT when an argument comes
- * twice, `action` is the default one, or an earlier rule has the same conditions and another
- * action. */
+ * twice, `action` is the default one, or an earlier rule has the same conditions and another. */
 unotify_status unotify_filter_add_rule(unotify_filter *filter, uint32_t action, const char *syscall,
                                        const unotify_arg_compare *cmp, size_t n);
 
@@ -218,15 +217,14 @@ unotify_status unotify_filter_notify(unotify_filter *filter, const char *syscall
  * `openat2`, `creat` and io_uring by. `family` is one of unotify_family_name(), such as "open":
  * see docs/families.md. Earlier rules without conditions stay.
  * Errors, and nothing is added: INVALID_ARGUMENT when there is no such family, and for "connect"
- * after other rules if an architecture has `socketcall`; UNSUPPORTED by libseccomp for a call of
- * it. */
+ * after other rules if there is a `socketcall`; UNSUPPORTED when libseccomp lacks a call. */
 unotify_status unotify_filter_notify_family(unotify_filter *filter, const char *family);
 
 /** The name of the family number `index`, from 0; NULL beyond the last. */
 const char *unotify_family_name(size_t index);
 
 /** Copies the filter into `buf` as the kernel takes it, a `struct sock_filter[]`. `*len` is the
- * size of `buf` in bytes, and becomes the program's, also when `buf` is NULL or too small.
+ * size of `buf` in bytes, and becomes the program's, also on failure or if `buf` is NULL.
  * Errors: TOO_LONG with `ERANGE` when `buf` is too small. */
 unotify_status unotify_filter_export_bpf(const unotify_filter *filter, void *buf, size_t *len);
 
@@ -259,8 +257,7 @@ typedef struct unotify_load_opts {
  * each load gives a listener of its own. A filter that notifies nothing is loaded without one, and
  * `*out` becomes NULL; with NULL for `out` any filter is, and what it notifies fails with
  * `ENOSYS`. **Until the supervisor has the listener, the thread may only make calls that are not
- * notified**; free(), or its end, can be one. unotify_spawn() works with every filter: see
- * "Loading a filter" in unotify(7).
+ * notified**; free(), or its end, can be one: see "Loading a filter" in unotify(7).
  * Errors: BUSY when the thread's filters have a listener already; PERMISSION with
  * `UNOTIFY_LOAD_KEEP_PRIVS` and neither no_new_privs nor `CAP_SYS_ADMIN`; INVALID_ARGUMENT for
  * more than 4096 instructions; UNSUPPORTED before Linux 5.0, or 5.7 with `UNOTIFY_LOAD_TSYNC`;
@@ -306,18 +303,16 @@ int unotify_listener_into_fd(unotify_listener *listener);
  * allocated, for the caller to free in the end, else that handle is used again; what it held gets
  * the fallback error unless it was answered. On failure a handle that was given remains the
  * caller's and holds nothing. One thread at a time waits in the kernel, the others queue.
- * Errors: TIMEOUT; STOPPED after unotify_listener_set_interrupted(); CLOSED when the last target
- * has exited (before Linux 6.11, was waited for: see unotify_listener_watch_child(); before 5.9,
- * never). */
+ * Errors: TIMEOUT; STOPPED by unotify_listener_set_interrupted(); CLOSED when the last target has
+ * exited (not before 5.9; before 6.11, was waited for: see unotify_listener_watch_child()). */
 unotify_status unotify_listener_receive(unotify_listener *listener, int timeout_ms,
                                         unotify_notification **notification);
 
-#define UNOTIFY_RECEIVE_RETURN_ON_SIGNAL (1U << 0) /**< A signal ends the receive. */
+#define UNOTIFY_RECEIVE_RETURN_ON_SIGNAL (1U << 0) /**< A handled signal ends the receive. */
 
 /** unotify_listener_receive() with flags. With `UNOTIFY_RECEIVE_RETURN_ON_SIGNAL` a signal that is
- * handled on this thread while it waits ends it with `UNOTIFY_ERR_INTERRUPTED`, `SA_RESTART` or
- * not, for languages that run handlers later. It takes a `ppoll` more, and misses a signal just
- * before. */
+ * handled on this thread ends the wait with `UNOTIFY_ERR_INTERRUPTED`, `SA_RESTART` or not, for
+ * languages that run handlers later. It takes a `ppoll`, and misses what came just before. */
 unotify_status unotify_listener_receive_with(unotify_listener *listener, int timeout_ms,
                                              uint32_t flags, unotify_notification **notification);
 
@@ -344,11 +339,11 @@ unotify_status unotify_listener_reply_receive(
 unotify_status unotify_listener_set_interrupted(unotify_listener *listener, int on);
 
 /** Tells which child of the caller's loaded the filter by itself (Linux 5.4), so that the listener
- * ends with it before Linux 6.11 too, with `UNOTIFY_ERR_CLOSED`: once the child is a zombie and no
- * notification is pending, though other targets may be left. The child remains the caller's to
- * wait for. Duplicates `pidfd` (`pidfd_open(2)`); a later call replaces it. Not needed after
+ * ends with it before Linux 6.11 too, with `UNOTIFY_ERR_CLOSED`: once it is a zombie and no
+ * notification is pending, though other targets may be left. It remains the caller's to wait for.
+ * Duplicates `pidfd` (`pidfd_open(2)`); a later call replaces it. Not needed after
  * unotify_spawn(). See "The end of a target" in unotify(7).
- * Errors: INVALID_ARGUMENT if it is no pidfd. */
+ * Errors: INVALID_ARGUMENT when `pidfd` is not one. */
 unotify_status unotify_listener_watch_child(unotify_listener *listener, int pidfd);
 
 /** Switches synchronous wake-up on (`on` is not 0) or off (Linux 6.6): with it the kernel runs the
@@ -443,8 +438,7 @@ unotify_status unotify_notification_read_pointers(unotify_notification *notifica
 
 /** Duplicates the target's descriptor `target_fd` (Linux 5.6: `pidfd_getfd(2)`). It is the same
  * open file: what is done to a socket through it is done to the target's.
- * Errors: INVALID_ARGUMENT with `EBADF` when there is none; before 6.9 UNSUPPORTED for a thread
- * with descriptors of its own. */
+ * Errors: INVALID_ARGUMENT with `EBADF`; before 6.9 UNSUPPORTED if a thread has its own table. */
 unotify_status unotify_notification_get_fd(unotify_notification *notification, int target_fd,
                                            int *fd);
 
@@ -452,8 +446,7 @@ unotify_status unotify_notification_get_fd(unotify_notification *notification, i
  * -1, else at `target_fd`, closing what was open there. `flags` is 0 or `O_CLOEXEC`. The number
  * goes to `*new_fd` (which may be NULL). The target goes on waiting.
  * Errors: INVALID_ARGUMENT with `EBADF` also for `O_PATH`, which the kernel does not pass (see
- * unotify_notification_reopen()), or a `target_fd` beyond the target's limit; SYSTEM with `EMFILE`
- * when the target may not have more. */
+ * unotify_notification_reopen()), or a `target_fd` beyond its limit; SYSTEM with `EMFILE`. */
 unotify_status unotify_notification_add_fd(unotify_notification *notification, int fd,
                                            int target_fd, int flags, int *new_fd);
 
@@ -462,8 +455,7 @@ unotify_status unotify_notification_add_fd(unotify_notification *notification, i
  * microseconds; what stops or kills it in that moment can make the call return 0, the standard
  * input. **Before Linux 5.14** a target that a signal interrupts can keep a descriptor that its
  * call never returned. See "Answering with a descriptor" in unotify(7).
- * Errors: as unotify_notification_add_fd(); BUSY while another holder of the listener does the
- * same. */
+ * Errors: as unotify_notification_add_fd(); BUSY while another holder of the listener does it. */
 unotify_status unotify_notification_reply_fd(unotify_notification *notification, int fd,
                                              int flags);
 
@@ -474,13 +466,11 @@ unotify_status unotify_notification_open_pidfd(unotify_notification *notificatio
 
 /** How to open what a target names. By default for reading. */
 typedef struct unotify_open_how {
-    size_t size;    /**< `sizeof(unotify_open_how)`. */
-    uint64_t flags; /**< `O_*`, as for `open(2)`, which ignores unknown ones. */
-    uint64_t mode;  /**< Permissions of a file that is created with `O_CREAT` or `O_TMPFILE`. */
-    /** `RESOLVE_*` of `openat2(2)`: from where the path starts. See unotify(7). */
-    uint64_t resolve;
-    /** `AT_EMPTY_PATH` or 0: an empty path is `dirfd` itself. See unotify(7). */
-    uint64_t at_flags;
+    size_t size;       /**< `sizeof(unotify_open_how)`. */
+    uint64_t flags;    /**< `O_*`, as for `open(2)`, which ignores unknown ones. */
+    uint64_t mode;     /**< Permissions of a file that is created with `O_CREAT` or `O_TMPFILE`. */
+    uint64_t resolve;  /**< `RESOLVE_*` of `openat2(2)`, from where the path starts: unotify(7). */
+    uint64_t at_flags; /**< `AT_EMPTY_PATH` or 0: see unotify(7). */
 } unotify_open_how;
 
 /** Opens the file whose path is at `path_addr` in the target's memory, as the target would: from
@@ -493,8 +483,7 @@ typedef struct unotify_open_how {
  * files in any `/proc` are refused** (`ELOOP`); other processes' (`/proc/PID/mem`) are not. More
  * differs: see "Opening what a target names" in unotify(7).
  * Errors: SYSTEM with the `errno` that the path leads to, which is the one to answer with; FAULT
- * and TOO_LONG for the path itself; INVALID_ARGUMENT with `EBADF` for `dirfd`; UNSUPPORTED before
- * 5.6. */
+ * and TOO_LONG for the path; INVALID_ARGUMENT with `EBADF` for `dirfd`; UNSUPPORTED before 5.6. */
 unotify_status unotify_notification_open(unotify_notification *notification, int dirfd,
                                          uint64_t path_addr, const unotify_open_how *how, int *fd);
 
@@ -507,20 +496,18 @@ unotify_status unotify_notification_reopen(unotify_notification *notification, i
                                            uint64_t flags, uint64_t mode, int *out);
 
 /** Opens the directory that holds the last component of the path at `path_addr`, with `O_PATH`, and
- * copies that component into `name` (256 bytes are enough): for calls that make, remove or rename
- * it. It has no slash and is neither "." nor "..", but what lies there may be a link or a mount,
- * at any time: use it only with calls that neither follow nor open it, as
- * unotify_notification_create().
- * Errors: as unotify_notification_open(); SYSTEM with `EEXIST` for a path that ends in "." or ".."
- * or is the root directory. */
+ * copies that component into `name` (256 bytes are enough), for calls that make, remove or rename
+ * it. It has no slash and is neither "." nor "..", but may be a link or a mount, at any time: use
+ * it only with calls that neither follow nor open it, such as unotify_notification_create().
+ * Errors: as unotify_notification_open(), SYSTEM with `EEXIST` for a path to "/", "." or "..". */
 unotify_status unotify_notification_open_parent(unotify_notification *notification, int dirfd,
                                                 uint64_t path_addr, char *name, size_t cap,
                                                 int *fd);
 
 /** Copies the absolute path of what is at `path_addr` in the target's memory into `buf`, as the
- * target sees it, with links and `..` as they are; what is outside its root has "(unreachable)" in
- * front. For logs, not for deciding: by the time it is read it may lead elsewhere.
- * Errors: those of unotify_notification_open() for reading. */
+ * target sees it, with links and `..` in it; "(unreachable)" is before what is outside its root.
+ * For logs, not for deciding: it may lead elsewhere by then.
+ * Errors: as unotify_notification_open(). */
 unotify_status unotify_notification_read_path(unotify_notification *notification, int dirfd,
                                               uint64_t path_addr, char *buf, size_t cap);
 
@@ -529,37 +516,32 @@ unotify_status unotify_notification_read_path(unotify_notification *notification
 #define UNOTIFY_RIGHT_CREATE (1U << 2)     /**< Make new files. */
 #define UNOTIFY_ROOTS_SAME_PATHS (1U << 0) /**< No target changes its root or mounts: faster. */
 
-/** Makes an empty set of directories; `flags` is 0 or `UNOTIFY_ROOTS_SAME_PATHS`, see
- * unotify(7). */
+/** Makes an empty set. `flags` is 0 or `UNOTIFY_ROOTS_SAME_PATHS`: see unotify(7). */
 unotify_status unotify_roots_new(uint32_t flags, unotify_roots **out);
 
 /** Allows what lies in the directory `path`, with what is mounted there now, or that single file;
  * "/" is everything. It is kept open, and its name does not matter afterwards. `rights` are
- * `UNOTIFY_RIGHT_*`, which add up for directories within each other.
- * Errors: SYSTEM with the `errno` of opening `path`. */
+ * `UNOTIFY_RIGHT_*`, and add up. Errors: SYSTEM with the `errno` of opening it. */
 unotify_status unotify_roots_add(unotify_roots *roots, const char *path, uint32_t rights);
 
 /** Frees a set of directories. */
 void unotify_roots_free(unotify_roots *roots);
 
-/** As unotify_notification_open(), for what lies in a directory of `roots` that allows it. It is
- * decided on the file itself, before it is created or truncated: neither links, renaming, mounts
- * nor another root lead around that, but **a hard link is a file of the directory it lies in**.
- * Errors: as there; SYSTEM with `EACCES` for all else. */
+/** As unotify_notification_open(), for what lies in a directory of `roots` that allows it, else
+ * `EACCES`. It is decided on the file itself, before it is created or truncated: no link, rename,
+ * mount or other root leads around that. **A hard link is a file of its directory**. */
 unotify_status unotify_notification_open_within(
     unotify_notification *notification, const unotify_roots *roots, int dirfd, uint64_t path_addr,
     const unotify_open_how *how, int *fd);
 
-/** The same, and unotify_notification_reply_fd() with it; what has to wait, waits as in
- * unotify_notification_reply_open(). */
+/** The same and unotify_notification_reply_fd(), waiting as unotify_notification_reply_open(). */
 unotify_status unotify_notification_reply_open_within(
     unotify_notification *notification, const unotify_roots *roots, int dirfd, uint64_t path_addr,
     const unotify_open_how *how);
 
 /** unotify_notification_reopen() and unotify_notification_reply_fd() in one, close-on-exec with
- * `O_CLOEXEC`. If the open has to wait, for a FIFO's other end, a thread of the library's does,
- * until a signal interrupts it as in the target; `notification` is empty then. `EAGAIN` when 1,024
- * wait. */
+ * `O_CLOEXEC`. If that has to wait, for a FIFO's other end, a thread of the library's does, until
+ * a signal ends that as in the target; `notification` is empty then. `EAGAIN` if 1,024 wait. */
 unotify_status unotify_notification_reply_open(unotify_notification *notification, int fd,
                                                int flags, mode_t mode);
 
@@ -584,8 +566,7 @@ unotify_status unotify_notification_mknod(unotify_notification *notification, in
                                           const char *name, mode_t mode, dev_t device);
 
 /** Opens with `O_PATH` what the path in the `len` bytes at `addr`, a `struct sockaddr_un`, leads
- * the target to.
- * Errors: those of unotify_notification_open(); INVALID_ARGUMENT without a path in it. */
+ * the target to. Errors: as unotify_notification_open(); INVALID_ARGUMENT without a path. */
 unotify_status unotify_notification_open_socket(unotify_notification *notification,
                                                 const void *addr, size_t len, int *fd);
 
@@ -603,8 +584,7 @@ unotify_status unotify_notification_reply_connect(unotify_notification *notifica
 /* ---- Target: who it is ----------------------------------------------------------------------- */
 
 /** Who makes a call, as the supervisor's namespaces number it. Users and groups without a number
- * there are the overflow number (65534). Capabilities in another user namespace mean nothing
- * here. */
+ * there are the overflow number (65534). Capabilities of another user namespace mean nothing. */
 typedef struct unotify_identity {
     size_t size;                  /**< `sizeof(unotify_identity)`, set by the caller. */
     pid_t tgid;                   /**< The process (the thread group). */
@@ -614,8 +594,7 @@ typedef struct unotify_identity {
     gid_t gid;                    /**< The real group. */
     gid_t egid;                   /**< The effective group. */
     gid_t fsgid;                  /**< The group that access to files is decided for. */
-    /** What is taken away from the permissions of files that it makes. */
-    uint32_t umask;
+    uint32_t umask;               /**< What is taken away from the permissions of new files. */
     uint64_t capabilities;        /**< Effective ones in its own user namespace, `1 << CAP_*`. */
     uint32_t same_user_namespace; /**< 1 if that is the supervisor's, 0 also if it is unknown. */
     uint32_t reserved;            /**< Always 0. */
@@ -667,17 +646,16 @@ typedef struct unotify_supervisor_opts {
  * lets out; on x86_64 and aarch64 it is caught, counted, and answered with the fallback error. */
 typedef int (*unotify_handler)(unotify_notification *notification, void *data);
 
-/** Is told that a listener has left its supervisor: `listener_data` is what it was added with. It
- * may do what a handler may, and no more. */
+/** Is told that a listener, which was added with `listener_data`, has left. May do what handlers
+ * may. */
 typedef void (*unotify_close_handler)(void *listener_data, void *data);
 
 /** Makes a supervisor. `opts` may be NULL. */
 unotify_status unotify_supervisor_new(const unotify_supervisor_opts *opts,
                                       unotify_supervisor **out);
 
-/** Serves one more listener, also while running, and takes ownership of it; only after
- * `UNOTIFY_ERR_INVALID_ARGUMENT` it remains the caller's. `data` is what
- * unotify_notification_listener_data() gives.
+/** Serves one more listener, also while running, and takes ownership of it, except on
+ * `UNOTIFY_ERR_INVALID_ARGUMENT`. `data` is for unotify_notification_listener_data().
  * Errors: SYSTEM when the kernel has no room to watch it. */
 unotify_status unotify_supervisor_add_listener(unotify_supervisor *supervisor,
                                                unotify_listener *listener, void *data);
@@ -709,8 +687,7 @@ unotify_status unotify_supervisor_on_default(unotify_supervisor *supervisor,
  * removed or taken, and no handler is or will be at work on its notifications. Its data may be
  * freed then, but notifications that a handler has deferred show it until they are freed. It
  * counts as a handler; while there is no run, it runs on the thread that removes the listener, or
- * calls unotify_supervisor_free(), for all that are left. See "Listeners that leave" in
- * unotify(7). */
+ * frees the supervisor with all that are left. See "Listeners that leave" in unotify(7). */
 unotify_status unotify_supervisor_on_close(unotify_supervisor *supervisor,
                                            unotify_close_handler told, void *data);
 
@@ -728,8 +705,8 @@ unotify_status unotify_supervisor_start(unotify_supervisor *supervisor);
 unotify_status unotify_supervisor_stop(unotify_supervisor *supervisor);
 
 /** Waits for the end of what unotify_supervisor_start() began, and tells one thread how it ended.
- * Errors: as unotify_supervisor_run(); TIMEOUT when it still runs; INVALID_ARGUMENT when it was
- * not started, or another thread was told. */
+ * Errors: as unotify_supervisor_run(); TIMEOUT; INVALID_ARGUMENT if not started, or told
+ * already. */
 unotify_status unotify_supervisor_join(unotify_supervisor *supervisor, int timeout_ms);
 
 /** A descriptor for an event loop, which remains the supervisor's; -1 for NULL. It polls readable
@@ -738,15 +715,14 @@ int unotify_supervisor_fd(const unotify_supervisor *supervisor);
 
 /** Handles what is pending, at most some dozens of notifications, on this thread, without blocking.
  * How many they were goes to `*handled`, unless that is NULL: an edge-triggered loop goes on until
- * it is 0. Nobody else may receive from its listeners: this could wait for the next notification
- * then.
- * Errors: those of unotify_supervisor_run(), but STOPPED only once after a stop; CLOSED when the
- * last listener has closed. */
+ * it is 0. Nobody else may receive from its listeners, or this may wait for a notification.
+ * Errors: as unotify_supervisor_run(); STOPPED once after a stop; CLOSED after the last
+ * listener. */
 unotify_status unotify_supervisor_dispatch(unotify_supervisor *supervisor, size_t *handled);
 
-/** Frees a supervisor and its listeners. A run in the background is stopped first, and the handlers
- * at work are waited for; a run on another thread must have returned. Not from a handler. Deferred
- * notifications remain usable. */
+/** Frees a supervisor and its listeners, but not deferred notifications. Stops a run in the
+ * background and waits for handlers at work; a run on another thread must have returned. Not from
+ * a handler. */
 void unotify_supervisor_free(unotify_supervisor *supervisor);
 
 /** What a supervisor has done since it was made. */
@@ -781,16 +757,14 @@ typedef void (*unotify_exit_handler)(pid_t process, void *data);
 /** Sets the function that is told of the end of a target's process, once for each that a handler
  * **has asked for** by unotify_notification_watch_exit(). The last one set counts. It runs as a
  * handler does, never two at a time, and before a handler sees a call of another process with the
- * same id. It is to be brief: a handler waits for it up to a tenth of a second. It has a price for
- * each notification, and calls of a killed process may come after it: see "Ends of processes" in
- * unotify(7). */
+ * same id. It is to be brief: a handler waits for it up to a tenth of a second. What it costs for
+ * each notification, and what may come after it, is in "Ends of processes" in unotify(7). */
 unotify_status unotify_supervisor_on_exit(unotify_supervisor *supervisor,
                                           unotify_exit_handler function, void *data);
 
 /** Has the function of unotify_supervisor_on_exit() told of the end of the target's process, and
  * gives its id (the thread group) to `process` unless that is NULL (Linux 5.3). Asking again
- * changes nothing. After success the notice comes for certain; after `UNOTIFY_ERR_GONE` none
- * comes: keep nothing for it.
+ * changes nothing. After success the notice is certain, after `UNOTIFY_ERR_GONE` there is none.
  * Errors: INVALID_ARGUMENT when no supervisor handed it out, or no function was set. */
 unotify_status unotify_notification_watch_exit(unotify_notification *notification, pid_t *process);
 
@@ -829,9 +803,8 @@ typedef struct unotify_spawn_opts {
  * Errors, after which neither child nor descriptor is left over: with the `errno` of `execve`,
  * SYSTEM when the program is not found or of an unknown format and PERMISSION when it may not be
  * executed; with that of `chdir` for the working directory; PERMISSION for a namespace; BUSY when
- * the calling thread has a filter with a listener, which its children inherit; INVALID_ARGUMENT
- * without an `argv[0]`; others of unotify_filter_load(); SYSTEM or NO_MEMORY without room for a
- * process or thread. */
+ * the calling thread has a filter with a listener, which is inherited; INVALID_ARGUMENT without an
+ * `argv[0]`; others of unotify_filter_load(); SYSTEM or NO_MEMORY without room for a process. */
 unotify_status unotify_spawn(const unotify_filter *filter, const char *file, char *const *argv,
                              char *const *envp, const unotify_spawn_opts *opts,
                              unotify_child **out);
@@ -843,14 +816,13 @@ pid_t unotify_child_pid(const unotify_child *child);
  * ended; -1 for NULL, or with `errno` when there is none: `ENOSYS` before Linux 5.2. */
 int unotify_child_pidfd(const unotify_child *child);
 
-/** Hands out the child's listener. If nobody takes it, it is freed with the child.
- * Errors: INVALID_ARGUMENT when it was taken before. */
+/** Hands out the child's listener, which is otherwise freed with it.
+ * Errors: INVALID_ARGUMENT if taken. */
 unotify_status unotify_child_take_listener(unotify_child *child, unotify_listener **out);
 
 /** Waits for the child to end, and gives its status, in the form of `waitpid(2)`, to `wstatus`
  * unless that is NULL; again if called again. Others must answer its notifications meanwhile.
- * Errors: TIMEOUT when it still runs; SYSTEM with `ECHILD` when it was waited for elsewhere, or by
- * the kernel because `SIGCHLD` is ignored. */
+ * Errors: TIMEOUT; SYSTEM with `ECHILD` when it was waited for elsewhere, or `SIGCHLD` ignored. */
 unotify_status unotify_child_wait(unotify_child *child, int timeout_ms, int *wstatus);
 
 /** Sends the child a signal, never another process that got the same id; 0 only asks for the child.
@@ -879,10 +851,10 @@ unotify_status unotify_supervisor_run_program(
 
 /** unotify_supervisor_run_program() for a process that is there for the program alone, as `env(1)`
  * is. **Until it returns it catches** `SIGINT`, `SIGQUIT`, `SIGTERM`, `SIGHUP` and `SIGTSTP` where
- * they have their default, and sends them on where the terminal has not; a second `SIGTERM` kills
- * the program; this process stops and goes on with it. unotify_exit_like() is to follow. See
- * "Standing in for a program" in unotify(7).
- * Errors: as there; INVALID_ARGUMENT while another thread does the same. */
+ * they have their default, and sends them on unless the terminal has; a second `SIGTERM` kills the
+ * program; this process stops and goes on with it: see "Standing in for a program" in unotify(7).
+ * To be followed by unotify_exit_like().
+ * Errors: INVALID_ARGUMENT also while another thread does so. */
 unotify_status unotify_supervisor_stand_in_for(
     unotify_supervisor *supervisor, const unotify_filter *filter, const char *file,
     char *const *argv, char *const *envp, const unotify_spawn_opts *opts, int *wstatus);
@@ -918,7 +890,7 @@ unotify_status unotify_probe_new(int timeout_ms, unotify_probe **out);
 int unotify_probe_basics_work(const unotify_probe *probe);
 
 /** Fills in the part number `index`, from 0. Its strings live as long as the probe.
- * Errors: INVALID_ARGUMENT beyond the last. */
+ * Errors: INVALID_ARGUMENT. */
 unotify_status unotify_probe_get(const unotify_probe *probe, size_t index,
                                  unotify_probe_part *part);
 

@@ -109,7 +109,7 @@ pub unsafe extern "C" fn unotify_filter_add_arch(
 ///
 /// Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL` when no architecture has it;
 /// `UNOTIFY_ERR_INVALID_ARGUMENT` when an argument comes twice, `action` is the default one, or an
-/// earlier rule has the same conditions and another action.
+/// earlier rule has the same conditions and another.
 ///
 /// # Safety
 /// `filter` is NULL or a live handle that no other thread uses; `syscall` is NULL or a string;
@@ -156,8 +156,8 @@ pub unsafe extern "C" fn unotify_filter_notify(
 /// see docs/families.md. Earlier rules without conditions stay.
 ///
 /// Errors, and nothing is added: `UNOTIFY_ERR_INVALID_ARGUMENT` when there is no such family, and
-/// for "connect" after other rules if an architecture has `socketcall`; `UNOTIFY_ERR_UNSUPPORTED`
-/// by libseccomp for a call of it.
+/// for "connect" after other rules if there is a `socketcall`; `UNOTIFY_ERR_UNSUPPORTED` when
+/// libseccomp lacks a call.
 ///
 /// # Safety
 /// `filter` is NULL or a live handle that no other thread uses; `family` is NULL or a string.
@@ -185,7 +185,7 @@ pub extern "C" fn unotify_family_name(index: usize) -> *const c_char {
 }
 
 /// Copies the filter into `buf` as the kernel takes it, a `struct sock_filter[]`. `*len` is the
-/// size of `buf` in bytes, and becomes the program's, also when `buf` is NULL or too small.
+/// size of `buf` in bytes, and becomes the program's, also on failure or if `buf` is NULL.
 ///
 /// Errors: `UNOTIFY_ERR_TOO_LONG` with `ERANGE` when `buf` is too small.
 ///

@@ -160,9 +160,9 @@ pub unsafe extern "C" fn unotify_listener_into_fd(listener: *mut unotify_listene
 /// the fallback error unless it was answered. On failure a handle that was given remains the
 /// caller's and holds nothing. One thread at a time waits in the kernel, the others queue.
 ///
-/// Errors: `UNOTIFY_ERR_TIMEOUT`; `UNOTIFY_ERR_STOPPED` after unotify_listener_set_interrupted();
-/// `UNOTIFY_ERR_CLOSED` when the last target has exited (before Linux 6.11, was waited for: see
-/// unotify_listener_watch_child(); before 5.9, never).
+/// Errors: `UNOTIFY_ERR_TIMEOUT`; `UNOTIFY_ERR_STOPPED` by unotify_listener_set_interrupted();
+/// `UNOTIFY_ERR_CLOSED` when the last target has exited (not before 5.9; before 6.11, was waited
+/// for: see unotify_listener_watch_child()).
 ///
 /// # Safety
 /// `listener` is NULL or a live handle; `notification` is NULL or points to NULL or to a live
@@ -216,14 +216,13 @@ unsafe fn receive_within(
     call(|| unsafe { receive(listener, timeout_ms, ReceiveFlags::empty(), notification) })
 }
 
-/// A signal ends the receive.
+/// A handled signal ends the receive.
 pub const UNOTIFY_RECEIVE_RETURN_ON_SIGNAL: u32 = 1 << 0;
 const _: () = assert!(UNOTIFY_RECEIVE_RETURN_ON_SIGNAL == ReceiveFlags::RETURN_ON_SIGNAL.bits());
 
 /// unotify_listener_receive() with flags. With `UNOTIFY_RECEIVE_RETURN_ON_SIGNAL` a signal that is
-/// handled on this thread while it waits ends it with `UNOTIFY_ERR_INTERRUPTED`, `SA_RESTART` or
-/// not, for languages that run handlers later. It takes a `ppoll` more, and misses a signal just
-/// before.
+/// handled on this thread ends the wait with `UNOTIFY_ERR_INTERRUPTED`, `SA_RESTART` or not, for
+/// languages that run handlers later. It takes a `ppoll`, and misses what came just before.
 ///
 /// # Safety
 /// As `unotify_listener_receive`.
@@ -368,12 +367,12 @@ pub unsafe extern "C" fn unotify_listener_set_interrupted(
 }
 
 /// Tells which child of the caller's loaded the filter by itself (Linux 5.4), so that the listener
-/// ends with it before Linux 6.11 too, with `UNOTIFY_ERR_CLOSED`: once the child is a zombie and no
-/// notification is pending, though other targets may be left. The child remains the caller's to
-/// wait for. Duplicates `pidfd` (`pidfd_open(2)`); a later call replaces it. Not needed after
+/// ends with it before Linux 6.11 too, with `UNOTIFY_ERR_CLOSED`: once it is a zombie and no
+/// notification is pending, though other targets may be left. It remains the caller's to wait for.
+/// Duplicates `pidfd` (`pidfd_open(2)`); a later call replaces it. Not needed after
 /// unotify_spawn(). See "The end of a target" in unotify(7).
 ///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` if it is no pidfd.
+/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `pidfd` is not one.
 ///
 /// # Safety
 /// `listener` is NULL or a live handle.

@@ -87,9 +87,9 @@ pub struct unotify_child {
 /// `UNOTIFY_ERR_SYSTEM` when the program is not found or of an unknown format and
 /// `UNOTIFY_ERR_PERMISSION` when it may not be executed; with that of `chdir` for the working
 /// directory; `UNOTIFY_ERR_PERMISSION` for a namespace; `UNOTIFY_ERR_BUSY` when the calling thread
-/// has a filter with a listener, which its children inherit; `UNOTIFY_ERR_INVALID_ARGUMENT` without
-/// an `argv[0]`; others of unotify_filter_load(); `UNOTIFY_ERR_SYSTEM` or `UNOTIFY_ERR_NO_MEMORY`
-/// without room for a process or thread.
+/// has a filter with a listener, which is inherited; `UNOTIFY_ERR_INVALID_ARGUMENT` without an
+/// `argv[0]`; others of unotify_filter_load(); `UNOTIFY_ERR_SYSTEM` or `UNOTIFY_ERR_NO_MEMORY`
+/// without room for a process.
 ///
 /// # Safety
 /// `filter` is NULL or a live handle that no other thread uses; `file` is NULL or a string; `argv`
@@ -234,9 +234,9 @@ pub unsafe extern "C" fn unotify_child_pidfd(child: *const unotify_child) -> c_i
     fd
 }
 
-/// Hands out the child's listener. If nobody takes it, it is freed with the child.
+/// Hands out the child's listener, which is otherwise freed with it.
 ///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when it was taken before.
+/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` if taken.
 ///
 /// # Safety
 /// `child` is NULL or a live handle; `out` is NULL or valid for writing.
@@ -261,8 +261,8 @@ pub unsafe extern "C" fn unotify_child_take_listener(
 /// Waits for the child to end, and gives its status, in the form of `waitpid(2)`, to `wstatus`
 /// unless that is NULL; again if called again. Others must answer its notifications meanwhile.
 ///
-/// Errors: `UNOTIFY_ERR_TIMEOUT` when it still runs; `UNOTIFY_ERR_SYSTEM` with `ECHILD` when it was
-/// waited for elsewhere, or by the kernel because `SIGCHLD` is ignored.
+/// Errors: `UNOTIFY_ERR_TIMEOUT`; `UNOTIFY_ERR_SYSTEM` with `ECHILD` when it was waited for
+/// elsewhere, or `SIGCHLD` ignored.
 ///
 /// # Safety
 /// `child` is NULL or a live handle; `wstatus` is NULL or valid for writing.

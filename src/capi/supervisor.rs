@@ -40,8 +40,8 @@ pub type unotify_handler = Option<
     unsafe extern "C" fn(notification: *mut unotify_notification, data: *mut c_void) -> c_int,
 >;
 
-/// Is told that a listener has left its supervisor: `listener_data` is what it was added with. It
-/// may do what a handler may, and no more.
+/// Is told that a listener, which was added with `listener_data`, has left. May do what handlers
+/// may.
 pub type unotify_close_handler =
     Option<unsafe extern "C" fn(listener_data: *mut c_void, data: *mut c_void)>;
 
@@ -74,9 +74,8 @@ pub unsafe extern "C" fn unotify_supervisor_new(
     })
 }
 
-/// Serves one more listener, also while running, and takes ownership of it; only after
-/// `UNOTIFY_ERR_INVALID_ARGUMENT` it remains the caller's. `data` is what
-/// unotify_notification_listener_data() gives.
+/// Serves one more listener, also while running, and takes ownership of it, except on
+/// `UNOTIFY_ERR_INVALID_ARGUMENT`. `data` is for unotify_notification_listener_data().
 ///
 /// Errors: `UNOTIFY_ERR_SYSTEM` when the kernel has no room to watch it.
 ///
@@ -270,8 +269,7 @@ pub unsafe extern "C" fn unotify_supervisor_on_default(
 /// removed or taken, and no handler is or will be at work on its notifications. Its data may be
 /// freed then, but notifications that a handler has deferred show it until they are freed. It
 /// counts as a handler; while there is no run, it runs on the thread that removes the listener, or
-/// calls unotify_supervisor_free(), for all that are left. See "Listeners that leave" in
-/// unotify(7).
+/// frees the supervisor with all that are left. See "Listeners that leave" in unotify(7).
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle; `told` and `data` are usable until it is freed.
@@ -354,8 +352,8 @@ pub unsafe extern "C" fn unotify_supervisor_stop(
 
 /// Waits for the end of what unotify_supervisor_start() began, and tells one thread how it ended.
 ///
-/// Errors: as unotify_supervisor_run(); `UNOTIFY_ERR_TIMEOUT` when it still runs;
-/// `UNOTIFY_ERR_INVALID_ARGUMENT` when it was not started, or another thread was told.
+/// Errors: as unotify_supervisor_run(); `UNOTIFY_ERR_TIMEOUT`; `UNOTIFY_ERR_INVALID_ARGUMENT` if
+/// not started, or told already.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle.
@@ -389,11 +387,10 @@ pub unsafe extern "C" fn unotify_supervisor_fd(supervisor: *const unotify_superv
 
 /// Handles what is pending, at most some dozens of notifications, on this thread, without blocking.
 /// How many they were goes to `*handled`, unless that is NULL: an edge-triggered loop goes on until
-/// it is 0. Nobody else may receive from its listeners: this could wait for the next notification
-/// then.
+/// it is 0. Nobody else may receive from its listeners, or this may wait for a notification.
 ///
-/// Errors: those of unotify_supervisor_run(), but `UNOTIFY_ERR_STOPPED` only once after a stop;
-/// `UNOTIFY_ERR_CLOSED` when the last listener has closed.
+/// Errors: as unotify_supervisor_run(); `UNOTIFY_ERR_STOPPED` once after a stop;
+/// `UNOTIFY_ERR_CLOSED` after the last listener.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle; `handled` is NULL or valid for writing.
@@ -413,9 +410,9 @@ pub unsafe extern "C" fn unotify_supervisor_dispatch(
     })
 }
 
-/// Frees a supervisor and its listeners. A run in the background is stopped first, and the handlers
-/// at work are waited for; a run on another thread must have returned. Not from a handler. Deferred
-/// notifications remain usable.
+/// Frees a supervisor and its listeners, but not deferred notifications. Stops a run in the
+/// background and waits for handlers at work; a run on another thread must have returned. Not from
+/// a handler.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle that is not used again.

@@ -9,8 +9,7 @@ use std::os::fd::IntoRawFd;
 /// Opens with `O_PATH` what the path in the `len` bytes at `addr`, a `struct sockaddr_un`, leads
 /// the target to.
 ///
-/// Errors: those of unotify_notification_open(); `UNOTIFY_ERR_INVALID_ARGUMENT` without a path in
-/// it.
+/// Errors: as unotify_notification_open(); `UNOTIFY_ERR_INVALID_ARGUMENT` without a path.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `addr` is valid for reading `len` bytes, and may be NULL

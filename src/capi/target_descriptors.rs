@@ -10,8 +10,8 @@ use std::os::fd::IntoRawFd;
 /// Duplicates the target's descriptor `target_fd` (Linux 5.6: `pidfd_getfd(2)`). It is the same
 /// open file: what is done to a socket through it is done to the target's.
 ///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` with `EBADF` when there is none; before 6.9
-/// `UNOTIFY_ERR_UNSUPPORTED` for a thread with descriptors of its own.
+/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` with `EBADF`; before 6.9 `UNOTIFY_ERR_UNSUPPORTED` if a
+/// thread has its own table.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `fd` is NULL or valid for writing.
@@ -36,8 +36,8 @@ pub unsafe extern "C" fn unotify_notification_get_fd(
 /// goes to `*new_fd` (which may be NULL). The target goes on waiting.
 ///
 /// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` with `EBADF` also for `O_PATH`, which the kernel does not
-/// pass (see unotify_notification_reopen()), or a `target_fd` beyond the target's limit;
-/// `UNOTIFY_ERR_SYSTEM` with `EMFILE` when the target may not have more.
+/// pass (see unotify_notification_reopen()), or a `target_fd` beyond its limit;
+/// `UNOTIFY_ERR_SYSTEM` with `EMFILE`.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `new_fd` is NULL or valid for writing.
@@ -71,7 +71,7 @@ pub unsafe extern "C" fn unotify_notification_add_fd(
 /// call never returned. See "Answering with a descriptor" in unotify(7).
 ///
 /// Errors: as unotify_notification_add_fd(); `UNOTIFY_ERR_BUSY` while another holder of the
-/// listener does the same.
+/// listener does it.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle.

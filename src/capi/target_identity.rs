@@ -6,7 +6,7 @@ use super::target_open::put_path;
 use std::ffi::c_char;
 
 /// Who makes a call, as the supervisor's namespaces number it. Users and groups without a number
-/// there are the overflow number (65534). Capabilities in another user namespace mean nothing here.
+/// there are the overflow number (65534). Capabilities of another user namespace mean nothing.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default)]
 pub struct unotify_identity {
@@ -26,7 +26,7 @@ pub struct unotify_identity {
     pub egid: libc::gid_t,
     /// The group that access to files is decided for.
     pub fsgid: libc::gid_t,
-    /// What is taken away from the permissions of files that it makes.
+    /// What is taken away from the permissions of new files.
     pub umask: u32,
     /// Effective ones in its own user namespace, `1 << CAP_*`.
     pub capabilities: u64,

@@ -20,9 +20,9 @@ pub struct unotify_open_how {
     pub flags: u64,
     /// Permissions of a file that is created with `O_CREAT` or `O_TMPFILE`.
     pub mode: u64,
-    /// `RESOLVE_*` of `openat2(2)`: from where the path starts. See unotify(7).
+    /// `RESOLVE_*` of `openat2(2)`, from where the path starts: unotify(7).
     pub resolve: u64,
-    /// `AT_EMPTY_PATH` or 0: an empty path is `dirfd` itself. See unotify(7).
+    /// `AT_EMPTY_PATH` or 0: see unotify(7).
     pub at_flags: u64,
 }
 
@@ -70,7 +70,7 @@ impl unotify_open_how {
 /// differs: see "Opening what a target names" in unotify(7).
 ///
 /// Errors: `UNOTIFY_ERR_SYSTEM` with the `errno` that the path leads to, which is the one to answer
-/// with; `UNOTIFY_ERR_FAULT` and `UNOTIFY_ERR_TOO_LONG` for the path itself;
+/// with; `UNOTIFY_ERR_FAULT` and `UNOTIFY_ERR_TOO_LONG` for the path;
 /// `UNOTIFY_ERR_INVALID_ARGUMENT` with `EBADF` for `dirfd`; `UNOTIFY_ERR_UNSUPPORTED` before 5.6.
 ///
 /// # Safety
@@ -129,13 +129,12 @@ pub unsafe extern "C" fn unotify_notification_reopen(
 }
 
 /// Opens the directory that holds the last component of the path at `path_addr`, with `O_PATH`, and
-/// copies that component into `name` (256 bytes are enough): for calls that make, remove or rename
-/// it. It has no slash and is neither "." nor "..", but what lies there may be a link or a mount,
-/// at any time: use it only with calls that neither follow nor open it, as
-/// unotify_notification_create().
+/// copies that component into `name` (256 bytes are enough), for calls that make, remove or rename
+/// it. It has no slash and is neither "." nor "..", but may be a link or a mount, at any time: use
+/// it only with calls that neither follow nor open it, such as unotify_notification_create().
 ///
-/// Errors: as unotify_notification_open(); `UNOTIFY_ERR_SYSTEM` with `EEXIST` for a path that ends
-/// in "." or ".." or is the root directory.
+/// Errors: as unotify_notification_open(), `UNOTIFY_ERR_SYSTEM` with `EEXIST` for a path to "/",
+/// "." or "..".
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `name` is valid for writing `cap` bytes; `fd` is NULL or
@@ -163,10 +162,10 @@ pub unsafe extern "C" fn unotify_notification_open_parent(
 }
 
 /// Copies the absolute path of what is at `path_addr` in the target's memory into `buf`, as the
-/// target sees it, with links and `..` as they are; what is outside its root has "(unreachable)" in
-/// front. For logs, not for deciding: by the time it is read it may lead elsewhere.
+/// target sees it, with links and `..` in it; "(unreachable)" is before what is outside its root.
+/// For logs, not for deciding: it may lead elsewhere by then.
 ///
-/// Errors: those of unotify_notification_open() for reading.
+/// Errors: as unotify_notification_open().
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `buf` is valid for writing `cap` bytes.
