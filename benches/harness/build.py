@@ -65,7 +65,7 @@ def all_programs() -> Programs:
     OUT.mkdir(parents=True, exist_ok=True)
     programs = Programs()
 
-    plain = ["target", "launch", "baseline", "open-file"]
+    plain = ["target", "launch", "baseline", "open-file", "first"]
     if platform.machine() == "x86_64":
         plain.append("instructions")
     for name in plain:
@@ -105,6 +105,7 @@ def all_programs() -> Programs:
         "supervise": ["supervise.c", "probe.c"],
         "continue-openat": ["continue-openat.c"],
         "read-string": ["read-string.c"],
+        "start": ["start.c"],
         "brokered": ["brokered.c"],
         "open-broker": ["../examples/c/open-broker.c"],
         "trace": sorted(str(source) for source in (ROOT / "examples/c/trace").glob("*.c")),

@@ -17,6 +17,9 @@ PEERS = ("libseccomp", "libseccomp-crate", "libseccomp-golang", "greenhook", "st
 WORK = ("compile", "find")
 SLEEP_US = 1000
 READS = ("unotify", "bare", "mem")
+LARGE_MIB = 512
+# Who starts a program, from a process of how many MiB.
+STARTS = (("unotify", 0), ("fork", 0), ("unotify", LARGE_MIB), ("posix_spawn", LARGE_MIB))
 # What benches/brokered.c does, and how much longer than raw calls it may take, if there is a limit.
 BROKERED = {
     "absolute": ("open an absolute path, decide, open for good, hand over", 1.15),
@@ -126,6 +129,9 @@ def all_cases(programs: Programs, plan: Plan, scratch: Path) -> list[Case]:
     for kind in READS:
         wrapped(f"read/{kind}", "read-string", [kind, "-t", str(plan.milliseconds)])
 
+    for how, mib in STARTS:
+        options = ["-t", str(plan.milliseconds), "-m", str(mib)]
+        wrapped(f"start/{how}/{mib}", "start", [how, path["first"], *options])
     for kind in BROKERED:
         wrapped(f"brokered/{kind}", "brokered", [kind, "-t", str(plan.milliseconds)])
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from harness.cases import BROKERED, BUSY, IDLE, PEERS, TARGETS, WORK, WORKERS, naive_settings
+from harness.cases import BROKERED, BUSY, IDLE, LARGE_MIB, PEERS, TARGETS, WORK, WORKERS, naive_settings
 from harness.measure import Results
 
 KIB = 1024
@@ -81,6 +81,10 @@ def all_verdicts(results: Results) -> list[Verdict]:
                 results.ratio("read/unotify", "read/bare")),
         at_least("a path of 40 bytes read faster than by opening /proc/PID/mem", 3,
                  results.ratio("read/mem", "read/unotify")),
+        at_most("a program started, to its first notification : fork, seccomp and exec by hand", 1.05,
+                results.ratio("start/unotify/0", "start/fork/0")),
+        at_most(f"the same from a process with {LARGE_MIB} MiB of touched memory : posix_spawn", 1.5,
+                results.ratio(f"start/unotify/{LARGE_MIB}", f"start/posix_spawn/{LARGE_MIB}")),
         *(
             at_most(f"{what} : raw calls that do the same", limit,
                     results.median(f"brokered/{kind}", "ratio"))
