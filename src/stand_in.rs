@@ -47,6 +47,7 @@ impl StandIn {
         let StandIn(catching) = &self;
         let life = child.life();
         thread::scope(|scope| {
+            let _end = End { catching, child };
             let forwarding = start(scope, "unotify-signals", || {
                 let mut forwarder = Forwarder {
                     supervisor,
@@ -57,7 +58,7 @@ impl StandIn {
             });
             let started =
                 forwarding.and_then(|_| start(scope, "unotify-stops", || follow_stops(life)));
-            let result = match started {
+            match started {
                 Ok(_) => {
                     let _away = catching.keep_away();
                     serve()
@@ -67,10 +68,23 @@ impl StandIn {
                     let errno = Errno(error.raw_os_error().unwrap_or(libc::EAGAIN));
                     Err(Error::system(errno, "start a thread"))
                 }
-            };
-            catching.end();
-            result
+            }
         })
+    }
+}
+
+/// Ends the threads, which are waited for.
+struct End<'a> {
+    catching: &'a Catching,
+    child: &'a Child,
+}
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.child.put_down();
+        }
+        self.catching.end();
     }
 }
 

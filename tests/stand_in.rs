@@ -24,6 +24,7 @@ impl StandIn {
         let process = Process::fork(|| {
             // SAFETY: integers only.
             unsafe { libc::setpgid(0, 0) };
+            default_signals();
             prepare();
             let status = stand_in_for(script, &writing);
             drop(writing);
@@ -61,6 +62,20 @@ fn stand_in_for(script: &str, output: &OwnedFd) -> std::process::ExitStatus {
 
 /// Waits in short sleeps, between which the shell looks after its signals.
 const WAIT: &str = "while :; do sleep 0.02; done";
+
+/// Of the calling process, which may have been started in the background of a script.
+fn default_signals() {
+    for signal in [
+        libc::SIGINT,
+        libc::SIGQUIT,
+        libc::SIGTERM,
+        libc::SIGHUP,
+        libc::SIGTSTP,
+    ] {
+        // SAFETY: no handler.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
 
 fn ignore(signal: i32) {
     // SAFETY: no handler.
@@ -225,6 +240,24 @@ fn afterwards_signals_are_as_before() {
 }
 
 #[test]
+fn a_copy_of_the_process_takes_its_own_signals() {
+    alone(|| {
+        let (reading, writing) = pipe();
+        let standing = thread::spawn(move || stand_in_for("echo ready; exec sleep 1", &writing));
+        let mut line = String::new();
+        BufReader::new(File::from(reading))
+            .read_line(&mut line)
+            .unwrap();
+        let mut copy = Process::fork(|| loop {
+            thread::sleep(LIMIT);
+        });
+        copy.signal(libc::SIGTERM);
+        assert_eq!(copy.wait(), -libc::SIGTERM);
+        assert!(standing.join().unwrap().success());
+    });
+}
+
+#[test]
 fn two_at_a_time_are_refused() {
     alone(|| {
         let (reading, writing) = pipe();
@@ -261,6 +294,7 @@ fn terminal() -> (OwnedFd, std::ffi::CString) {
 
 /// Makes it the terminal of a session that the calling process begins.
 fn begin_session(terminal: &CStr) -> OwnedFd {
+    default_signals();
     // SAFETY: integers and a string.
     unsafe {
         assert!(libc::setsid() > 0);

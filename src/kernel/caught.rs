@@ -19,6 +19,8 @@ const CAUGHT: [libc::c_int; 5] = [
 
 /// There is one set of handlers in a process.
 static IN_USE: AtomicBool = AtomicBool::new(false);
+/// The process whose handlers these are: a copy of it, forked meanwhile, takes its own signals.
+static OWNER: AtomicI32 = AtomicI32::new(0);
 /// What has come: a bit for each of them that the kernel has sent, and from `BY_PROCESS` on for each
 /// that a process has.
 static EVENTS: AtomicU32 = AtomicU32::new(0);
@@ -45,7 +47,12 @@ extern "C" fn handler(
     let errno = unsafe { libc::__errno_location() };
     // SAFETY: as above.
     let before = unsafe { *errno };
-    if let Some(index) = CAUGHT.iter().position(|&caught| caught == signal) {
+    // SAFETY: takes nothing.
+    if unsafe { libc::getpid() } != OWNER.load(SeqCst) {
+        set(signal, libc::SIG_DFL, 0);
+        // SAFETY: integers only. It comes when this returns.
+        unsafe { libc::raise(signal) };
+    } else if let Some(index) = CAUGHT.iter().position(|&caught| caught == signal) {
         // SAFETY: the kernel gives it to a handler that was installed with SA_SIGINFO.
         let info = unsafe { &*info };
         // SI_USER and what else processes send is not positive.
@@ -84,6 +91,8 @@ impl Catching {
             return None;
         }
         EVENTS.store(0, SeqCst);
+        // SAFETY: takes nothing.
+        OWNER.store(unsafe { libc::getpid() }, SeqCst);
         let mut catching = Catching {
             signals: Vec::with_capacity(CAUGHT.len()),
             over: AtomicBool::new(false),

@@ -34,7 +34,7 @@ fn a_whole_tree_dies_with_the_process() {
             // On a thread that ends before the process does.
             let _child = thread::scope(|scope| {
                 let starter = scope.spawn(|| {
-                    let filter = notifying(&["uname"]);
+                    let filter = notifying(&["sethostname"]);
                     let child = shell(&filter, script).stdout(&writing).spawn();
                     child.unwrap()
                 });
@@ -62,7 +62,7 @@ fn the_program_is_an_ordinary_child_that_signals_end() {
         return;
     }
     alone(|| {
-        let filter = notifying(&["uname"]);
+        let filter = notifying(&["sethostname"]);
         let (reading, writing) = pipe();
         let mut spawn = shell(&filter, "echo $$; exec sleep 1000");
         let child = spawn.stdout(&writing).spawn().unwrap();
@@ -108,7 +108,7 @@ fn a_program_that_is_not_there_leaves_nothing_behind() {
         return;
     }
     alone(|| {
-        let filter = notifying(&["uname"]);
+        let filter = notifying(&["sethostname"]);
         let mut spawn = Spawn::new(&filter, "/no/such/program");
         let error = spawn.pid_namespace(true).spawn().unwrap_err();
         assert_eq!(error.errno(), libc::ENOENT);
@@ -124,7 +124,7 @@ fn it_takes_a_privilege() {
     in_child(|| {
         // SAFETY: integers only, and the copy of this process is given up.
         assert_eq!(unsafe { libc::setuid(65534) }, 0);
-        let filter = notifying(&["uname"]);
+        let filter = notifying(&["sethostname"]);
         let refused = Spawn::new(&filter, "true").pid_namespace(true).spawn();
         assert_eq!(status(refused), Status::Permission);
     });
