@@ -6,8 +6,10 @@
  * The supervisor is run as it is for half a second.  Then all of its threads are stopped but the
  * busiest.  That is stepped through from one RECV to the next, and runs freely for a while in between,
  * so that the library does not take its handler for a slow one.
- * Written to standard output: the median of the counts, and with -l the addresses of one notification,
- * each as an offset into the file that is mapped there.  x86_64 only.
+ * Written to standard output: the median of the counts, without the calls of the very next place that
+ * libunotify makes behind a system call on some processors, and the median number of those; with -l
+ * also the addresses of one notification, each as an offset into the file that is mapped there.
+ * x86_64 only.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -27,6 +29,9 @@
 #include <unistd.h>
 
 enum { MOST = 100000, SYSCALL_INSTRUCTION = 0x050f };
+
+/* "call" over one byte, the length of "int3". */
+static const uint64_t CALL_BEHIND = 0x00000001e8;
 
 static pid_t supervisor, thread;
 
@@ -67,16 +72,27 @@ static int receives(const struct user_regs_struct *now)
 	if (now->rax != SYS_ioctl || (uint32_t)now->rsi != (uint32_t)SECCOMP_IOCTL_NOTIF_RECV)
 		return 0;
 	errno = 0;
-	return (ptrace(PTRACE_PEEKTEXT, thread, (void *)now->rip, NULL) & 0xffff) == SYSCALL_INSTRUCTION;
+	return (ptrace(PTRACE_PEEKTEXT, thread, (void *)now->rip, NULL) & 0xffff) ==
+	       SYSCALL_INSTRUCTION;
+}
+
+/* Whether the next instruction is a call whose only use is to be made. */
+static int is_behind(const struct user_regs_struct *now)
+{
+	errno = 0;
+	uint64_t bytes = ptrace(PTRACE_PEEKTEXT, thread, (void *)now->rip, NULL);
+	return !errno && (bytes & 0xffffffffff) == CALL_BEHIND;
 }
 
 /* Steps up to the next RECV, which it makes the first instruction of what follows. */
-static long count(uint64_t *addresses)
+static long count(uint64_t *addresses, long *behind)
 {
 	struct user_regs_struct now = registers();
 	long steps = 0;
 
+	*behind = 0;
 	do {
+		*behind += is_behind(&now);
 		if (steps < MOST)
 			addresses[steps] = now.rip;
 		step();
@@ -94,8 +110,8 @@ static long processor_time(pid_t id)
 	snprintf(path, sizeof path, "/proc/%d/task/%d/stat", supervisor, id);
 	FILE *file = fopen(path, "r");
 	if (file && fgets(line, sizeof line, file))
-		sscanf(strrchr(line, ')') + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
-		       &system);
+		sscanf(strrchr(line, ')') + 1,
+		       " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system);
 	if (file)
 		fclose(file);
 	return (long)(user + system);
@@ -116,7 +132,8 @@ static void attach(void)
 		pid_t id = atoi(entry->d_name);
 		if (id <= 0)
 			continue;
-		if (ptrace(PTRACE_SEIZE, id, NULL, NULL) || ptrace(PTRACE_INTERRUPT, id, NULL, NULL))
+		if (ptrace(PTRACE_SEIZE, id, NULL, NULL) ||
+		    ptrace(PTRACE_INTERRUPT, id, NULL, NULL))
 			fail("attach");
 		if (waitpid(id, &status, __WALL) < 0 || !WIFSTOPPED(status))
 			fail("the supervisor has ended");
@@ -141,9 +158,10 @@ static void run_freely(void)
 		fail("the supervisor has ended");
 }
 #else
-static long count(uint64_t *addresses)
+static long count(uint64_t *addresses, long *behind)
 {
 	(void)addresses;
+	(void)behind;
 	errno = ENOSYS;
 	fail("this architecture");
 	return 0;
@@ -174,7 +192,8 @@ static void list(const uint64_t *addresses, long number)
 	while (maps < sizeof map / sizeof *map && fgets(line, sizeof line, file)) {
 		unsigned long begin, end, offset;
 		*map[maps].file = '\0';
-		if (sscanf(line, "%lx-%lx %*s %lx %*s %*s %255s", &begin, &end, &offset, map[maps].file) < 3)
+		if (sscanf(line, "%lx-%lx %*s %lx %*s %*s %255s", &begin, &end, &offset,
+			   map[maps].file) < 3)
 			continue;
 		map[maps].begin = begin;
 		map[maps].end = end;
@@ -186,7 +205,8 @@ static void list(const uint64_t *addresses, long number)
 		for (size_t m = 0; m < maps; m++) {
 			if (addresses[i] >= map[m].begin && addresses[i] < map[m].end)
 				printf("%s 0x%lx\n", map[m].file,
-				       (unsigned long)(addresses[i] - map[m].begin + map[m].offset));
+				       (unsigned long)(addresses[i] - map[m].begin +
+						       map[m].offset));
 		}
 	}
 }
@@ -200,7 +220,7 @@ static int ascending(const void *a, const void *b)
 int main(int argc, char **argv)
 {
 	static uint64_t addresses[MOST];
-	long notifications = 101, listing = 0;
+	long notifications = 101, listing = 0, behind = 0;
 
 	for (int opt; (opt = getopt(argc, argv, "+n:l")) != -1;) {
 		switch (opt) {
@@ -211,7 +231,10 @@ int main(int argc, char **argv)
 	}
 	long *counts = calloc(notifications > 0 ? notifications : 1, sizeof *counts);
 	if (!argv[optind] || notifications < 1 || !counts)
-		return fputs("usage: instructions [-n NOTIFICATIONS] [-l] SUPERVISOR [ARGUMENT]...\n", stderr), 2;
+		return fputs("usage: instructions [-n NOTIFICATIONS] [-l] SUPERVISOR "
+			     "[ARGUMENT]...\n",
+			     stderr),
+		       2;
 
 	supervisor = fork();
 	if (supervisor == 0) {
@@ -226,13 +249,13 @@ int main(int argc, char **argv)
 	attach();
 	for (long i = 0; i < notifications; i++) {
 		run_freely();
-		count(addresses); /* up to a RECV that was not interrupted */
-		counts[i] = count(addresses);
+		count(addresses, &behind); /* up to a RECV that was not interrupted */
+		counts[i] = count(addresses, &behind) - behind;
 	}
 	if (listing)
-		list(addresses, counts[notifications - 1]);
+		list(addresses, counts[notifications - 1] + behind);
 	qsort(counts, notifications, sizeof *counts, ascending);
-	printf("instructions %ld\n", counts[notifications / 2]);
+	printf("instructions %ld\ncalls_behind %ld\n", counts[notifications / 2], behind);
 	kill(-supervisor, SIGKILL);
 	return 0;
 }

@@ -1,11 +1,16 @@
 /* Starts a command under a filter and hands its listener to a supervisor.
  *
- *   launch [-i IDLE] SUPERVISOR [ARG]... -- COMMAND [ARG]...
+ *   launch [-i IDLE] [-b BUSY] [-u] SUPERVISOR [ARG]... -- COMMAND [ARG]...
  *
  * COMMAND runs under a filter that notifies getppid; this process becomes SUPERVISOR, which finds
  * the listener as descriptor 3.  With -i, descriptors 4 and up are as many listeners of processes
- * that never call getppid and live as long as COMMAND does.  The same filter and the same hand-over
- * serve every supervisor, so rows differ in nothing but the supervisor.
+ * that never call getppid and live as long as COMMAND does; with -b so many of them call it all the
+ * time.  The same filter and the same hand-over serve every supervisor, so rows differ in nothing but
+ * the supervisor.
+ *
+ * With -u SUPERVISOR is a child of this process, which writes to standard output what it took: how many
+ * calls the busy ones made, the supervisor's processor time for each, and how evenly they were served
+ * (Jain's index: 1 for evenly, 1/BUSY for one of them alone).
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -16,10 +21,13 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { FIRST_LISTENER = 3 };
@@ -97,19 +105,56 @@ static void be_idle(int life)
 	_exit(read(STDIN_FILENO, &(char){ 0 }, 1) != 0);
 }
 
+/* Lives as long, and calls getppid all the time. */
+static void be_busy(int life, long *calls)
+{
+	struct pollfd end = { .fd = life };
+
+	while (poll(&end, 1, 0) == 0)
+		for (int i = 0; i < 16; i++, ++*calls)
+			syscall(SYS_getppid);
+	_exit(0);
+}
+
+/* Waits for the supervisor and tells what it took for the calls. */
+static int report(pid_t supervisor, const long *calls, int busy)
+{
+	struct rusage used;
+	int status;
+	double sum = 0, squares = 0, seconds;
+
+	if (wait4(supervisor, &status, 0, &used) < 0)
+		die("wait");
+	for (int i = 0; i < busy; i++) {
+		sum += calls[i];
+		squares += (double)calls[i] * calls[i];
+	}
+	seconds = used.ru_utime.tv_sec + used.ru_stime.tv_sec +
+		  (used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
+	printf("calls %.0f\ncpu_ns_per_call %.1f\njain %.4f\n", sum, seconds * 1e9 / sum,
+	       sum * sum / (busy * squares));
+	return !WIFEXITED(status) || WEXITSTATUS(status);
+}
+
 int main(int argc, char **argv)
 {
-	int idle = 0, split = 1, life[2];
-	char **supervisor = argv + 1;
+	int idle = 0, busy = 0, reports = 0, split = 1, life[2];
 
-	if (argc > 2 && !strcmp(argv[1], "-i")) {
-		idle = atoi(argv[2]);
-		supervisor += 2;
+	for (int opt; (opt = getopt(argc, argv, "+i:b:u")) != -1;) {
+		switch (opt) {
+		case 'i': idle = atoi(optarg); break;
+		case 'b': busy = atoi(optarg); break;
+		case 'u': reports = 1; break;
+		default: return 2;
+		}
 	}
+	char **supervisor = argv + optind;
 	while (split < argc && strcmp(argv[split], "--"))
 		split++;
 	if (split >= argc - 1 || supervisor >= argv + split) {
-		fputs("usage: launch [-i IDLE] SUPERVISOR [ARG]... -- COMMAND [ARG]...\n", stderr);
+		fputs("usage: launch [-i IDLE] [-b BUSY] [-u] SUPERVISOR [ARG]... -- COMMAND "
+		      "[ARG]...\n",
+		      stderr);
 		return 2;
 	}
 	argv[split] = NULL;
@@ -129,10 +174,19 @@ int main(int argc, char **argv)
 	if (!listener)
 		die("calloc");
 
+	long *calls = mmap(NULL, (busy + 1) * sizeof *calls, PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (calls == MAP_FAILED)
+		die("mmap");
 	for (int i = 1; i <= idle; i++) {
 		listener[i] = fork_filtered(above);
-		if (listener[i] < 0)
-			be_idle(life[0]);
+		if (listener[i] >= 0)
+			continue;
+		/* Only COMMAND keeps it open. */
+		close(life[1]);
+		if (i <= busy)
+			be_busy(life[0], calls + i - 1);
+		be_idle(life[0]);
 	}
 	close(life[0]);
 	listener[0] = fork_filtered(above);
@@ -145,6 +199,13 @@ int main(int argc, char **argv)
 	for (int i = 0; i <= idle; i++)
 		if (dup2(listener[i], FIRST_LISTENER + i) < 0)
 			die("dup2");
-	execvp(*supervisor, supervisor);
-	die(*supervisor);
+	pid_t child = reports ? fork() : 0;
+	if (child < 0)
+		die("fork");
+	if (child == 0) {
+		execvp(*supervisor, supervisor);
+		die(*supervisor);
+	}
+	close_range(FIRST_LISTENER, ~0U, 0);
+	return report(child, calls, busy);
 }

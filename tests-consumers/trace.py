@@ -459,7 +459,20 @@ class Ends(TraceTest):
 
     def test_of_a_program_that_a_signal_ended(self) -> None:
         done = trace("-o", "/dev/null", "sh", "-c", "kill -TERM $$")
-        self.assertIn(done.returncode, (128 + signal.SIGTERM, -signal.SIGTERM))
+        self.assertEqual(done.returncode, -signal.SIGTERM)
+
+    def test_of_a_program_that_is_told_to_end(self) -> None:
+        script = 'trap "exit 5" TERM; echo ready; while :; do sleep 0.1; done'
+        argv = [str(programs / "trace"), "-o", "/dev/null", "sh", "-c", script]
+        child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        try:
+            assert child.stdout
+            self.assertEqual(child.stdout.readline(), b"ready\n")
+            child.send_signal(signal.SIGTERM)
+            self.assertEqual(child.wait(LIMIT_S), 5)
+            child.stdout.close()
+        finally:
+            child.kill()
 
     def test_of_one_that_is_not_there(self) -> None:
         done = trace("/no/such/program")

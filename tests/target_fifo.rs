@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use support::*;
-use unotify::{Notification, OpenHow, Status, Verdict};
+use unotify::{Notification, OpenHow, Rights, Roots, Status, Verdict};
 
 /// A FIFO to be removed with the test.
 struct Fifo(PathBuf);
@@ -231,6 +231,102 @@ static COUNT: AtomicI32 = AtomicI32::new(0);
 
 extern "C" fn count(_: i32) {
     COUNT.fetch_add(1, Ordering::SeqCst);
+}
+
+/// The same for what lies in these directories.
+fn answer_within(n: &mut Notification, roots: &Roots) -> Result<(), unotify::Error> {
+    let [path, flags, ..] = n.request().args;
+    n.reply_open_within(roots, libc::AT_FDCWD, path, OpenHow::new(flags as i32))
+}
+
+fn roots(rights: Rights) -> Roots {
+    let mut roots = Roots::new().unwrap();
+    roots.add(std::env::temp_dir(), rights).unwrap();
+    roots
+}
+
+#[test]
+fn within_directories_a_reader_waits_for_data() {
+    let fifo = Fifo::new();
+    let target = Asker::start(|| i32::from(text(open(&fifo, libc::O_RDONLY)) != "x"));
+    let mut n = target.receive();
+    answer_within(&mut n, &roots(Rights::READ)).unwrap();
+    assert_eq!(status(n.check_valid()), Status::InvalidArgument);
+    thread::sleep(MOMENT);
+    fifo.writer().write_all(b"x").unwrap();
+    target.end();
+}
+
+#[test]
+fn within_directories_a_reader_waits_for_a_writer_that_writes_nothing() {
+    let fifo = Fifo::new();
+    let target = Asker::start(|| i32::from(open(&fifo, libc::O_RDONLY) < 0));
+    answer_within(&mut target.receive(), &roots(Rights::READ)).unwrap();
+    thread::sleep(MOMENT);
+    let _writer = fifo.writer();
+    target.end();
+}
+
+#[test]
+fn within_directories_a_reader_sees_a_writer_that_has_come_and_gone() {
+    let fifo = Fifo::new();
+    let target = Asker::start(|| i32::from(!text(open(&fifo, libc::O_RDONLY)).is_empty()));
+    answer_within(&mut target.receive(), &roots(Rights::READ)).unwrap();
+    drop(fifo.writer());
+    target.end();
+}
+
+#[test]
+fn within_directories_a_writer_waits_for_a_reader() {
+    let fifo = Fifo::new();
+    let target = Asker::start(|| {
+        let mut file = File::from(own(open(&fifo, libc::O_WRONLY) as i32));
+        file.write_all(b"x").unwrap();
+        0
+    });
+    answer_within(&mut target.receive(), &roots(Rights::WRITE)).unwrap();
+    thread::sleep(MOMENT);
+    assert_eq!(fs::read_to_string(&fifo.0).unwrap(), "x");
+    target.end();
+}
+
+#[test]
+fn within_directories_that_may_only_be_read_nobody_writes_to_a_fifo() {
+    let fifo = Fifo::new();
+    let target = Asker::start(|| 0 - open(&fifo, libc::O_WRONLY) as i32);
+    let mut n = target.receive();
+    let error = answer_within(&mut n, &roots(Rights::READ)).unwrap_err();
+    assert_eq!(error.errno(), libc::EACCES);
+    target.finish(n);
+}
+
+#[test]
+fn within_directories_a_signal_ends_the_wait() {
+    let fifo = Fifo::new();
+    let rights = Rights::READ | Rights::WRITE;
+    for flags in [libc::O_RDONLY, libc::O_WRONLY] {
+        let target = Asker::start(|| {
+            sigaction(libc::SIGALRM, 0);
+            i32::from(open(&fifo, flags) != EINTR)
+        });
+        answer_within(&mut target.receive(), &roots(rights)).unwrap();
+        target.process.signal(libc::SIGALRM);
+        target.end();
+    }
+}
+
+#[test]
+fn within_directories_files_are_open_at_once() {
+    let target = Asker::start(|| {
+        let path = c"/dev/null";
+        i32::from(ask(path.as_ptr() as u64, libc::O_RDWR as u64, 0) < 0)
+    });
+    let mut n = target.receive();
+    let mut roots = Roots::new().unwrap();
+    roots.add("/dev", Rights::all()).unwrap();
+    answer_within(&mut n, &roots).unwrap();
+    assert_eq!(status(n.check_valid()), Status::Answered);
+    target.end();
 }
 
 fn sigaction(signal: i32, flags: i32) {

@@ -383,6 +383,67 @@ fn the_root_directory_is_everything() {
     assert_eq!(with(&both, &path, libc::O_RDWR), Ok(()));
 }
 
+/// What a target of [`reply_within`] came to: how much it read, or the error number made negative.
+fn reply_within(roots: &Roots, path: &str, flags: i32, prepare: impl FnOnce()) -> i32 {
+    let path = CString::new(path).unwrap();
+    let target = Asker::start(move || {
+        prepare();
+        let fd = ask(path.as_ptr() as u64, libc::AT_FDCWD as u64, flags as u64) as i32;
+        if fd < 0 {
+            return -fd;
+        }
+        let mut text = [0u8; 64];
+        // SAFETY: as much as there is room for.
+        let count = unsafe { libc::read(fd, text.as_mut_ptr().cast(), text.len()) };
+        100 + count.max(0) as i32
+    });
+    let mut n = target.receive();
+    let [path, dirfd, flags, ..] = n.request().args;
+    let how = OpenHow::new(flags as i32).mode(0o600);
+    if let Err(error) = n.reply_open_within(roots, dirfd as i32, path, how) {
+        n.reply_error(error.errno()).unwrap();
+    }
+    let Asker { mut process, .. } = target;
+    process.wait()
+}
+
+#[test]
+fn what_is_allowed_is_answered_with() {
+    let tree = Tree::new();
+    let all = tree.roots(Rights::all());
+    let file = tree.name("allowed/file");
+    assert_eq!(reply_within(&all, &file, libc::O_RDONLY, || {}), 104);
+    let dir = tree.path("allowed/dir");
+    assert_eq!(reply_within(&all, "../file", 0, || chdir(&dir)), 104);
+    let secret = tree.name("outside/secret");
+    assert_eq!(reply_within(&all, &secret, 0, || {}), libc::EACCES);
+    let create = libc::O_CREAT | libc::O_WRONLY;
+    let new = tree.name("allowed/new");
+    assert_eq!(reply_within(&all, &new, create, || {}), 100);
+    assert!(fs::metadata(&new).is_ok());
+    let directory = libc::O_DIRECTORY;
+    let inside = || chdir(&tree.path("allowed"));
+    assert_eq!(reply_within(&all, "dir", directory, inside), 100);
+    assert_eq!(reply_within(&all, "file", directory, inside), libc::ENOTDIR);
+    let outside = || chdir(&tree.path("outside"));
+    assert_eq!(reply_within(&all, "dir", directory, outside), libc::EACCES);
+}
+
+#[test]
+fn a_fifo_is_waited_for_without_the_caller() {
+    let tree = Tree::new();
+    let all = tree.roots(Rights::all());
+    let (path, name) = (tree.path("allowed/fifo"), tree.name("allowed/fifo"));
+    // SAFETY: NUL-terminated.
+    assert_eq!(unsafe { libc::mkfifo(c(&path).as_ptr(), 0o600) }, 0);
+    let writer = std::thread::spawn(move || {
+        std::thread::sleep(MOMENT);
+        fs::write(path, "hello").unwrap();
+    });
+    assert_eq!(reply_within(&all, &name, libc::O_RDONLY, || {}), 105);
+    writer.join().unwrap();
+}
+
 #[test]
 fn self_is_the_target_and_what_it_has_open_is_decided_on() {
     let tree = Tree::new();
@@ -612,6 +673,7 @@ type Attack = fn(&Ground);
 struct Ground {
     top: PathBuf,
     kind: usize,
+    parent: u32,
 }
 
 impl Ground {
@@ -632,6 +694,7 @@ impl Ground {
                 libc::O_WRONLY | libc::O_TRUNC,
                 libc::O_RDONLY | libc::O_CREAT,
                 libc::O_RDWR,
+                libc::O_DIRECTORY,
             ] {
                 for (path, dirfd) in tries {
                     let what = (self.kind as u64) << 32 | flags as u64;
@@ -833,6 +896,8 @@ fn change_the_working_directory(ground: &Ground) {
     ground.try_texts(&[
         "file",
         "secret",
+        ".",
+        "dir",
         "./secret",
         "../outside/secret",
         "../allowed/file",
@@ -858,6 +923,8 @@ fn change_descriptors(ground: &Ground) {
     ground.try_for_ever(&[
         (text("file"), 70),
         (text("secret"), 70),
+        (text("."), 70),
+        (text("dir"), 70),
         (text("/proc/self/fd/71"), libc::AT_FDCWD),
         (text("/dev/fd/71"), libc::AT_FDCWD),
         (text("/proc/self/fd/70/secret"), libc::AT_FDCWD),
@@ -868,7 +935,7 @@ fn change_descriptors(ground: &Ground) {
 /// Ways through `/proc`.
 fn through_proc(ground: &Ground) {
     chdir(&ground.path("outside"));
-    let (me, parent) = (std::process::id(), std::os::unix::process::parent_id());
+    let (me, parent) = (std::process::id(), ground.parent);
     let secret = ground.path("outside/secret");
     let secret = secret.to_str().unwrap();
     let fine = ground.path("allowed/file");
@@ -1020,7 +1087,7 @@ fn no_attempt_of_hostile_targets_passes() {
             .iter()
             .map(|path| number(&fs::metadata(path).unwrap()))
             .collect();
-        let mut allowed = Vec::new();
+        let mut allowed = vec![tree.path("allowed")];
         files(&tree.path("allowed"), &mut allowed);
         let fine: Vec<_> = allowed
             .iter()
@@ -1034,6 +1101,7 @@ fn no_attempt_of_hostile_targets_passes() {
                 let ground = Ground {
                     top: top.clone(),
                     kind,
+                    parent: std::process::id(),
                 };
                 std::mem::forget(Process::fork(|| {
                     attack(&ground);

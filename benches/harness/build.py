@@ -1,6 +1,7 @@
 """Builds the library, the targets, the baselines and the peers; what cannot be built is left out."""
 
 import os
+import platform
 import shutil
 import subprocess
 from dataclasses import dataclass, field, replace
@@ -64,7 +65,10 @@ def all_programs() -> Programs:
     OUT.mkdir(parents=True, exist_ok=True)
     programs = Programs()
 
-    for name in ("target", "launch", "baseline", "open-file"):
+    plain = ["target", "launch", "baseline", "open-file", "first"]
+    if platform.machine() == "x86_64":
+        plain.append("instructions")
+    for name in plain:
         programs.path[name] = compile_c(name, [f"{name}.c"])
 
     def peer(name: str, build: list[str] | None, path: str, env: dict[str, str] | None = None) -> None:
@@ -101,6 +105,7 @@ def all_programs() -> Programs:
         "supervise": ["supervise.c", "probe.c"],
         "continue-openat": ["continue-openat.c"],
         "read-string": ["read-string.c"],
+        "start": ["start.c"],
         "brokered": ["brokered.c"],
         "open-broker": ["../examples/c/open-broker.c"],
         "trace": sorted(str(source) for source in (ROOT / "examples/c/trace").glob("*.c")),

@@ -12,10 +12,14 @@ WORKERS = (1, 2, 4)
 KINDS = ("herd", "mutex", "epoll")
 WAKE_UPS = ("on", "off")
 IDLE = (2, 1000)
+BUSY = (200, 1000)
 PEERS = ("libseccomp", "libseccomp-crate", "libseccomp-golang", "greenhook", "strace")
 WORK = ("compile", "find")
 SLEEP_US = 1000
 READS = ("unotify", "bare", "mem")
+LARGE_MIB = 512
+# Who starts a program, from a process of how many MiB.
+STARTS = (("unotify", 0), ("fork", 0), ("unotify", LARGE_MIB), ("posix_spawn", LARGE_MIB))
 # What benches/brokered.c does, and how much longer than raw calls it may take, if there is a limit.
 BROKERED = {
     "absolute": ("open an absolute path, decide, open for good, hand over", 1.15),
@@ -101,9 +105,33 @@ def all_cases(programs: Programs, plan: Plan, scratch: Path) -> list[Case]:
         ):
             supervised(name, program, options, target(), idle)
 
+    # Of so many listeners, so many are busy. What counts is the supervisor's processor time.
+    few, many = BUSY
+    loops = (("naive", "baseline", f"epoll -s 1 -k {many + 1}"), ("unotify", "supervise", f"-k {many + 1}"))
+    for name, program, options in loops:
+        if program in path:
+            own = [path["launch"], "-u", "-i", str(many), "-b", str(few), path[program], *options.split()]
+            argv = (*own, "--", "sleep", str(plan.milliseconds / 1000))
+            cases.append(Case(f"busy/{name}", program, argv))
+
+    # Counted in a copy of the run that is stopped all the time, so that its time means nothing.
+    if "instructions" in path:
+        for name, program, options in (
+            ("loop", "baseline", "herd -s 1"),
+            ("receive", "receive", ""),
+            ("supervisor", "supervise", ""),
+        ):
+            if program in path:
+                own = [path["launch"], path[program], *options.split(), "--", path["target"], "-t", "20000"]
+                argv = (path["instructions"], "-n", "31", *own)
+                cases.append(Case(f"instructions/{name}", program, argv, every=plan.rounds))
+
     for kind in READS:
         wrapped(f"read/{kind}", "read-string", [kind, "-t", str(plan.milliseconds)])
 
+    for how, mib in STARTS:
+        options = ["-t", str(plan.milliseconds), "-m", str(mib)]
+        wrapped(f"start/{how}/{mib}", "start", [how, path["first"], *options])
     for kind in BROKERED:
         wrapped(f"brokered/{kind}", "brokered", [kind, "-t", str(plan.milliseconds)])
 
@@ -143,6 +171,7 @@ def all_cases(programs: Programs, plan: Plan, scratch: Path) -> list[Case]:
         stopping = [option for option in strace if option != "--seccomp-bpf"]
         wrapped(f"work/{work}/strace-f", "strace", [*stopping, "trace=openat", *command], seldom)
         wrapped(f"work/{work}/trace", "trace", [*strace[2:], "trace=openat", *command], seldom)
+        wrapped(f"work/{work}/broker", "open-broker", ["/", "--", *command], seldom)
         for tracer, how in (("strace", ["-f", "--seccomp-bpf"]), ("trace", [])):
             if tracer not in path:
                 continue

@@ -131,12 +131,13 @@ def all_rounds(cases: list[Case], plan: Plan, progress: Callable[[str], None]) -
 
 def groups(cases: list[Case]) -> list[list[Case]]:
     """Cases that are compared with each other run next to each other: by point of the grid, and by
-    the first word of the name otherwise, with the loop, the supervisor and the peers as one."""
+    the first word of the name otherwise, with the loop, the supervisor and the peers as one; starting
+    a program by what it is started from."""
     found: dict[str, list[Case]] = {}
     for case in cases:
         words = case.name.split("/")
         key = words[0]
-        if key == "grid":
+        if key in ("grid", "start"):
             key = words[2]
         elif key not in ("sleep", "work"):
             key = "calls"

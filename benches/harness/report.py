@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from harness.build import Programs
-from harness.cases import IDLE, SLEEP_US, TARGETS, WORK, WORKERS, Plan
+from harness.cases import IDLE, LARGE_MIB, SLEEP_US, TARGETS, WORK, WORKERS, Plan
 from harness.measure import Results, Summary
 from harness.requirements import Verdict, all_verdicts, best_naive, grid_ratios
 
@@ -40,10 +40,21 @@ OPEN = [
     ("libunotify, open broker", "open/broker"),
 ]
 
+START = [
+    ("libunotify", "start/unotify/0"),
+    ("fork, seccomp and exec by hand", "start/fork/0"),
+]
+
+START_LARGE = [
+    (f"libunotify, {LARGE_MIB} MiB", f"start/unotify/{LARGE_MIB}"),
+    (f"posix_spawn, {LARGE_MIB} MiB", f"start/posix_spawn/{LARGE_MIB}"),
+]
+
 TRACERS = [
     ("unsupervised", "unsupervised"),
     ("unotify", "libunotify"),
     ("trace", "libunotify, the example trace"),
+    ("broker", "libunotify, the example open-broker"),
     ("strace", "strace -f --seccomp-bpf"),
     ("strace-f", "strace -f"),
 ]
@@ -90,6 +101,12 @@ bytes they are.
 OPENING = """\
 A target opens and closes a file in a loop. The open broker (`examples/c/open-broker.c`) opens it on the
 target's behalf, decides on what was opened, and hands that over, where continue decides nothing.
+"""
+
+STARTING = """\
+From the call to the first notification of a small program (`benches/start.c`). By hand the child sends
+its listener over a socket. `posix_spawn` has no filter; there the program writes a byte into a pipe where
+it would be notified. The large process has touched its memory before, which a copy would take long for.
 """
 
 REAL_WORK = """\
@@ -253,6 +270,10 @@ def markdown(results: Results, programs: Programs, plan: Plan) -> str:
         "## Opening for a target\n",
         OPENING,
         compared(results, OPEN, "open/unsupervised", "to the unsupervised call"),
+        "## Starting a program\n",
+        STARTING,
+        compared(results, START, "start/fork/0", "to that by hand"),
+        compared(results, START_LARGE, f"start/posix_spawn/{LARGE_MIB}", "to posix_spawn"),
         "## Real work\n",
         REAL_WORK,
         real_work(results),

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from harness.cases import BROKERED, IDLE, PEERS, TARGETS, WORK, WORKERS, naive_settings
+from harness.cases import BROKERED, BUSY, IDLE, LARGE_MIB, PEERS, TARGETS, WORK, WORKERS, naive_settings
 from harness.measure import Results
 
 KIB = 1024
@@ -42,16 +42,23 @@ def at_least(what: str, limit: float, value: float | None) -> Verdict:
 def all_verdicts(results: Results) -> list[Verdict]:
     few, many = IDLE
     verdicts = [
-        at_most("one target, C handler, supervisor : baseline loop", 1.05,
+        at_most("one target, C handler, supervisor : baseline loop", 1.03,
                 results.ratio("supervisor/1", "loop/on")),
-        at_most("one target, plain receive and reply : baseline loop", 1.05,
+        at_most("one target, plain receive and reply : baseline loop", 1.015,
                 results.ratio("receive", "loop/on")),
+        *(
+            judge(f"instructions outside of the kernel for a notification, {what}", f"at most {limit}",
+                  results.median(f"instructions/{case}", "instructions"), lambda n, most=limit: n <= most,
+                  "{:.0f}")
+            for what, case, limit in (("receive and reply", "receive", 145),
+                                      ("supervisor with a C handler", "supervisor", 290))
+        ),
         *(
             at_least(f"faster than {peer}, both as they come", 5,
                      results.ratio(f"peer/{peer}", "supervisor/1"))
             for peer in PEERS
         ),
-        at_most("one target, 16 workers : one worker", 1.10,
+        at_most("one target, 16 workers : one worker", 1.04,
                 results.ratio("supervisor/16", "supervisor/1")),
         at_least("8 targets, handler sleeps 1 ms and is flagged blocking, 8 workers : one", 7.5,
                  results.ratio("sleep/unotify/1", "sleep/unotify/8-flagged")),
@@ -62,12 +69,22 @@ def all_verdicts(results: Results) -> list[Verdict]:
                 results.ratio(f"idle/unotify/{many}", "loop/on")),
         at_most(f"{many} idle listeners : {few} idle listeners", 1.05,
                 results.ratio(f"idle/unotify/{many}", f"idle/unotify/{few}")),
+        at_most(f"{many} idle listeners : epoll by hand", 0.92,
+                results.ratio(f"idle/unotify/{many}", f"idle/naive/{many}")),
+        at_most("{} of {} listeners busy, processor time : epoll by hand".format(*BUSY), 1.10,
+                results.ratio("busy/unotify", "busy/naive", "cpu_ns_per_call")),
+        judge("how evenly they are served (Jain's index)", "at least 0.95",
+              results.median("busy/unotify", "jain"), lambda index: index >= 0.95, "{:.3f}"),
         judge("memory of an idle listener", "under 4 KiB", idle_bytes(results),
               lambda size: size < 4 * KIB, "{:.0f} bytes"),
         at_most("a path of 40 bytes read from a target : its two bare system calls", 1.20,
                 results.ratio("read/unotify", "read/bare")),
         at_least("a path of 40 bytes read faster than by opening /proc/PID/mem", 3,
                  results.ratio("read/mem", "read/unotify")),
+        at_most("a program started, to its first notification : fork, seccomp and exec by hand", 1.05,
+                results.ratio("start/unotify/0", "start/fork/0")),
+        at_most(f"the same from a process with {LARGE_MIB} MiB of touched memory : posix_spawn", 1.5,
+                results.ratio(f"start/unotify/{LARGE_MIB}", f"start/posix_spawn/{LARGE_MIB}")),
         *(
             at_most(f"{what} : raw calls that do the same", limit,
                     results.median(f"brokered/{kind}", "ratio"))

@@ -1,43 +1,24 @@
 //! The child between `clone` and `execve`.
 //!
-//! The child is a copy of a process with many threads, so locks may be held that nobody in it will
-//! ever release: from `clone` on it makes bare system calls only, allocates nothing and never
-//! panics. Everything it needs is made before.
+//! The child has come out of a process with many threads, so locks may be held that nobody in it will
+//! ever release; and it shares the memory of these threads where that can be ([`room`](super::room)).
+//! So from `clone` on it makes bare system calls only, which leave `errno` alone, allocates nothing,
+//! never panics, and uses nothing that is not in its room. All of it is made before.
 //!
 //! It shares the *descriptor table* of the thread that clones it. So the listener that
 //! `seccomp(2)` gives the child is that thread's too, under the same number, and the child has
 //! nothing to send: between its filter and its `execve` stands no system call at all. `execve`
 //! then gives the child a table of its own.
 
+use super::clone;
+use super::known::Known;
 use super::process::Handle;
-use super::signals::{self, SignalMask};
-use super::{check, fd, guard, seccomp, Errno, Result};
-use std::ffi::{c_char, CStr, CString};
-use std::os::fd::RawFd;
-use std::ptr::NonNull;
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use super::room::{Head, Launch, Plan, Room, Words, FAILED, INSTALLING, LISTENING, STARTING};
+use super::syscall::syscall;
+use super::{check, fd, futex, guard, seccomp, signals, Errno, Result};
+use std::ffi::c_char;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
-
-/// What the child is to do.
-#[derive(Debug)]
-pub(crate) struct Launch {
-    /// Where the program may be; the first that can be executed is.
-    pub(crate) candidates: Vec<CString>,
-    pub(crate) argv: Vec<CString>,
-    pub(crate) envp: Vec<CString>,
-    /// Where to go before the program is looked for.
-    pub(crate) directory: Option<CString>,
-    pub(crate) program: Vec<libc::sock_filter>,
-    /// For `seccomp(2)`.
-    pub(crate) filter_flags: libc::c_ulong,
-    pub(crate) no_new_privs: bool,
-    /// Die with the thread that clones.
-    pub(crate) die_with_parent: bool,
-    /// What else kills the child as long as it may hold its listener; see [`guard`].
-    pub(crate) guard: Option<RawFd>,
-    /// The signals the program is to have blocked.
-    pub(crate) mask: SignalMask,
-}
 
 /// What a child was doing when it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,53 +54,7 @@ pub(crate) enum Progress {
     Failed(Stage, Errno),
 }
 
-const STARTING: u32 = 0;
-const INSTALLING: u32 = 1;
-const LISTENING: u32 = 2;
-const FAILED: u32 = 3;
-
-#[derive(Debug)]
-#[repr(C)]
-struct Words {
-    state: AtomicU32,
-    stage: AtomicU32,
-    value: AtomicI32,
-    exec_errno: AtomicI32,
-}
-
-/// A page of memory that stays shared with the child when the rest of memory is copied.
-#[derive(Debug)]
-pub(crate) struct Page(NonNull<Words>);
-
-// SAFETY: the page is atomics only.
-unsafe impl Send for Page {}
-// SAFETY: the page is atomics only.
-unsafe impl Sync for Page {}
-
-impl Page {
-    pub(crate) fn new() -> Result<Self> {
-        // SAFETY: a new mapping, wherever there is room.
-        let address = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                size_of::<Words>(),
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED | libc::MAP_ANONYMOUS,
-                -1,
-                0,
-            )
-        };
-        match NonNull::new(address.cast()) {
-            Some(words) if address != libc::MAP_FAILED => Ok(Page(words)),
-            _ => Err(Errno::last()),
-        }
-    }
-
-    fn words(&self) -> &Words {
-        // SAFETY: mapped until the drop, page-aligned, and all zeroes at first.
-        unsafe { self.0.as_ref() }
-    }
-
+impl Room {
     /// How far the child has come.
     pub(crate) fn progress(&self) -> Progress {
         let words = self.words();
@@ -139,17 +74,7 @@ impl Page {
 
     /// Sleeps while the child gets ready, at most for `limit`; may return early.
     pub(crate) fn sleep_while_starting(&self, limit: Duration) {
-        let limit = super::fd::timespec(limit);
-        // SAFETY: the word and the time limit live across the call.
-        unsafe {
-            libc::syscall(
-                libc::SYS_futex,
-                self.words().state.as_ptr(),
-                libc::FUTEX_WAIT, // not private: the other side is another process
-                STARTING,
-                &raw const limit,
-            );
-        }
+        futex::wait_shared(&self.words().state, STARTING, Some(limit));
     }
 
     /// The error of the child's `execve`, once it has failed.
@@ -159,80 +84,120 @@ impl Page {
             errno => Some(Errno(errno)),
         }
     }
-
-    /// For the child, as long as it has no filter.
-    fn tell(&self, state: u32) {
-        self.words().state.store(state, Ordering::Release);
-        // SAFETY: the kernel uses the address as a key only.
-        unsafe {
-            libc::syscall(
-                libc::SYS_futex,
-                self.words().state.as_ptr(),
-                libc::FUTEX_WAKE,
-                1,
-            );
-        }
-    }
 }
 
-impl Drop for Page {
-    fn drop(&mut self) {
-        // SAFETY: mapped by `new`, with this length, and used by nobody any more.
-        unsafe { libc::munmap(self.0.as_ptr().cast(), size_of::<Words>()) };
-    }
+/// How the memory of this process comes to a child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Memory {
+    /// It is shared, and the child is born without handlers.
+    Shared,
+    /// It is shared, and the child puts the handlers away.
+    SharedWithHandlers,
+    /// It is copied.
+    Copied,
 }
 
-/// Pointers to each string, and the null that ends them.
-fn pointers(strings: &[CString]) -> Vec<*const c_char> {
-    let ends = std::iter::once(std::ptr::null());
-    strings.iter().map(|s| s.as_ptr()).chain(ends).collect()
-}
-
-/// What [`child`] needs besides the [`Launch`], made before the clone.
-struct Prepared<'a> {
-    launch: &'a Launch,
-    page: &'a Page,
-    argv: Vec<*const c_char>,
-    envp: Vec<*const c_char>,
-    filter: libc::sock_fprog,
-    ignored: u64,
-    parent: libc::pid_t,
-}
-
-/// Starts the child, which tells through `page` how it fares. The calling thread's descriptor
-/// table must be its own, and its signals blocked.
+/// Starts the child, which tells in its room how it fares. The calling thread's descriptor table
+/// must be its own, and its signals blocked.
 ///
 /// The bare `clone` runs none of the C library's fork handlers, which may want locks.
-pub(crate) fn start(launch: &Launch, page: &Page) -> Result<Handle> {
-    let prepared = Prepared {
-        launch,
-        page,
-        argv: pointers(&launch.argv),
-        envp: pointers(&launch.envp),
-        filter: seccomp::fprog(&launch.program)?,
-        ignored: signals::ignored(),
-        // SAFETY: no arguments.
-        parent: unsafe { libc::getpid() },
+pub(crate) fn start(launch: &Launch) -> Result<(Handle, Room)> {
+    const ALL: [Memory; 3] = [Memory::Shared, Memory::SharedWithHandlers, Memory::Copied];
+    let tries = if can_be_shared() { &ALL } else { &ALL[2..] };
+    let mut refusal = Errno(libc::ENOSYS);
+    for &memory in tries {
+        match start_with(launch, memory) {
+            // What sandboxes and emulators say to flags that they do not like.
+            Err(errno @ Errno(libc::EINVAL | libc::EPERM | libc::ENOSYS)) => refusal = errno,
+            other => return other,
+        }
+    }
+    Err(refusal)
+}
+
+/// Whether this kernel lets a child die in memory that others use; see [`room`](super::room). It
+/// does so since the release that brought `futex_waitv(2)`, Linux 5.16. (To ask for the release is
+/// itself a call that the caller's own filter may notify.)
+fn can_be_shared() -> bool {
+    const FUTEX_WAITV: libc::c_long = 449;
+    const NO: u64 = 1;
+    const YES: u64 = 2;
+    static SINCE_5_16: Known = Known::nothing();
+    let find = || {
+        // SAFETY: waits for nothing, which is refused.
+        match unsafe { syscall(FUTEX_WAITV, [0; 6]) } {
+            Err(Errno(libc::EINVAL)) => YES,
+            _ => NO,
+        }
     };
+    clone::POSSIBLE && SINCE_5_16.get_or_find(find) == YES
+}
+
+fn start_with(launch: &Launch, memory: Memory) -> Result<(Handle, Room)> {
+    let mut room = Room::new(launch, memory == Memory::Copied)?;
+    let plan = room.plan_mut();
+    if memory != Memory::Shared {
+        plan.ignored = Some(signals::ignored());
+    }
+    if launch.die_with_parent {
+        // SAFETY: no arguments.
+        plan.dies_with = Some(unsafe { libc::getpid() });
+    }
+    let (pid, pidfd) = match memory {
+        Memory::Copied => copy(&room)?,
+        _ => share(&room, memory)?,
+    };
+    let pidfd = (pidfd >= 0).then(|| fd::own(pidfd.into()));
+    let pidfd = pidfd.or_else(|| super::pidfd::open(pid, 0).ok());
+    Ok((Handle::new(pid, pidfd), room))
+}
+
+/// Starts the child in its room, in this process's memory. Its id and its descriptor.
+fn share(room: &Room, memory: Memory) -> Result<(libc::pid_t, libc::c_int)> {
+    let flags = libc::CLONE_VM
+        | libc::CLONE_FILES
+        | libc::CLONE_PIDFD
+        | libc::CLONE_SETTLS
+        | libc::CLONE_CHILD_CLEARTID;
+    let mut task = room.task(live_here);
+    task.flags = flags as u32 as u64;
+    task.exit_signal = libc::SIGCHLD;
+    room.let_to(true);
+    // SAFETY: the room stays until the kernel says that the child has left, and the body uses nothing
+    // else. No signal is delivered before the handlers are gone.
+    let started = unsafe {
+        if memory == Memory::Shared {
+            task.flags |= clone::CLONE_CLEAR_SIGHAND;
+            clone::clone3(&task)
+        } else {
+            signals::held(|| clone::clone(&task))
+        }
+    };
+    if started.is_err() {
+        room.let_to(false);
+    }
+    started
+}
+
+/// Starts the child in a copy of this process's memory. Its id and, or -1, its descriptor.
+fn copy(room: &Room) -> Result<(libc::pid_t, libc::c_int)> {
     let flags = (libc::CLONE_FILES | libc::SIGCHLD) as libc::c_ulong;
     let mut pidfd = -1;
-    let mut pid = clone(flags | libc::CLONE_PIDFD as libc::c_ulong, &mut pidfd);
+    let mut pid = fork(flags | libc::CLONE_PIDFD as libc::c_ulong, &mut pidfd);
     // Before Linux 5.2 the flag means nothing; some sandboxes know flags that mean something only.
     if matches!(pid, Err(Errno(libc::EINVAL | libc::EPERM | libc::ENOSYS))) {
-        pid = clone(flags, &mut pidfd);
+        pid = fork(flags, &mut pidfd);
     }
     let pid = pid? as libc::pid_t;
     if pid == 0 {
-        child(&prepared);
+        live(room.head());
     }
-    let pidfd = (pidfd >= 0).then(|| fd::own(pidfd.into()));
-    let pidfd = pidfd.or_else(|| super::pidfd::open(pid, 0).ok());
-    Ok(Handle::new(pid, pidfd))
+    Ok((pid, pidfd))
 }
 
 /// `clone(2)`: goes on in the parent, with the child's id and descriptor, and in the child, which
-/// must do nothing but [`child`].
-fn clone(flags: libc::c_ulong, pidfd: &mut libc::c_int) -> Result<libc::c_long> {
+/// must do nothing but [`live`].
+fn fork(flags: libc::c_ulong, pidfd: &mut libc::c_int) -> Result<libc::c_long> {
     let (first, second) = if cfg!(target_arch = "s390x") {
         (0, flags)
     } else {
@@ -244,85 +209,93 @@ fn clone(flags: libc::c_ulong, pidfd: &mut libc::c_int) -> Result<libc::c_long> 
     check(unsafe { libc::syscall(libc::SYS_clone, first, second, pidfd, 0usize, 0usize) })
 }
 
+/// [`live`] for a task.
+unsafe extern "C" fn live_here(head: *mut u8) -> ! {
+    live(head.cast())
+}
+
 /// The child's life, up to the program's.
-fn child(prepared: &Prepared<'_>) -> ! {
-    let page = prepared.page;
-    let path = match get_ready(prepared) {
+fn live(head: *mut Head) -> ! {
+    // SAFETY: the room stays for as long as the child is in it. The plan is written by nobody, the
+    // words are atomics.
+    let (plan, words) = unsafe { (&(*head).plan, &(*head).words) };
+    let path = match get_ready(plan) {
         Ok(path) => path,
-        Err((stage, errno)) => fail(page, stage, errno),
+        Err((stage, errno)) => fail(words, stage, errno),
     };
-    page.tell(INSTALLING);
-    let listener =
-        match seccomp::set_mode_filter_raw(&prepared.filter, prepared.launch.filter_flags) {
-            Ok(listener) => listener,
-            Err(errno) => fail(page, Stage::Filter, errno),
-        };
+    tell(words, INSTALLING);
+    let listener = match seccomp::set_mode_filter_raw(&plan.filter, plan.filter_flags) {
+        Ok(listener) => listener,
+        Err(errno) => fail(words, Stage::Filter, errno),
+    };
     // From here on every system call may wait for the supervisor, who has no listener yet.
-    page.words().value.store(listener as i32, Ordering::Relaxed);
-    page.words().state.store(LISTENING, Ordering::Release);
+    words.value.store(listener as i32, Ordering::Relaxed);
+    words.state.store(LISTENING, Ordering::Release);
+    let (path, argv, envp) = (path as usize, plan.argv as usize, plan.envp as usize);
     // SAFETY: the strings are NUL-terminated and the arrays end with null.
-    let failed = check(unsafe {
-        libc::syscall(
-            libc::SYS_execve,
-            path.as_ptr(),
-            prepared.argv.as_ptr(),
-            prepared.envp.as_ptr(),
-        )
-    });
+    let failed = unsafe { syscall(libc::SYS_execve, [path, argv, envp, 0, 0, 0]) };
     // A supervisor can also answer the call with a value, as if it had worked.
     let errno = failed.err().unwrap_or(Errno(libc::ENOEXEC));
-    page.words().exec_errno.store(errno.0, Ordering::Release);
+    words.exec_errno.store(errno.0, Ordering::Release);
     end()
 }
 
+/// For a child that has no filter yet.
+fn tell(words: &Words, state: u32) {
+    words.state.store(state, Ordering::Release);
+    let word = words.state.as_ptr() as usize;
+    let wake = libc::FUTEX_WAKE as usize; // not private: the other side may be another memory's
+                                          // SAFETY: the kernel uses the address as a key only.
+    let _ = unsafe { syscall(libc::SYS_futex, [word, wake, 1, 0, 0, 0]) };
+}
+
 /// All that comes before the filter. Gives the program to execute.
-fn get_ready<'a>(prepared: &Prepared<'a>) -> std::result::Result<&'a CStr, (Stage, Errno)> {
-    let launch = prepared.launch;
-    signals::reset(prepared.ignored);
-    if launch.die_with_parent {
-        die_with(prepared.parent).map_err(|errno| (Stage::Parent, errno))?;
+fn get_ready(plan: &Plan) -> std::result::Result<*const c_char, (Stage, Errno)> {
+    match plan.ignored {
+        Some(ignored) => signals::reset(ignored),
+        None => signals::unignore_sigpipe(),
     }
-    if let Some(end) = launch.guard {
+    if let Some(parent) = plan.dies_with {
+        die_with(parent).map_err(|errno| (Stage::Parent, errno))?;
+    }
+    if let Some(end) = plan.guard {
         guard::arm(end).map_err(|errno| (Stage::Parent, errno))?;
     }
-    if let Some(directory) = &launch.directory {
+    if !plan.directory.is_null() {
         // SAFETY: a NUL-terminated string.
-        check(unsafe { libc::syscall(libc::SYS_chdir, directory.as_ptr()) })
+        unsafe { syscall(libc::SYS_chdir, [plan.directory as usize, 0, 0, 0, 0, 0]) }
             .map_err(|errno| (Stage::Directory, errno))?;
     }
-    let path = find(&launch.candidates).map_err(|errno| (Stage::Program, errno))?;
-    if launch.no_new_privs {
+    let path = find(plan.candidates).map_err(|errno| (Stage::Program, errno))?;
+    if plan.no_new_privs {
         seccomp::set_no_new_privs().map_err(|errno| (Stage::NoNewPrivs, errno))?;
     }
-    launch.mask.set_bare();
+    plan.mask.set_bare();
     Ok(path)
 }
 
 fn die_with(parent: libc::pid_t) -> Result<()> {
+    let (what, signal) = (libc::PR_SET_PDEATHSIG as usize, libc::SIGKILL as usize);
     // SAFETY: integers only.
-    check(unsafe {
-        libc::syscall(
-            libc::SYS_prctl,
-            libc::PR_SET_PDEATHSIG,
-            libc::SIGKILL,
-            0,
-            0,
-            0,
-        )
-    })?;
+    unsafe { syscall(libc::SYS_prctl, [what, signal, 0, 0, 0, 0]) }?;
     // SAFETY: no arguments.
-    let now = unsafe { libc::syscall(libc::SYS_getppid) } as libc::pid_t;
+    let now = unsafe { syscall(libc::SYS_getppid, [0; 6]) }?;
     // 0 is a parent outside this pid namespace.
-    if now != parent && now != 0 {
+    if now != libc::c_long::from(parent) && now != 0 {
         end();
     }
     Ok(())
 }
 
 /// The first candidate that can be executed, by the rules of `execvp(3)`.
-fn find(candidates: &[CString]) -> Result<&CStr> {
+fn find(mut candidates: *const *const c_char) -> Result<*const c_char> {
     let mut denied = Errno(libc::ENOENT);
-    for path in candidates {
+    loop {
+        // SAFETY: the list ends with null.
+        let path = unsafe { *candidates };
+        if path.is_null() {
+            return Err(denied);
+        }
         match check_program(path) {
             Ok(()) => return Ok(path),
             Err(Errno(
@@ -331,56 +304,48 @@ fn find(candidates: &[CString]) -> Result<&CStr> {
             Err(errno @ Errno(libc::EACCES)) => denied = errno,
             Err(errno) => return Err(errno),
         }
+        // SAFETY: this was not its end.
+        candidates = unsafe { candidates.add(1) };
     }
-    Err(denied)
 }
 
 /// What `execve` would say to this file, as far as can be told without doing it.
-fn check_program(path: &CStr) -> Result<()> {
-    // SAFETY: plain integers, for which zero is a value.
-    let mut found: libc::statx = unsafe { std::mem::zeroed() };
+fn check_program(path: *const c_char) -> Result<()> {
+    let (here, path) = (libc::AT_FDCWD as usize, path as usize);
+    let mut found = std::mem::MaybeUninit::<libc::statx>::uninit();
+    let kind = [
+        here,
+        path,
+        0,
+        libc::STATX_TYPE as usize,
+        found.as_mut_ptr() as usize,
+        0,
+    ];
     // SAFETY: the path is NUL-terminated and the structure ours.
-    let looked = check(unsafe {
-        libc::syscall(
-            libc::SYS_statx,
-            libc::AT_FDCWD,
-            path.as_ptr(),
-            0,
-            libc::STATX_TYPE,
-            &raw mut found,
-        )
-    });
-    match looked {
-        Ok(_) if u32::from(found.stx_mode) & libc::S_IFMT != libc::S_IFREG => {
-            return Err(Errno(libc::EACCES))
+    match unsafe { syscall(libc::SYS_statx, kind) } {
+        Ok(_) => {
+            // SAFETY: the kernel has written it.
+            let mode = unsafe { (*found.as_ptr()).stx_mode };
+            if u32::from(mode) & libc::S_IFMT != libc::S_IFREG {
+                return Err(Errno(libc::EACCES));
+            }
         }
-        Ok(_) => {}
         Err(errno) if refused(errno) => {}
         Err(errno) => return Err(errno),
     }
     // By the effective ids, as `execve` does (Linux 5.8), else by the real ones.
+    let how = [
+        here,
+        path,
+        libc::X_OK as usize,
+        libc::AT_EACCESS as usize,
+        0,
+        0,
+    ];
     // SAFETY: the path is NUL-terminated.
-    let may = check(unsafe {
-        libc::syscall(
-            libc::SYS_faccessat2,
-            libc::AT_FDCWD,
-            path.as_ptr(),
-            libc::X_OK,
-            libc::AT_EACCESS,
-        )
-    });
-    let may = match may {
-        Err(errno) if refused(errno) => {
-            // SAFETY: the path is NUL-terminated.
-            check(unsafe {
-                libc::syscall(
-                    libc::SYS_faccessat,
-                    libc::AT_FDCWD,
-                    path.as_ptr(),
-                    libc::X_OK,
-                )
-            })
-        }
+    let may = match unsafe { syscall(libc::SYS_faccessat2, how) } {
+        // SAFETY: as above.
+        Err(errno) if refused(errno) => unsafe { syscall(libc::SYS_faccessat, how) },
         may => may,
     };
     may.map(drop)
@@ -391,10 +356,10 @@ fn refused(errno: Errno) -> bool {
     matches!(errno.0, libc::ENOSYS | libc::EPERM)
 }
 
-fn fail(page: &Page, stage: Stage, errno: Errno) -> ! {
-    page.words().stage.store(stage as u32, Ordering::Relaxed);
-    page.words().value.store(errno.0, Ordering::Relaxed);
-    page.tell(FAILED);
+fn fail(words: &Words, stage: Stage, errno: Errno) -> ! {
+    words.stage.store(stage as u32, Ordering::Relaxed);
+    words.value.store(errno.0, Ordering::Relaxed);
+    tell(words, FAILED);
     end()
 }
 
@@ -402,7 +367,7 @@ fn fail(page: &Page, stage: Stage, errno: Errno) -> ! {
 fn end() -> ! {
     loop {
         // SAFETY: ends the process, or does nothing.
-        unsafe { libc::syscall(libc::SYS_exit_group, 127) };
+        let _ = unsafe { syscall(libc::SYS_exit_group, [127, 0, 0, 0, 0, 0]) };
         // SAFETY: raises SIGILL, whose action is the default here.
         #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
         unsafe {

@@ -91,6 +91,16 @@ pub(crate) fn closes_on_exec(number: RawFd) -> bool {
     flags.is_ok_and(|flags| flags & libc::c_long::from(libc::FD_CLOEXEC) != 0)
 }
 
+/// Whether `number` is open and its file of no kind that there is a name for, as those are that the
+/// kernel makes without a place to be opened at (listeners, event descriptors, epoll's).
+pub(crate) fn has_no_kind(number: RawFd) -> bool {
+    // SAFETY: plain integers, for which zero is a value; `fstat` fills them in.
+    let mut found: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: the structure is ours.
+    let looked = check(unsafe { libc::fstat(number, &mut found) }.into());
+    looked.is_ok() && found.st_mode & libc::S_IFMT == 0
+}
+
 /// Opens `/dev/null` for reading and writing, close-on-exec.
 pub(crate) fn open_null() -> Result<OwnedFd> {
     retry(|| {

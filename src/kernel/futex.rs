@@ -8,18 +8,25 @@ use std::time::Duration;
 /// caller looks again. Whether a signal that was handled on this thread ended it, which with a
 /// limit every such signal does.
 pub(crate) fn wait(word: &AtomicU32, expected: u32, limit: Option<Duration>) -> bool {
+    sleep(
+        word,
+        libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG,
+        expected,
+        limit,
+    )
+}
+
+/// [`wait`] for another process, or the kernel, to wake.
+pub(crate) fn wait_shared(word: &AtomicU32, expected: u32, limit: Option<Duration>) -> bool {
+    sleep(word, libc::FUTEX_WAIT, expected, limit)
+}
+
+fn sleep(word: &AtomicU32, how: libc::c_int, expected: u32, limit: Option<Duration>) -> bool {
     let limit = limit.map(super::fd::timespec);
     let limit = limit.as_ref().map_or(std::ptr::null(), |t| t as *const _);
     // SAFETY: the word and the time limit live across the call.
-    let woken = check(unsafe {
-        libc::syscall(
-            libc::SYS_futex,
-            word.as_ptr(),
-            libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG,
-            expected,
-            limit,
-        )
-    });
+    let woken =
+        check(unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), how, expected, limit) });
     woken == Err(Errno(libc::EINTR))
 }
 

@@ -7,6 +7,7 @@
 pub(crate) mod cancel;
 pub(crate) mod caught;
 pub(crate) mod child;
+mod clone;
 pub(crate) mod epoll;
 pub(crate) mod fd;
 pub(crate) mod fd_table;
@@ -24,7 +25,9 @@ pub(crate) mod pid_namespace;
 pub(crate) mod pidfd;
 pub(crate) mod pipe;
 pub(crate) mod process;
+mod receive_signal;
 pub(crate) mod reserved;
+pub(crate) mod room;
 pub(crate) mod seccomp;
 pub(crate) mod signals;
 pub(crate) mod socket;

@@ -332,15 +332,10 @@ pub(crate) fn set_mode_filter_raw(
     program: &libc::sock_fprog,
     flags: libc::c_ulong,
 ) -> Result<libc::c_long> {
+    let what = libc::SECCOMP_SET_MODE_FILTER as usize;
+    let program = std::ptr::from_ref(program) as usize;
     // SAFETY: the operation reads the program, which lives as long as the borrow it came from.
-    check(unsafe {
-        libc::syscall(
-            libc::SYS_seccomp,
-            libc::SECCOMP_SET_MODE_FILTER as libc::c_ulong,
-            flags,
-            program as *const libc::sock_fprog,
-        )
-    })
+    unsafe { syscall3(libc::SYS_seccomp, [what, flags as usize, program]) }
 }
 
 /// Whether the kernel knows these filter flags. Asked with a null program: a kernel that knows
@@ -358,8 +353,9 @@ pub(crate) fn knows_filter_flags(flags: libc::c_ulong) -> bool {
     answer == Err(Errno(libc::EFAULT))
 }
 
-/// `PR_SET_NO_NEW_PRIVS` for the calling thread.
+/// `PR_SET_NO_NEW_PRIVS` for the calling thread, by a bare system call.
 pub(crate) fn set_no_new_privs() -> Result<()> {
+    let option = libc::PR_SET_NO_NEW_PRIVS as usize;
     // SAFETY: the option takes integers only.
-    check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }.into()).map(drop)
+    unsafe { syscall::syscall(libc::SYS_prctl, [option, 1, 0, 0, 0, 0]) }.map(drop)
 }

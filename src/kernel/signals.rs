@@ -107,16 +107,9 @@ impl SignalMask {
 
     /// [`SignalMask::restore`] by a bare system call, for a child that was just cloned.
     pub(super) fn set_bare(&self) {
+        let (how, to) = (libc::SIG_SETMASK as usize, self.as_ptr() as usize);
         // SAFETY: as long as the kernel is told, as the C library's set begins with the kernel's.
-        unsafe {
-            libc::syscall(
-                libc::SYS_rt_sigprocmask,
-                libc::SIG_SETMASK,
-                self.as_ptr(),
-                std::ptr::null::<libc::sigset_t>(),
-                KERNEL_SET,
-            );
-        }
+        let _ = unsafe { syscall(libc::SYS_rt_sigprocmask, [how, to, 0, KERNEL_SET, 0, 0]) };
     }
 }
 
@@ -209,24 +202,31 @@ pub(super) fn ignored() -> u64 {
 /// In a child that was just cloned: puts every signal on its default that is not to stay ignored, before one is let through: the
 /// handlers are for the process this is a copy of.
 pub(super) fn reset(ignored: u64) {
-    // The kernel's `struct sigaction`, whatever its layout: all zero is the default action.
-    let default = [0u64; 20];
-    for signal in 1..=64u32 {
+    for signal in 1..=64 {
         if ignored & (1 << (signal - 1)) == 0 {
-            // SAFETY: the structure is longer than any architecture's. The bare system call is
-            // used because the C library takes a lock for some signals. For SIGKILL and SIGSTOP
-            // it fails, and they have their default.
-            unsafe {
-                libc::syscall(
-                    libc::SYS_rt_sigaction,
-                    signal,
-                    default.as_ptr(),
-                    std::ptr::null::<u64>(),
-                    KERNEL_SET,
-                );
-            }
+            set_default(signal);
         }
     }
+}
+
+/// [`reset`] for a child that was born without handlers.
+pub(super) fn unignore_sigpipe() {
+    set_default(libc::SIGPIPE);
+}
+
+/// By a bare system call, because the C library takes a lock for some signals. For `SIGKILL` and
+/// `SIGSTOP` it fails, and they have their default.
+fn set_default(signal: libc::c_int) {
+    // The kernel's `struct sigaction`, whatever its layout: all zero is the default action.
+    let default = [0u64; 20];
+    let (signal, action) = (signal as usize, default.as_ptr() as usize);
+    // SAFETY: the structure is longer than any architecture's.
+    let _ = unsafe {
+        syscall(
+            libc::SYS_rt_sigaction,
+            [signal, action, 0, KERNEL_SET, 0, 0],
+        )
+    };
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 struct Control<const BYTES: usize>([u8; BYTES]);
 
 /// The most descriptors that are sent in one message here.
-const MOST_SENT: usize = 2;
+const MOST_SENT: usize = 4;
 
 /// Bytes of the control message that carries [`MOST_SENT`] descriptors.
 const SENT: usize = {
@@ -72,7 +72,7 @@ fn option<T: Copy>(socket: BorrowedFd<'_>, name: libc::c_int, value: &mut T) -> 
     .map(drop)
 }
 
-/// Sends `payload` with one or two descriptors (`SCM_RIGHTS`). Retries `EINTR`; never raises
+/// Sends `payload` with one to four descriptors (`SCM_RIGHTS`). Retries `EINTR`; never raises
 /// `SIGPIPE`. Calls nothing but the one system call.
 pub(crate) fn send_fds(socket: BorrowedFd<'_>, payload: &[u8], fds: &[i32]) -> Result<()> {
     let fds = &fds[..fds.len().min(MOST_SENT)];

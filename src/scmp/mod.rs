@@ -47,7 +47,7 @@ mod family;
 mod filter;
 mod notify;
 mod notify_family;
-mod program;
+pub(crate) mod program;
 mod syscall;
 mod version;
 

@@ -121,6 +121,52 @@ pub(crate) fn notifies(program: &[sock_filter]) -> bool {
     })
 }
 
+/// What `program` says to a call of this number and architecture; `None` when that depends on the
+/// call's arguments or on where it is made, and of a program that is not one.
+pub(crate) fn verdict(program: &[sock_filter], nr: u32, arch: u32) -> Option<u32> {
+    const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    const JUMP: u16 = (libc::BPF_JMP | libc::BPF_JA) as u16;
+    const EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    const GREATER: u16 = (libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K) as u16;
+    const AT_LEAST: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
+    const ANY_BIT: u16 = (libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K) as u16;
+    const AND: u16 = (libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16;
+    const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+    let (mut at, mut loaded) = (0, 0);
+    loop {
+        // Jumps lead forward only, so this ends.
+        let &sock_filter { code, jt, jf, k } = program.get(at)?;
+        let holds = match code {
+            LOAD => {
+                // `nr` and `arch` of `struct seccomp_data`.
+                loaded = match k {
+                    0 => nr,
+                    4 => arch,
+                    _ => return None,
+                };
+                at += 1;
+                continue;
+            }
+            AND => {
+                loaded &= k;
+                at += 1;
+                continue;
+            }
+            JUMP => {
+                at = at.checked_add(k as usize + 1)?;
+                continue;
+            }
+            RETURN => return Some(k),
+            EQUAL => loaded == k,
+            GREATER => loaded > k,
+            AT_LEAST => loaded >= k,
+            ANY_BIT => loaded & k != 0,
+            _ => return None,
+        };
+        at += 1 + usize::from(if holds { jt } else { jf });
+    }
+}
+
 /// One `struct sock_filter` from the bytes it is in memory.
 fn instruction(bytes: &[u8]) -> sock_filter {
     sock_filter {
@@ -128,5 +174,79 @@ fn instruction(bytes: &[u8]) -> sock_filter {
         jt: bytes[2],
         jf: bytes[3],
         k: u32::from_ne_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scmp::{ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpSyscall};
+
+    /// What a filter says to a native call of this name.
+    fn said(filter: &ScmpFilterContext, name: &str) -> Option<u32> {
+        let nr = i32::from(ScmpSyscall::from_name(name).unwrap()) as u32;
+        verdict(&filter.program().unwrap(), nr, ScmpArch::native().to_sys())
+    }
+
+    fn filter(rules: &[(&str, ScmpAction)]) -> ScmpFilterContext {
+        let mut filter = ScmpFilterContext::new(ScmpAction::Allow).unwrap();
+        for (name, action) in rules {
+            filter
+                .add_rule(*action, ScmpSyscall::from_name(name).unwrap())
+                .unwrap();
+        }
+        filter
+    }
+
+    #[test]
+    fn a_verdict_is_the_rules_or_the_default() {
+        let filter = filter(&[
+            ("execve", ScmpAction::Notify),
+            ("uname", ScmpAction::Errno(7)),
+        ]);
+        assert_eq!(said(&filter, "execve"), Some(libc::SECCOMP_RET_USER_NOTIF));
+        assert_eq!(said(&filter, "uname"), Some(libc::SECCOMP_RET_ERRNO | 7));
+        assert_eq!(said(&filter, "getppid"), Some(libc::SECCOMP_RET_ALLOW));
+    }
+
+    #[test]
+    fn a_verdict_among_many_rules_is_found() {
+        let all: Vec<_> = (0..300)
+            .filter_map(|nr| ScmpSyscall::from(nr).get_name().ok())
+            .collect();
+        let rules: Vec<_> = all
+            .iter()
+            .enumerate()
+            .map(|(i, name)| (name.as_str(), ScmpAction::Errno(1 + i as i32)))
+            .collect();
+        let filter = filter(&rules);
+        for (i, name) in all.iter().enumerate() {
+            let expected = libc::SECCOMP_RET_ERRNO | (1 + i as u32);
+            assert_eq!(said(&filter, name), Some(expected), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_verdict_that_depends_on_arguments_is_none() {
+        let mut filter = filter(&[]);
+        let call = ScmpSyscall::from_name("execve").unwrap();
+        let compare = ScmpArgCompare::new(1, ScmpCompareOp::Equal, 0);
+        filter
+            .add_rule_conditional(ScmpAction::Notify, call, &[compare])
+            .unwrap();
+        assert_eq!(said(&filter, "execve"), None);
+        assert_eq!(said(&filter, "uname"), Some(libc::SECCOMP_RET_ALLOW));
+    }
+
+    #[test]
+    fn what_is_no_program_has_no_verdict() {
+        let load = libc::sock_filter {
+            code: (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16,
+            jt: 0,
+            jf: 0,
+            k: 0,
+        };
+        assert_eq!(verdict(&[], 1, 2), None);
+        assert_eq!(verdict(&[load], 1, 2), None);
     }
 }

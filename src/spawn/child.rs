@@ -2,7 +2,7 @@
 
 use crate::ending::{Fate, Life};
 use crate::error::{Error, Result, Status};
-use crate::kernel::child::Page;
+use crate::kernel::room::Room;
 use crate::kernel::Errno;
 use crate::listener::Listener;
 use std::os::fd::BorrowedFd;
@@ -29,15 +29,15 @@ use std::time::{Duration, Instant};
 pub struct Child {
     life: Arc<Life>,
     listener: Option<Listener>,
-    page: Arc<Page>,
+    room: Room,
 }
 
 impl Child {
-    pub(super) fn new(life: Arc<Life>, listener: Listener, page: Arc<Page>) -> Self {
+    pub(super) fn new(life: Arc<Life>, listener: Listener, room: Room) -> Self {
         Child {
             life,
             listener: Some(listener),
-            page,
+            room,
         }
     }
 
@@ -161,6 +161,6 @@ impl Child {
     /// `None` means nothing while the child has not ended: it may not have come that far.
     #[must_use]
     pub fn exec_error(&self) -> Option<i32> {
-        self.page.exec_error().map(|errno| errno.0)
+        self.room.exec_error().map(|errno| errno.0)
     }
 }

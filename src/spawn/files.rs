@@ -143,29 +143,27 @@ pub(super) fn arrange(moves: &[Move], spare: RawFd) -> Result<OwnedFd> {
         fd_table::put(source.as_fd(), target)
             .map_err(|errno| refused(errno, target, "the program cannot have one"))?;
     }
-    close_listeners();
     Ok(spare)
 }
 
-/// Closes the listeners that are close-on-exec, in the calling thread's own descriptor table. Its
-/// child, waiting in `execve`, would keep them open after the caller has closed them, and their
-/// targets waiting. Where there is no `/proc` they are left.
-fn close_listeners() {
+/// The listeners in the calling thread's own descriptor table that are close-on-exec. A child that
+/// has this table too and waits in `execve` would keep them open after the caller has closed them, and
+/// their targets waiting. Where there is no `/proc` they are not found.
+pub(super) fn listeners() -> Vec<RawFd> {
     let Ok(folder) = std::fs::read_dir("/proc/thread-self/fd") else {
-        return;
+        return Vec::new();
     };
-    let listeners: Vec<RawFd> = folder
+    let numbers = folder
         .flatten()
-        .filter(|entry| {
-            std::fs::read_link(entry.path()).is_ok_and(|what| what.as_os_str() == LISTENER)
-        })
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .collect();
-    for number in listeners {
-        if fd_table::closes_on_exec(number) {
-            fd_table::close(number);
-        }
-    }
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    // What they are called takes longest to find out.
+    let listeners = numbers
+        .filter(|&number| fd_table::has_no_kind(number) && fd_table::closes_on_exec(number))
+        .filter(|number| {
+            std::fs::read_link(format!("/proc/thread-self/fd/{number}"))
+                .is_ok_and(|what| what.as_os_str() == LISTENER)
+        });
+    listeners.collect()
 }
 
 /// Duplicates a descriptor to a number that is not in `taken`.

@@ -15,12 +15,12 @@ pub use files::Stdio;
 use crate::ending::Life;
 use crate::error::{Error, Result, Status};
 use crate::install::{self, Install};
-use crate::kernel::child::{Launch, Page};
+use crate::kernel::room::Launch;
 use crate::kernel::signals::{SignalMask, SignalsBlocked};
 use crate::kernel::{seccomp, socket, Errno};
 use crate::listener::Listener;
 use crate::load::LoadFlags;
-use crate::scmp::ScmpFilterContext;
+use crate::scmp::{program, ScmpArch, ScmpFilterContext};
 use files::Files;
 use start::{Job, Started};
 use std::collections::BTreeMap;
@@ -74,6 +74,11 @@ const DEFAULT_PATH: &str = "/bin:/usr/bin";
 /// [`Spawn::spawn`] returns, unless [`Spawn::kill_on_parent_death`] keeps one. For the sake of that thread, a copy that
 /// `fork(2)` makes of a process with several threads should execute something before it starts
 /// programs.
+///
+/// From Linux 5.16 on the child shares this process's memory up to its `execve`, in a place of its own
+/// there, as copying it would take long in a large process. So while an `execve` waits for its answer,
+/// what is set for the one's memory is set for the other's (`oom_score_adj`, `PR_SET_DUMPABLE`), and a
+/// process that means to give up privileges for good answers first: the child still has them.
 #[derive(Debug)]
 pub struct Spawn<'a> {
     filter: &'a ScmpFilterContext,
@@ -262,12 +267,11 @@ impl<'a> Spawn<'a> {
     /// - [`Status::System`] or [`Status::NoMemory`] when the system has no room for a process, a
     ///   thread or a descriptor.
     pub fn spawn(&mut self) -> Result<Child> {
-        let page = Page::new().map_err(|e| Error::system(e, "map memory to share"))?;
-        let page = Arc::new(page);
         let (ours, theirs) = socket::pair().map_err(|e| Error::system(e, "make a socket pair"))?;
+        let launch = self.launch()?;
         let mut job = Job {
-            launch: self.launch()?,
-            page: Arc::clone(&page),
+            execve_waits: may_wait(&launch.program),
+            launch,
             moves: self.files.moves(),
             socket: theirs.as_raw_fd(),
             name: self.file.to_string_lossy().into_owned(),
@@ -278,11 +282,15 @@ impl<'a> Spawn<'a> {
         job.launch.mask = blocked.before();
         let started = start::on_a_thread(job, ours, theirs);
         drop(blocked);
-        let Started { child, listener } = started?;
+        let Started {
+            child,
+            listener,
+            room,
+        } = started?;
         let life = Arc::new(Life::new(child));
         let sync_wake_up = !self.load_flags.contains(LoadFlags::NO_SYNC_WAKE_UP);
         let listener = Listener::of_child(listener, sync_wake_up, &life);
-        Ok(Child::new(life, listener, page))
+        Ok(Child::new(life, listener, room))
     }
 
     /// Everything the child needs, but for the mask.
@@ -354,6 +362,16 @@ impl Environment {
         }
         Ok(strings)
     }
+}
+
+/// Whether somebody may be asked about an `execve` under this filter, for all that the filter tells.
+fn may_wait(program: &[libc::sock_filter]) -> bool {
+    let arch = ScmpArch::native().to_sys();
+    let verdict = program::verdict(program, libc::SYS_execve as u32, arch);
+    !matches!(
+        verdict.map(|action| action & libc::SECCOMP_RET_ACTION_FULL),
+        Some(libc::SECCOMP_RET_ALLOW | libc::SECCOMP_RET_LOG)
+    )
 }
 
 /// Where a program may be, by the rules of `execvp(3)`.

@@ -2,30 +2,30 @@
 //!
 //! It has a descriptor table of its own. Before the child is cloned, the thread arranges in it
 //! what the program is to have; then it shares the table with the child, which is how it comes by
-//! the listener; when the listener is there, it takes it out of the table, so that the child does
-//! not hold its own listener open while its `execve` waits; then it takes a copy of the table and
-//! leaves the other to the child. What it opens is never seen by another thread of the process, so
-//! it never leaks into a child that somebody else starts at the same time.
+//! the listener; when the listener is there, it sends it to the caller and takes it out of the table,
+//! so that the child does not hold its own listener open while its `execve` waits. What the thread
+//! opens is never seen by another thread of the process, so it never leaks into a child that somebody
+//! else starts at the same time.
 //!
 //! Until the caller has the listener, it may be that the child alone holds it should this process
-//! be killed. Its `execve` would then wait for ever. So until then the child is killed with this
-//! process: by [`guard`], when the table of a second thread goes. It must be a table that no one
-//! else shares or copies: neither the child, nor a process that another thread forks.
+//! be killed. Its `execve` would then wait for ever. So until then, and until the caller knows what
+//! became of the `execve`, the child is killed with this process, by a [`guard`].
 
 use super::files::{self, Move};
 use crate::error::{Error, Result, Status};
 use crate::install;
-use crate::kernel::child::{self, Launch, Page, Progress, Stage};
+use crate::kernel::child::{self, Progress, Stage};
+use crate::kernel::guard::{self, Keeper};
 use crate::kernel::pid_namespace::{self, PidNamespace};
 use crate::kernel::process::{self, Handle};
-use crate::kernel::{fd_table, guard, signals, socket, Errno};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use crate::kernel::room::{Launch, Room};
+use crate::kernel::{fd_table, signals, socket, Errno};
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::mpsc::{sync_channel, Receiver, SyncSender};
-use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// The stacks of the threads, which do little.
+/// The stack of the thread, which does little.
 const STACK: usize = 256 * 1024;
 
 /// How long to sleep before looking whether a child that does not tell has died.
@@ -38,8 +38,9 @@ const LOOKS: u32 = 200;
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) launch: Launch,
-    pub(super) page: Arc<Page>,
     pub(super) moves: Vec<Move>,
+    /// Whether the child's `execve` may wait for somebody.
+    pub(super) execve_waits: bool,
     /// Where the listener is sent.
     pub(super) socket: RawFd,
     /// The program, for messages.
@@ -53,24 +54,26 @@ pub(super) struct Job {
 pub(super) struct Started {
     pub(super) child: Handle,
     pub(super) listener: OwnedFd,
+    pub(super) room: Room,
 }
 
-/// What the thread has to say, and what it then waits to hear: that the caller has what was sent.
-struct Line {
-    sender: SyncSender<Result<libc::pid_t>>,
-    taken: Receiver<()>,
+/// What the thread has to say of a child whose listener it has sent.
+struct Launched {
+    pid: libc::pid_t,
+    room: Room,
+    /// Of the guard, if there is one.
+    keeper: Option<Keeper>,
 }
 
-/// Runs the job on a thread of its own, which sends the listener, and the child's descriptor, from
-/// one end of the pair of sockets to the other. Of the thread nothing is left then but, if the
-/// child is to die with this process, the thread itself.
+/// Runs the job on a thread of its own, which sends the listener from one end of the pair of sockets
+/// to the other. Of the thread nothing is left then but, if the child is to die with this process, the
+/// thread itself.
 pub(super) fn on_a_thread(job: Job, ours: OwnedFd, theirs: OwnedFd) -> Result<Started> {
-    let stays = job.launch.die_with_parent;
+    let (stays, name) = (job.launch.die_with_parent, job.name.clone());
     let (sender, receiver) = sync_channel(1);
     let (take, taken) = sync_channel(1);
-    let line = Line { sender, taken };
-    let thread = thread("unotify-spawn", move || work(job, line))?;
-    let result = receiver.recv().unwrap_or_else(|_| {
+    let thread = thread(move || work(job, sender, &taken))?;
+    let launched = receiver.recv().unwrap_or_else(|_| {
         Err(Error::new(
             Status::Panic,
             "the thread that starts programs panicked: please report this",
@@ -78,41 +81,95 @@ pub(super) fn on_a_thread(job: Job, ours: OwnedFd, theirs: OwnedFd) -> Result<St
     });
     // Leaves numbers free for what is received.
     drop(theirs);
-    let result = result.and_then(|pid| {
-        let received = socket::recv_fds(ours.as_fd(), &mut [0]);
-        let received = received.map_err(|e| Error::system(e, "take over the listener"))?;
-        match received.fds {
-            [Some(listener), pidfd] => Ok(Started {
-                child: Handle::new(pid, pidfd),
-                listener,
-            }),
-            _ => Err(Error::new(Status::System, "the listener was lost")),
-        }
-    });
-    if result.is_ok() {
+    let started = launched.and_then(|launched| take_over(&name, &ours, launched));
+    let (started, keeper) = match started {
+        Ok((started, keeper)) => (Ok(started), keeper),
+        Err(error) => (Err(error), None),
+    };
+    if started.is_ok() {
         let _ = take.send(());
     }
     drop(take);
-    if stays && result.is_ok() {
+    if stays && started.is_ok() {
         // Hung up when the thread has nothing open any more.
         let _ = receiver.recv();
-    } else if let Some(Some(guard)) = end_of(thread) {
-        end_of(guard);
+    } else {
+        end_of(thread);
     }
-    result
+    // Which has had time to end.
+    drop(keeper);
+    started
+}
+
+/// Takes the listener, waits until the fate of the `execve` is known or lies with the supervisor, and
+/// calls the guard off. What fails leaves no child.
+fn take_over(name: &str, ours: &OwnedFd, launched: Launched) -> Result<(Started, Option<Keeper>)> {
+    let Launched {
+        pid,
+        room,
+        mut keeper,
+    } = launched;
+    let mut pidfd = None;
+    let done = await_execve(ours, keeper.as_mut(), &mut pidfd);
+    let child = Handle::new(pid, pidfd);
+    let done = done.and_then(|listener| match room.exec_error() {
+        Some(errno) => Err(not_executed(name, errno)),
+        None => Ok(listener),
+    });
+    match done {
+        Ok(listener) => {
+            let started = Started {
+                child,
+                listener,
+                room,
+            };
+            Ok((started, keeper))
+        }
+        Err(error) => {
+            child.put_down();
+            Err(error)
+        }
+    }
+}
+
+/// Gives the listener, and the child's descriptor as soon as that is there.
+fn await_execve(
+    ours: &OwnedFd,
+    keeper: Option<&mut Keeper>,
+    pidfd: &mut Option<OwnedFd>,
+) -> Result<OwnedFd> {
+    let received = socket::recv_fds(ours.as_fd(), &mut [0])
+        .map_err(|e| Error::system(e, "take over the listener"))?;
+    let (listener, exec_ends, guard_end) = match (received.fds, &keeper) {
+        ([Some(listener), Some(exec_ends), Some(guard_end), last], Some(_)) => {
+            *pidfd = last;
+            (listener, exec_ends, Some(guard_end))
+        }
+        ([Some(listener), Some(exec_ends), last, None], None) => {
+            *pidfd = last;
+            (listener, exec_ends, None)
+        }
+        _ => return Err(Error::new(Status::System, "the listener was lost")),
+    };
+    fd_table::wait_either([exec_ends.as_fd(), listener.as_fd()])
+        .map_err(|e| Error::system(e, "wait for the program"))?;
+    if let (Some(end), Some(keeper)) = (guard_end, keeper) {
+        guard::disarm(end.as_fd()).map_err(|e| Error::system(e, "call the guard off"))?;
+        keeper.release();
+    }
+    Ok(listener)
 }
 
 /// A thread that tells its own number at its end.
-type Thread<T> = JoinHandle<(libc::pid_t, T)>;
+type Thread = JoinHandle<libc::pid_t>;
 
-fn thread<T: Send + 'static>(
-    name: &str,
-    body: impl FnOnce() -> T + Send + 'static,
-) -> Result<Thread<T>> {
-    let builder = thread::Builder::new().name(name.into()).stack_size(STACK);
+fn thread(body: impl FnOnce() + Send + 'static) -> Result<Thread> {
+    let builder = thread::Builder::new()
+        .name("unotify-spawn".into())
+        .stack_size(STACK);
     let thread = builder.spawn(move || {
-        let result = body();
-        (signals::thread_id(), result)
+        body();
+        signals::thread_id()
     });
     thread.map_err(|error| {
         let errno = Errno(error.raw_os_error().unwrap_or(libc::EAGAIN));
@@ -120,12 +177,12 @@ fn thread<T: Send + 'static>(
     })
 }
 
-/// Waits until nothing is left of a thread. `None` if it panicked.
-fn end_of<T>(thread: Thread<T>) -> Option<T> {
-    let (id, result) = thread.join().ok()?;
-    // Only then is its copy of the descriptor table gone.
-    process::await_thread_end(id);
-    Some(result)
+/// Waits until nothing is left of a thread.
+fn end_of(thread: Thread) {
+    if let Ok(id) = thread.join() {
+        // Only then is its descriptor table gone.
+        process::await_thread_end(id);
+    }
 }
 
 fn own_table() -> Result<()> {
@@ -148,154 +205,81 @@ fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     fd_table::pipe().map_err(|e| Error::system(e, "make a pipe"))
 }
 
-/// A thread whose table has nothing in it but the end of a pipe that keeps the child alive.
+/// What kills the child with this process: who keeps one end of a pipe, and the other, for the child.
 struct Guard {
-    thread: Thread<()>,
-    /// The other end, for the child: see [`guard`].
+    keeper: Keeper,
     end: OwnedFd,
-    /// The thread ends when this is dropped.
-    over: SyncSender<()>,
-}
-
-/// A [`Guard`] that is getting ready.
-struct GuardToBe {
-    guard: Guard,
-    ready: Receiver<Result<()>>,
-    held: OwnedFd,
-}
-
-impl GuardToBe {
-    fn start() -> Result<Self> {
-        let (end, held) = pipe()?;
-        let number = held.as_raw_fd();
-        let (over, is_over) = sync_channel(0);
-        let (tell, ready) = sync_channel(1);
-        let thread = thread("unotify-guard", move || {
-            // A copy of the table that the child will share.
-            let own = own_table();
-            let is_ready = own.is_ok();
-            if is_ready {
-                fd_table::close_all_but(Some(number));
-            }
-            let _ = tell.send(own);
-            if is_ready {
-                // Hangs up when it is over.
-                let _: std::result::Result<(), _> = is_over.recv();
-            }
-        })?;
-        let guard = Guard { thread, end, over };
-        Ok(GuardToBe { guard, ready, held })
-    }
-
-    /// From here on only the guard's table keeps the child alive.
-    fn finish(self) -> Result<Guard> {
-        let ready = self.ready.recv().unwrap_or_else(|_| {
-            Err(Error::new(
-                Status::Panic,
-                "the thread that guards a child panicked: please report this",
-            ))
-        });
-        drop(self.held);
-        match ready {
-            Ok(()) => Ok(self.guard),
-            Err(error) => {
-                self.guard.end();
-                Err(error)
-            }
-        }
-    }
 }
 
 impl Guard {
-    /// Lets the thread end.
-    fn release(self) -> Thread<()> {
-        drop(self.over);
-        self.thread
-    }
-
-    fn end(self) {
-        end_of(self.release());
+    fn start() -> Result<Self> {
+        // From here on, dropped, only the keeper's table has the other end.
+        let (end, _kept) = pipe()?;
+        let keeper = Keeper::start().map_err(|e| Error::system(e, "start a thread"))?;
+        Ok(Guard { keeper, end })
     }
 }
 
-/// Starts the child and sees to it until the caller has its listener. Gives the guard, which is
-/// about to end.
-fn work(job: Job, line: Line) -> Option<Thread<()>> {
-    let stays = job.launch.die_with_parent;
-    let Line { sender, taken } = line;
+/// Starts the child and sends what the caller needs of it. If it is to die with this process, stays
+/// with it once the caller has `taken` that.
+fn work(mut job: Job, sender: SyncSender<Result<Launched>>, taken: &Receiver<()>) {
     let mut namespace = None;
-    let (child, guard) = match launch(job, &mut namespace) {
+    let (child, launched) = match launch(&mut job, &mut namespace) {
         Ok(launched) => launched,
         Err(error) => {
             if let Some(namespace) = namespace {
                 namespace.kill();
             }
             let _ = sender.send(Err(error));
-            return None;
+            return;
         }
     };
-    let told = sender.send(Ok(child.pid())).is_ok() && taken.recv().is_ok();
-    let disarmed = guard
-        .as_ref()
-        .is_none_or(|guard| guard::disarm(guard.end.as_fd()).is_ok());
-    if !told || !disarmed {
-        child.put_down();
+    let _ = sender.send(Ok(launched));
+    if !job.launch.die_with_parent {
+        return;
+    }
+    if taken.recv().is_err() {
+        // The caller has put it down.
         if let Some(namespace) = namespace {
             namespace.kill();
         }
-    } else if stays {
-        fd_table::close_all_but(child.pidfd().map(|fd| fd.as_raw_fd()));
-        drop(sender);
-        // However that ends, the child does not need this thread any more.
-        let _ = child.await_end();
-        if let Some(namespace) = namespace {
-            namespace.finish();
-        }
+        return;
     }
-    guard.map(Guard::release)
+    fd_table::close_all_but(child.pidfd().map(|fd| fd.as_raw_fd()));
+    drop(sender);
+    // However that ends, the child does not need this thread any more.
+    let _ = child.await_end();
+    if let Some(namespace) = namespace {
+        namespace.finish();
+    }
 }
 
-/// Starts the child and sends its listener. Gives what kills it, to be disarmed.
-fn launch(mut job: Job, namespace: &mut Option<PidNamespace>) -> Result<(Handle, Option<Guard>)> {
+/// Starts the child and sends its listener.
+fn launch(job: &mut Job, namespace: &mut Option<PidNamespace>) -> Result<(Handle, Launched)> {
     own_table()?;
     let socket = files::arrange(&job.moves, job.socket)?;
     if job.pid_namespace {
         *namespace = Some(begin_namespace()?);
     }
-    let to_be = if job.launch.die_with_parent {
+    let guard = if job.launch.die_with_parent {
         None
     } else {
-        Some(GuardToBe::start()?)
+        Some(Guard::start()?)
     };
-    // While the guard gets ready.
-    let pairs = socket::pair()
-        .map_err(|e| Error::system(e, "make a socket pair"))
-        .and_then(|mail| Ok((mail, pipe()?)));
-    let guard = to_be.map(GuardToBe::finish).transpose()?;
+    // After the guard's table was copied: there this would never be closed.
+    let exec = pipe()?;
     job.launch.guard = guard.as_ref().map(|guard| guard.end.as_raw_fd());
-    let started = pairs.and_then(|(mail, exec)| start(&job, &socket, &mail, exec));
-    match started {
-        Ok(child) => Ok((child, guard)),
-        Err(error) => {
-            if let Some(guard) = guard {
-                guard.end();
-            }
-            Err(error)
+    let (child, room) =
+        child::start(&job.launch).map_err(|e| Error::system(e, "start a process"))?;
+    match hand_over(job, &child, &room, &socket, exec, guard.as_ref()) {
+        Ok(()) => {
+            let launched = Launched {
+                pid: child.pid(),
+                room,
+                keeper: guard.map(|guard| guard.keeper),
+            };
+            Ok((child, launched))
         }
-    }
-}
-
-/// Starts the child and sends its listener.
-fn start(
-    job: &Job,
-    socket: &OwnedFd,
-    mail: &(OwnedFd, OwnedFd),
-    exec: (OwnedFd, OwnedFd),
-) -> Result<Handle> {
-    let child =
-        child::start(&job.launch, &job.page).map_err(|e| Error::system(e, "start a process"))?;
-    match hand_over(job, &child, socket, mail, exec) {
-        Ok(()) => Ok(child),
         Err(error) => {
             child.put_down();
             Err(error)
@@ -303,48 +287,52 @@ fn start(
     }
 }
 
-/// Fetches the listener of the child, waits until the fate of its `execve` is known or lies with
-/// the supervisor, and sends the listener.
+/// Sends the child's listener to the caller, with what tells of its `execve`, what kills it, and its
+/// descriptor.
 fn hand_over(
     job: &Job,
     child: &Handle,
+    room: &Room,
     socket: &OwnedFd,
-    mail: &(OwnedFd, OwnedFd),
     (exec_ends, exec_pending): (OwnedFd, OwnedFd),
+    guard: Option<&Guard>,
 ) -> Result<()> {
-    let (near, far) = mail;
-    let number = await_listener(job, child)?;
-    // A message in flight is the one place that is in neither table.
-    let mailed = socket::send_fds(far.as_fd(), b"L", &[number]);
-    fd_table::close(number);
-    mailed.map_err(|e| Error::system(e, "take the listener"))?;
-    fd_table::unshare().map_err(|e| Error::system(e, "copy the descriptor table"))?;
-    let received = socket::recv_fds(near.as_fd(), &mut [0])
-        .map_err(|e| Error::system(e, "take the listener"))?;
-    let [Some(listener)] = received.fds else {
-        return Err(Error::new(Status::System, "the listener was lost"));
+    // While the child gets ready.
+    let others = if job.execve_waits {
+        files::listeners()
+    } else {
+        Vec::new()
     };
-    // The other copy is the child's, close-on-exec.
-    drop(exec_pending);
-    fd_table::wait_either([exec_ends.as_fd(), listener.as_fd()])
-        .map_err(|e| Error::system(e, "wait for the program"))?;
-    if let Some(errno) = job.page.exec_error() {
-        return Err(not_executed(job, errno));
+    let listener = await_listener(job, child, room)?;
+    // Its own may have been there already.
+    for other in others.into_iter().filter(|&other| other != listener) {
+        fd_table::close(other);
     }
+    let guard_end = guard.map(|guard| guard.end.as_raw_fd());
     let pidfd = child.pidfd().map(|fd| fd.as_raw_fd());
-    let fds: Vec<RawFd> = std::iter::once(listener.as_raw_fd()).chain(pidfd).collect();
-    socket::send_fds(socket.as_fd(), b"L", &fds)
-        .map_err(|e| Error::system(e, "hand the listener over"))
+    let fds = [listener, exec_ends.as_raw_fd()].into_iter();
+    let fds: Vec<RawFd> = fds.chain(guard_end).chain(pidfd).collect();
+    let sent = socket::send_fds(socket.as_fd(), b"L", &fds);
+    fd_table::close(listener);
+    sent.map_err(|e| Error::system(e, "hand the listener over"))?;
+    if job.launch.die_with_parent {
+        // This thread stays, and must not keep open what the child's `execve` closes.
+        own_table()?;
+    } else {
+        // The child's, close-on-exec, in the table that is the child's alone when this thread has ended.
+        let _ = exec_pending.into_raw_fd();
+    }
+    Ok(())
 }
 
 /// Waits for the child to install the filter and gives the listener's number.
-fn await_listener(job: &Job, child: &Handle) -> Result<RawFd> {
+fn await_listener(job: &Job, child: &Handle, room: &Room) -> Result<RawFd> {
     let mut looks = 0;
     loop {
-        match job.page.progress() {
+        match room.progress() {
             Progress::Listening(number) => return Ok(number),
             Progress::Failed(stage, errno) => return Err(explain(job, stage, errno)),
-            Progress::Starting => job.page.sleep_while_starting(PATIENCE),
+            Progress::Starting => room.sleep_while_starting(PATIENCE),
             Progress::Installing => {
                 looks += 1;
                 if looks < LOOKS {
@@ -356,12 +344,7 @@ fn await_listener(job: &Job, child: &Handle) -> Result<RawFd> {
         }
         // It may have told and ended in between.
         let ended = child.has_ended() != Ok(false);
-        if ended
-            && matches!(
-                job.page.progress(),
-                Progress::Starting | Progress::Installing
-            )
-        {
+        if ended && matches!(room.progress(), Progress::Starting | Progress::Installing) {
             return Err(Error::with_errno(
                 Status::System,
                 Errno(libc::ECANCELED),
@@ -384,12 +367,12 @@ fn explain(job: &Job, stage: Stage, errno: Errno) -> Error {
                 &format!("enter directory `{}`", directory.to_string_lossy()),
             )
         }
-        Stage::Program => not_executed(job, errno),
+        Stage::Program => not_executed(&job.name, errno),
         Stage::NoNewPrivs => Error::system(errno, "set no_new_privs"),
         Stage::Filter => install::explain(errno, job.launch.filter_flags),
     }
 }
 
-fn not_executed(job: &Job, errno: Errno) -> Error {
-    Error::system(errno, &format!("execute `{}`", job.name))
+fn not_executed(name: &str, errno: Errno) -> Error {
+    Error::system(errno, &format!("execute `{name}`"))
 }

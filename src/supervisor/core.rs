@@ -82,8 +82,12 @@ pub(super) const ENDS: u64 = 8;
 impl Core {
     pub(super) fn new(options: SupervisorOptions) -> Result<Arc<Self>> {
         let listeners = Listeners::new()?;
-        let processors = thread::available_parallelism().map_or(1, usize::from);
-        let modes = mode::modes(options.wake_up, options.max_workers.min(processors));
+        let at_once = match options.max_workers {
+            1 => 1,
+            // Which takes reading a file or two.
+            most => most.min(thread::available_parallelism().map_or(1, usize::from)),
+        };
+        let modes = mode::modes(options.wake_up, at_once);
         let most_receivers = modes.iter().map(|m| m.receivers).max().unwrap_or(1);
         let slots = options.max_workers + 1 + MOST_STUCK;
         Ok(Arc::new_cyclic(|me| Core {

@@ -12,8 +12,8 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Enough for every text that is put here, two numbers and the NUL.
-    const ROOM: usize = 48;
+    /// Enough for two numbers and what is put between them, a name in a directory and the NUL.
+    const ROOM: usize = 32 + libc::NAME_MAX as usize + 1;
 
     /// `TID/entry`; that may be as long as "status".
     #[inline]
@@ -33,6 +33,16 @@ impl Entry {
         Self::new().text("thread-self/fd/").number(fd.as_raw_fd())
     }
 
+    /// What lies in the directory that this leads to; nothing if the name is longer than any.
+    #[inline]
+    pub(super) fn then(self, name: &CStr) -> Option<Self> {
+        let name = name.to_bytes();
+        if name.len() > libc::NAME_MAX as usize {
+            return None;
+        }
+        Some(self.bytes(b"/").bytes(name))
+    }
+
     fn new() -> Self {
         Entry {
             text: [0; Self::ROOM],
@@ -41,16 +51,21 @@ impl Entry {
     }
 
     #[inline]
-    fn text(mut self, text: &str) -> Self {
+    fn text(self, text: &str) -> Self {
+        self.bytes(text.as_bytes())
+    }
+
+    #[inline]
+    fn bytes(mut self, text: &[u8]) -> Self {
         let end = self.len + text.len();
-        self.text[self.len..end].copy_from_slice(text.as_bytes());
+        self.text[self.len..end].copy_from_slice(text);
         self.len = end;
         self
     }
 
     /// One that is not negative.
     #[inline]
-    fn number(mut self, number: i32) -> Self {
+    fn number(self, number: i32) -> Self {
         let mut digits = [0; 10];
         let mut at = digits.len();
         let mut rest = number.unsigned_abs();
@@ -62,11 +77,7 @@ impl Entry {
                 break;
             }
         }
-        let digits = &digits[at..];
-        let end = self.len + digits.len();
-        self.text[self.len..end].copy_from_slice(digits);
-        self.len = end;
-        self
+        self.bytes(&digits[at..])
     }
 
     #[inline]
@@ -144,6 +155,11 @@ mod tests {
             Entry::of_fd(i32::MAX, i32::MAX).path(),
             c"2147483647/fd/2147483647"
         );
+        let long = CString::new(vec![b'x'; 255]).unwrap();
+        let longest = Entry::of_fd(i32::MAX, i32::MAX).then(&long).unwrap();
+        assert_eq!(longest.path().to_bytes().len(), 24 + 1 + 255);
+        let longer = CString::new(vec![b'x'; 256]).unwrap();
+        assert!(Entry::of(1, "cwd").then(&longer).is_none());
         let own = std::io::stdin();
         assert_eq!(Entry::of_own(own.as_fd()).path(), c"thread-self/fd/0");
     }

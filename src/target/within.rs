@@ -21,6 +21,22 @@ use crate::notification::Notification;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
+/// For whom something is opened.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum For {
+    Caller,
+    /// Who is answered with it at once; and perhaps has to wait for it.
+    Target {
+        waits: bool,
+    },
+}
+
+impl For {
+    fn waits(self) -> bool {
+        self == For::Target { waits: true }
+    }
+}
+
 /// What was found to be allowed.
 enum Found {
     Open(OwnedFd),
@@ -55,7 +71,7 @@ impl Notification {
         path_addr: u64,
         how: OpenHow,
     ) -> Result<OwnedFd> {
-        match self.find_within(roots, dirfd, path_addr, how, false)? {
+        match self.find_within(roots, dirfd, path_addr, how, For::Caller)? {
             Found::Open(opened) | Found::ByPath(opened) => Ok(opened),
         }
     }
@@ -75,7 +91,7 @@ impl Notification {
         how: OpenHow,
     ) -> Result<()> {
         let waits = fifo::may_wait(how.flags) && how.flags & libc::O_DIRECTORY == 0;
-        match self.find_within(roots, dirfd, path_addr, how, waits)? {
+        match self.find_within(roots, dirfd, path_addr, how, For::Target { waits })? {
             Found::Open(opened) => {
                 let cloexec = how.flags & libc::O_CLOEXEC != 0;
                 self.reply_fd(opened.as_fd(), cloexec).map(drop)
@@ -91,26 +107,26 @@ impl Notification {
         }
     }
 
-    /// Opens what is allowed, or if it is to wait (`waits`) perhaps only finds it.
+    /// Opens what is allowed, or if it is to wait perhaps only finds it.
     fn find_within(
         &mut self,
         roots: &Roots,
         dirfd: RawFd,
         path_addr: u64,
         how: OpenHow,
-        waits: bool,
+        whom: For,
     ) -> Result<Found> {
         let mut scratch = Scratch::new();
         self.watched(|n| {
             let path = n.unchecked_string(&mut scratch, path_addr, open::PATH_MAX)?;
             n.as_maker_of(how, |n, asked| {
-                match n.open_named(roots, path, &asked, waits)? {
+                match n.open_named(roots, path, &asked, whom.waits())? {
                     Some(Ok(opened)) => Ok(Found::Open(opened)),
                     Some(Err(errno)) => {
                         n.check_valid()?;
                         Err(open::explain_open(errno, path))
                     }
-                    None => n.open_decided(roots, dirfd, path, &asked, waits),
+                    None => n.open_decided(roots, dirfd, path, &asked, whom),
                 }
             })
         })
@@ -179,34 +195,44 @@ impl Notification {
         dirfd: RawFd,
         path: &CStr,
         asked: &Asked,
-        waits: bool,
+        whom: For,
     ) -> Result<Found> {
-        let how = asked.how;
+        let (how, waits) = (asked.how, whom.waits());
         let needed = needed(how.flags);
         let everywhere = roots.everywhere();
+        if let Some(opened) = self.open_directory(dirfd, path, how)? {
+            // An answer reaches this target or nobody.
+            if whom == For::Caller {
+                self.check_valid()?;
+            }
+            if let Err(error) = self.decide(roots, &opened, needed, path) {
+                self.check_valid()?;
+                return Err(error);
+            }
+            return Ok(Found::Open(opened));
+        }
         let is_anything = !everywhere.is_empty() && everywhere.contains(needed);
         if is_anything && !waits && !path.is_empty() {
             return self.open_from(dirfd, path, asked).map(Found::Open);
         }
         let existing = needed - Rights::CREATE;
-        let mut look = OpenHow {
-            flags: how.flags & PATH_FLAGS | libc::O_PATH,
-            ..how
+        let mut look = Asked {
+            how: OpenHow {
+                flags: how.flags & PATH_FLAGS | libc::O_PATH,
+                ..how
+            },
+            umask: 0,
         };
         let creates = how.flags & libc::O_CREAT != 0 && how.flags & libc::O_PATH == 0;
         let exclusive = creates && how.flags & libc::O_EXCL != 0;
         if exclusive {
-            look.flags |= libc::O_NOFOLLOW;
+            look.how.flags |= libc::O_NOFOLLOW;
         }
         for _ in 0..TRIES {
-            let found = match self.open_or_get(
-                dirfd,
-                path,
-                &Asked {
-                    how: look,
-                    umask: 0,
-                },
-            ) {
+            let found = match self.open_or_get(dirfd, path, &look) {
+                Err(error) if creates && is_anything && error.errno() == libc::ENOENT => {
+                    return self.open_from(dirfd, path, asked).map(Found::Open);
+                }
                 Err(error) if creates && error.errno() == libc::ENOENT => {
                     match self.create_decided(roots, dirfd, path, asked)? {
                         Some(created) => return Ok(Found::Open(created)),
@@ -246,6 +272,48 @@ impl Notification {
         how.flags &= !(libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW);
         let asked = Asked { how, umask: 0 };
         self.open_in_own_proc(found.as_fd(), &asked).ok()
+    }
+
+    /// Opens a directory by its name in the directory that the path starts from, for reading, which
+    /// does nothing to anybody: so it may be opened **before it is known to be the target's**, which it is
+    /// not yet, and decided on after that. Nothing if it is something else, or may be.
+    fn open_directory(
+        &mut self,
+        dirfd: RawFd,
+        name: &CStr,
+        how: OpenHow,
+    ) -> Result<Option<OwnedFd>> {
+        const OTHERS: i32 = libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | libc::O_PATH;
+        const UNNAMED: i32 = libc::O_TMPFILE & !libc::O_DIRECTORY;
+        let is_name = !matches!(name.to_bytes(), b"" | b"..") && !name.to_bytes().contains(&b'/');
+        if how.flags & (libc::O_DIRECTORY | OTHERS | UNNAMED) != libc::O_DIRECTORY
+            || how.resolve != 0
+            || !is_name
+        {
+            return Ok(None);
+        }
+        let tid = self.target()?;
+        let asked = Asked { how, umask: 0 };
+        let start = match dirfd {
+            libc::AT_FDCWD => Entry::of(tid, "cwd"),
+            0.. => Entry::of_fd(tid, dirfd),
+            _ => return Ok(None),
+        };
+        let (Some(entry), Ok(proc)) = (start.then(name), self.proc()) else {
+            return Ok(None);
+        };
+        // No link is followed but the one in /proc.
+        let flags = asked.kernel_how().flags as i32 | libc::O_NOFOLLOW;
+        let Ok(opened) = file::open(Some(proc.dir()), entry.path(), flags) else {
+            return Ok(None);
+        };
+        let Ok(stat) = file::stat(opened.as_fd()) else {
+            return Ok(None);
+        };
+        if stat.is_of_no_disk() && file::is_procfs(opened.as_fd()) != Ok(false) {
+            return Ok(None);
+        }
+        Ok(asked.set_blocking(opened).ok())
     }
 
     fn open_or_get(&mut self, dirfd: RawFd, path: &CStr, asked: &Asked) -> Result<OwnedFd> {

@@ -7,6 +7,7 @@ mod inherited;
 mod killed;
 mod life;
 mod limits;
+mod memory;
 mod namespace;
 #[path = "../support/mod.rs"]
 mod support;

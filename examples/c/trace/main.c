@@ -19,7 +19,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 /* What is asked for, and what has come of it. */
@@ -125,45 +124,44 @@ static void ignore(int signal)
     (void)signal;
 }
 
-/* The terminal's signals are for the program, which has its own dispositions. What writing would
- * be ended by becomes an error. */
-static void leave_signals_to_program(void)
+/* What writing would be ended by becomes an error. A handler, as the program is to have the default
+ * of each signal. */
+static void survive_writing(void)
 {
     struct sigaction action;
 
     memset(&action, 0, sizeof action);
     action.sa_handler = ignore;
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGQUIT, &action, NULL);
     sigaction(SIGPIPE, &action, NULL);
     sigaction(SIGXFSZ, &action, NULL);
 }
 
-/* Runs the program. Gives the status to exit with. */
-static int run(struct trace *trace, const unotify_filter *filter)
+/* Runs the program. -1 with its wait status, or the status to exit with when it did not run. */
+static int run(struct trace *trace, const unotify_filter *filter, int *wstatus)
 {
     char **program = trace->options.program;
     unotify_supervisor *supervisor;
     unotify_status status;
-    int error, wstatus = 0;
+    int error;
 
     if (unotify_supervisor_new(NULL, &supervisor) ||
         unotify_supervisor_on_default(supervisor, show_and_continue, trace)) {
         complain("set up");
         return 1;
     }
-    leave_signals_to_program();
-    status = unotify_supervisor_run_program(supervisor, filter, program[0], program, NULL, NULL,
-                                            &wstatus);
+    survive_writing();
+    status = unotify_supervisor_stand_in_for(
+        supervisor, filter, program[0], program, NULL,
+        &UNOTIFY_OPTS(unotify_spawn_opts, .flags = UNOTIFY_SPAWN_KILL_ON_PARENT_DEATH), wstatus);
     error = errno;
     if (status && status != UNOTIFY_ERR_HANDLER)
         complain(program[0]);
     unotify_supervisor_free(supervisor);
+    if (status == UNOTIFY_OK)
+        return -1;
     if (status == UNOTIFY_ERR_SYSTEM || status == UNOTIFY_ERR_PERMISSION)
         return error == ENOENT ? 127 : 126;
-    if (status)
-        return 1;
-    return WIFSIGNALED(wstatus) ? 128 + WTERMSIG(wstatus) : WEXITSTATUS(wstatus);
+    return 1;
 }
 
 static int fails(const char *file)
@@ -176,7 +174,7 @@ int main(int argc, char **argv)
 {
     struct trace trace = { .fd = STDERR_FILENO };
     unotify_filter *filter;
-    int status = read_options(argc, argv, &trace.options);
+    int wstatus, status = read_options(argc, argv, &trace.options);
 
     if (status >= 0)
         return status;
@@ -189,7 +187,7 @@ int main(int argc, char **argv)
             return fails(trace.options.file);
     }
 
-    status = run(&trace, filter);
+    status = run(&trace, filter, &wstatus);
     unotify_filter_free(filter);
     if (trace.options.only_counts) {
         static struct line table;
@@ -200,5 +198,9 @@ int main(int argc, char **argv)
     if (trace.fd != STDERR_FILENO && close(trace.fd) && !trace.write_error)
         trace.write_error = errno;
     errno = trace.write_error;
-    return errno ? fails(trace.options.file) : status;
+    if (errno)
+        return fails(trace.options.file);
+    if (status < 0)
+        unotify_exit_like(wstatus);
+    return status;
 }

@@ -37,10 +37,11 @@ static const char HELP[] =
 static const char MORE_HELP[] =
     "\n"
     "Programs get no rights by being executed (no_new_privs): sudo does not work in here.\n"
-    "Ends when the last of them has, with the program's exit status, or 128 and the number of\n"
-    "the signal that ended it; 127 if there is no such program and 126 if it may not be\n"
-    "executed; 2 for a wrong option, and 1 if something else went wrong. When it cannot write\n"
-    "it kills the program; what that has started gets ENOSYS for each call.\n";
+    "Ends when the last of them has, and like the program: with its exit status, or by the same\n"
+    "signal. What a terminal or a shell does to it is for the program (^C, ^Z, SIGTERM). 127 if\n"
+    "there is no such program and 126 if it may not be executed; 2 for a wrong option, and 1 if\n"
+    "something else went wrong. When it cannot write it kills the program; what that has\n"
+    "started gets ENOSYS for each call.\n";
 
 /* A list with commas in it, as a paragraph. */
 static void print_list(const char *list)
