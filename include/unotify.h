@@ -267,9 +267,8 @@ unotify_status unotify_filter_load(const unotify_filter *filter, const unotify_l
 
 /* ---- Listener -------------------------------------------------------------------------------- */
 
-/** Makes a listener of a descriptor that came from elsewhere, and takes ownership of it; on failure
- * `fd` remains the caller's, open. Switches synchronous wake-up on where the kernel has it.
- * Errors: INVALID_ARGUMENT when `fd` is not a seccomp listener. */
+/** Makes a listener of a descriptor from elsewhere, and takes ownership of it unless this fails.
+ * Switches synchronous wake-up on if it can. Errors: INVALID_ARGUMENT when `fd` is no listener. */
 unotify_status unotify_listener_from_fd(int fd, unotify_listener **out);
 
 /** Duplicates the listener that process `pid` has as descriptor `fd` (Linux 5.6: `pidfd_getfd(2)`).
@@ -277,11 +276,11 @@ unotify_status unotify_listener_from_fd(int fd, unotify_listener **out);
  * such process; INVALID_ARGUMENT when it has no such descriptor or that is not a listener. */
 unotify_status unotify_listener_from_pid(pid_t pid, int fd, unotify_listener **out);
 
-/** Receives a listener that came over a Unix socket (`SCM_RIGHTS`, with one byte of any payload):
- * the first descriptor of one message. Others in it are closed.
+/** Receives a listener over a Unix socket (`SCM_RIGHTS`, with one byte of any payload): the first
+ * descriptor of one message. Others in it are closed.
  * Errors: CLOSED when the other side is closed; INVALID_ARGUMENT when what came is no listener (it
- * is closed), or `unix_socket` no Unix socket; after SYSTEM with `EMFILE` the message waits,
- * unless another thread took the last descriptor meanwhile. */
+ * is closed), or `unix_socket` no Unix socket; after SYSTEM with `EMFILE` the message mostly
+ * waits. */
 unotify_status unotify_listener_from_socket(int unix_socket, unotify_listener **out);
 
 /** Sends a duplicate of the listener for unotify_listener_from_socket(). This is a `sendmsg(2)`: a
@@ -301,10 +300,11 @@ int unotify_listener_into_fd(unotify_listener *listener);
 
 /** Waits for the next notification. As with `getline(3)`, if `*notification` is NULL a handle is
  * allocated, for the caller to free in the end, else that handle is used again; what it held gets
- * the fallback error unless it was answered. On failure a handle that was given remains the
- * caller's and holds nothing. One thread at a time waits in the kernel, the others queue.
- * Errors: TIMEOUT; STOPPED by unotify_listener_set_interrupted(); CLOSED when the last target has
- * exited (not before 5.9; before 6.11, was waited for: see unotify_listener_watch_child()). */
+ * the fallback error unless it was answered. On failure a handle that was given is kept, empty.
+ * One thread at a time waits in the kernel, the others queue.
+ * Errors: TIMEOUT; STOPPED after unotify_listener_set_interrupted(); CLOSED when the last target
+ * has exited (before Linux 6.11, when it was waited for: see unotify_listener_watch_child();
+ * before 5.9, never). */
 unotify_status unotify_listener_receive(unotify_listener *listener, int timeout_ms,
                                         unotify_notification **notification);
 
@@ -312,7 +312,7 @@ unotify_status unotify_listener_receive(unotify_listener *listener, int timeout_
 
 /** unotify_listener_receive() with flags. With `UNOTIFY_RECEIVE_RETURN_ON_SIGNAL` a signal that is
  * handled on this thread ends the wait with `UNOTIFY_ERR_INTERRUPTED`, `SA_RESTART` or not, for
- * languages that run handlers later. It takes a `ppoll`, and misses what came just before. */
+ * languages that run handlers later. It takes a `ppoll`, and misses a signal right before that. */
 unotify_status unotify_listener_receive_with(unotify_listener *listener, int timeout_ms,
                                              uint32_t flags, unotify_notification **notification);
 
@@ -322,12 +322,12 @@ unotify_status unotify_listener_receive_with(unotify_listener *listener, int tim
 #define UNOTIFY_REPLY_CONTINUE 3 /**< As unotify_notification_reply_continue(): `value` is 0. */
 
 /** Answers what `notification` holds, then receives the next one into it as
- * unotify_listener_receive() does: one call of C for each turn of a loop. With
- * `UNOTIFY_REPLY_NONE`, as for a new handle, it only receives. What the answer came to goes to
- * `*replied` (which may be NULL), whether this fails or not; `errno` is of what this returns. It
- * goes on to receive after `UNOTIFY_OK`, `UNOTIFY_ERR_GONE` and `UNOTIFY_ERR_ANSWERED`. Any other
- * error of the answer is returned, nothing was received, and the target waits for a better answer.
- * Errors: those of unotify_listener_receive(), with the notification answered, and of the answer;
+ * unotify_listener_receive() does: one call for each turn of a loop. With `UNOTIFY_REPLY_NONE`, as
+ * for a new handle, it only receives. What the answer came to goes to `*replied` (which may be
+ * NULL), whether this fails or not; `errno` is of what this returns. After UNOTIFY_OK,
+ * UNOTIFY_ERR_GONE and UNOTIFY_ERR_ANSWERED it goes on to receive. Any other error of the answer
+ * is returned, nothing was received, and the target waits for a better answer.
+ * Errors: those of unotify_listener_receive(), after an answer, and of the answer;
  * INVALID_ARGUMENT also when there is nothing to be answered. */
 unotify_status unotify_listener_reply_receive(
     unotify_listener *listener, unotify_notification *notification, uint32_t reply, int64_t value,
@@ -339,11 +339,10 @@ unotify_status unotify_listener_reply_receive(
 unotify_status unotify_listener_set_interrupted(unotify_listener *listener, int on);
 
 /** Tells which child of the caller's loaded the filter by itself (Linux 5.4), so that the listener
- * ends with it before Linux 6.11 too, with `UNOTIFY_ERR_CLOSED`: once it is a zombie and no
- * notification is pending, though other targets may be left. It remains the caller's to wait for.
- * Duplicates `pidfd` (`pidfd_open(2)`); a later call replaces it. Not needed after
- * unotify_spawn(). See "The end of a target" in unotify(7).
- * Errors: INVALID_ARGUMENT when `pidfd` is not one. */
+ * ends with it before Linux 6.11 too: once it is a zombie and no notification is pending, though
+ * other targets may be left. It remains the caller's to wait for. Duplicates `pidfd`
+ * (`pidfd_open(2)`); a later call replaces it. Not needed after unotify_spawn(). See "The end of a
+ * target" in unotify(7). Errors: INVALID_ARGUMENT when `pidfd` is not one. */
 unotify_status unotify_listener_watch_child(unotify_listener *listener, int pidfd);
 
 /** Switches synchronous wake-up on (`on` is not 0) or off (Linux 6.6): with it the kernel runs the
@@ -438,15 +437,17 @@ unotify_status unotify_notification_read_pointers(unotify_notification *notifica
 
 /** Duplicates the target's descriptor `target_fd` (Linux 5.6: `pidfd_getfd(2)`). It is the same
  * open file: what is done to a socket through it is done to the target's.
- * Errors: INVALID_ARGUMENT with `EBADF`; before 6.9 UNSUPPORTED if a thread has its own table. */
+ * Errors: INVALID_ARGUMENT with `EBADF` when there is none; before 6.9 UNSUPPORTED for a thread
+ * that does not share its leader's descriptors. */
 unotify_status unotify_notification_get_fd(unotify_notification *notification, int target_fd,
                                            int *fd);
 
 /** Gives the target a duplicate of `fd` (Linux 5.9): at the lowest free number if `target_fd` is
  * -1, else at `target_fd`, closing what was open there. `flags` is 0 or `O_CLOEXEC`. The number
  * goes to `*new_fd` (which may be NULL). The target goes on waiting.
- * Errors: INVALID_ARGUMENT with `EBADF` also for `O_PATH`, which the kernel does not pass (see
- * unotify_notification_reopen()), or a `target_fd` beyond its limit; SYSTEM with `EMFILE`. */
+ * Errors: INVALID_ARGUMENT with `EBADF` also when `fd` was opened with `O_PATH`, which the kernel
+ * does not pass (see unotify_notification_reopen()), or `target_fd` is beyond the target's limit;
+ * SYSTEM with `EMFILE` when the target may not have more. */
 unotify_status unotify_notification_add_fd(unotify_notification *notification, int fd,
                                            int target_fd, int flags, int *new_fd);
 
@@ -479,9 +480,8 @@ typedef struct unotify_open_how {
  * unotify_notification_reply_fd(): nothing is left that the target could exchange. Nothing leads
  * out of its root: not `..` or an absolute link, not a magic link (`ELOOP`), not a directory that
  * is outside (`EXDEV`). **The supervisor's rights count.** `O_CREAT` and `O_TRUNC` act at once: to
- * decide first, open with `O_PATH`, then again. `/proc/self` is the target. **The supervisor's own
- * files in any `/proc` are refused** (`ELOOP`); other processes' (`/proc/PID/mem`) are not. More
- * differs: see "Opening what a target names" in unotify(7).
+ * decide first, use `O_PATH`, then reopen. `/proc/self` is the target. **The supervisor's own
+ * files in any `/proc` are refused** (`ELOOP`), others' (`/proc/PID/mem`) not: see unotify(7).
  * Errors: SYSTEM with the `errno` that the path leads to, which is the one to answer with; FAULT
  * and TOO_LONG for the path; INVALID_ARGUMENT with `EBADF` for `dirfd`; UNSUPPORTED before 5.6. */
 unotify_status unotify_notification_open(unotify_notification *notification, int dirfd,
@@ -490,8 +490,8 @@ unotify_status unotify_notification_open(unotify_notification *notification, int
 /** Opens the file that `fd` stands for again, whatever its name leads to by now: for what was
  * opened with `O_PATH`, once it is decided that the target may have it. `flags` are the target's,
  * less `O_CREAT`, `O_EXCL` and `O_NOFOLLOW`; `mode` is for `O_TMPFILE`.
- * Errors: SYSTEM with the `errno` to answer with: `ENXIO` for a socket or a FIFO that nobody
- * reads, `ELOOP` for a link or the supervisor's own `/proc`, ... */
+ * Errors: SYSTEM with the `errno` to answer with, such as `ENXIO` for a socket or a FIFO that
+ * nobody reads, `ELOOP` for a link or the supervisor's own `/proc`. */
 unotify_status unotify_notification_reopen(unotify_notification *notification, int fd,
                                            uint64_t flags, uint64_t mode, int *out);
 
@@ -505,9 +505,8 @@ unotify_status unotify_notification_open_parent(unotify_notification *notificati
                                                 int *fd);
 
 /** Copies the absolute path of what is at `path_addr` in the target's memory into `buf`, as the
- * target sees it, with links and `..` in it; "(unreachable)" is before what is outside its root.
- * For logs, not for deciding: it may lead elsewhere by then.
- * Errors: as unotify_notification_open(). */
+ * target sees it, with links and `..`, and "(unreachable)" before what is outside its root. For
+ * logs, not for deciding: it may lead elsewhere later. Errors: as unotify_notification_open(). */
 unotify_status unotify_notification_read_path(unotify_notification *notification, int dirfd,
                                               uint64_t path_addr, char *buf, size_t cap);
 
@@ -560,7 +559,6 @@ unotify_status unotify_notification_create(unotify_notification *notification, i
 /** The same for `mkdirat(2)`. */
 unotify_status unotify_notification_mkdir(unotify_notification *notification, int directory,
                                           const char *name, mode_t mode);
-
 /** The same for `mknodat(2)`. */
 unotify_status unotify_notification_mknod(unotify_notification *notification, int directory,
                                           const char *name, mode_t mode, dev_t device);
@@ -646,17 +644,15 @@ typedef struct unotify_supervisor_opts {
  * lets out; on x86_64 and aarch64 it is caught, counted, and answered with the fallback error. */
 typedef int (*unotify_handler)(unotify_notification *notification, void *data);
 
-/** Is told that a listener, which was added with `listener_data`, has left. May do what handlers
- * may. */
+/** Is told that a listener, added with `listener_data`, has left. It may do what a handler may. */
 typedef void (*unotify_close_handler)(void *listener_data, void *data);
-
 /** Makes a supervisor. `opts` may be NULL. */
 unotify_status unotify_supervisor_new(const unotify_supervisor_opts *opts,
                                       unotify_supervisor **out);
 
-/** Serves one more listener, also while running, and takes ownership of it, except on
+/** Serves one more listener, also while running, and takes ownership of it, except after
  * `UNOTIFY_ERR_INVALID_ARGUMENT`. `data` is for unotify_notification_listener_data().
- * Errors: SYSTEM when the kernel has no room to watch it. */
+ * Errors: SYSTEM when there is no room for it. */
 unotify_status unotify_supervisor_add_listener(unotify_supervisor *supervisor,
                                                unotify_listener *listener, void *data);
 
@@ -705,8 +701,7 @@ unotify_status unotify_supervisor_start(unotify_supervisor *supervisor);
 unotify_status unotify_supervisor_stop(unotify_supervisor *supervisor);
 
 /** Waits for the end of what unotify_supervisor_start() began, and tells one thread how it ended.
- * Errors: as unotify_supervisor_run(); TIMEOUT; INVALID_ARGUMENT if not started, or told
- * already. */
+ * Errors: as unotify_supervisor_run(); TIMEOUT; INVALID_ARGUMENT when not started, or joined. */
 unotify_status unotify_supervisor_join(unotify_supervisor *supervisor, int timeout_ms);
 
 /** A descriptor for an event loop, which remains the supervisor's; -1 for NULL. It polls readable
@@ -716,13 +711,12 @@ int unotify_supervisor_fd(const unotify_supervisor *supervisor);
 /** Handles what is pending, at most some dozens of notifications, on this thread, without blocking.
  * How many they were goes to `*handled`, unless that is NULL: an edge-triggered loop goes on until
  * it is 0. Nobody else may receive from its listeners, or this may wait for a notification.
- * Errors: as unotify_supervisor_run(); STOPPED once after a stop; CLOSED after the last
- * listener. */
+ * Errors: as unotify_supervisor_run(), but STOPPED once a stop; CLOSED after the last listener. */
 unotify_status unotify_supervisor_dispatch(unotify_supervisor *supervisor, size_t *handled);
 
-/** Frees a supervisor and its listeners, but not deferred notifications. Stops a run in the
- * background and waits for handlers at work; a run on another thread must have returned. Not from
- * a handler. */
+/** Frees a supervisor and its listeners; deferred notifications remain usable. A run in the
+ * background is ended, and its handlers waited for; others must have returned. Not from a
+ * handler. */
 void unotify_supervisor_free(unotify_supervisor *supervisor);
 
 /** What a supervisor has done since it was made. */
@@ -750,8 +744,7 @@ typedef struct unotify_stats {
 unotify_status unotify_supervisor_stats(const unotify_supervisor *supervisor,
                                         unotify_stats *stats);
 
-/** Is told that a process has ended. It must return: neither jump out of the call nor end its
- * thread. An exception is treated as a handler's is. */
+/** Is told that a process has ended. It may do what a handler may; an exception counts alike. */
 typedef void (*unotify_exit_handler)(pid_t process, void *data);
 
 /** Sets the function that is told of the end of a target's process, once for each that a handler
@@ -772,7 +765,7 @@ unotify_status unotify_notification_watch_exit(unotify_notification *notificatio
 
 /** The child is killed (`SIGKILL`) when the calling process ends, however it ends. */
 #define UNOTIFY_SPAWN_KILL_ON_PARENT_DEATH (1U << 0)
-/** It and all it starts are in a pid namespace that is killed then. Takes `CAP_SYS_ADMIN`. */
+/** It and all it starts are in a pid namespace, killed likewise. This takes `CAP_SYS_ADMIN`. */
 #define UNOTIFY_SPAWN_PID_NAMESPACE (1U << 1)
 
 /** A descriptor for the program. All are put in place at once, and may be each other's numbers. */
@@ -802,9 +795,9 @@ typedef struct unotify_spawn_opts {
  * What it inherits is in "Starting a program" in unotify(7).
  * Errors, after which neither child nor descriptor is left over: with the `errno` of `execve`,
  * SYSTEM when the program is not found or of an unknown format and PERMISSION when it may not be
- * executed; with that of `chdir` for the working directory; PERMISSION for a namespace; BUSY when
- * the calling thread has a filter with a listener, which is inherited; INVALID_ARGUMENT without an
- * `argv[0]`; others of unotify_filter_load(); SYSTEM or NO_MEMORY without room for a process. */
+ * executed; with that of `chdir` for the working directory; PERMISSION for a pid namespace; BUSY
+ * when the calling thread has a filter with a listener, which is inherited; INVALID_ARGUMENT
+ * without `argv[0]`; others of unotify_filter_load(); SYSTEM or NO_MEMORY for lack of room. */
 unotify_status unotify_spawn(const unotify_filter *filter, const char *file, char *const *argv,
                              char *const *envp, const unotify_spawn_opts *opts,
                              unotify_child **out);
@@ -816,8 +809,8 @@ pid_t unotify_child_pid(const unotify_child *child);
  * ended; -1 for NULL, or with `errno` when there is none: `ENOSYS` before Linux 5.2. */
 int unotify_child_pidfd(const unotify_child *child);
 
-/** Hands out the child's listener, which is otherwise freed with it.
- * Errors: INVALID_ARGUMENT if taken. */
+/** Hands out the child's listener. If nobody takes it, it is freed with the child.
+ * Errors: INVALID_ARGUMENT when it was taken before. */
 unotify_status unotify_child_take_listener(unotify_child *child, unotify_listener **out);
 
 /** Waits for the child to end, and gives its status, in the form of `waitpid(2)`, to `wstatus`
@@ -851,10 +844,10 @@ unotify_status unotify_supervisor_run_program(
 
 /** unotify_supervisor_run_program() for a process that is there for the program alone, as `env(1)`
  * is. **Until it returns it catches** `SIGINT`, `SIGQUIT`, `SIGTERM`, `SIGHUP` and `SIGTSTP` where
- * they have their default, and sends them on unless the terminal has; a second `SIGTERM` kills the
- * program; this process stops and goes on with it: see "Standing in for a program" in unotify(7).
- * To be followed by unotify_exit_like().
- * Errors: INVALID_ARGUMENT also while another thread does so. */
+ * they have their default. What the terminal sends is left to the program, what other processes
+ * send is sent on, and a second `SIGTERM` kills it; this process stops and goes on with it. See
+ * "Standing in for a program" in unotify(7). unotify_exit_like() is to follow.
+ * Errors: as there; INVALID_ARGUMENT while another thread is at the same. */
 unotify_status unotify_supervisor_stand_in_for(
     unotify_supervisor *supervisor, const unotify_filter *filter, const char *file,
     char *const *argv, char *const *envp, const unotify_spawn_opts *opts, int *wstatus);
@@ -889,8 +882,8 @@ unotify_status unotify_probe_new(int timeout_ms, unotify_probe **out);
 /** 1 if programs can be supervised here, be it without this or that, else 0; also for NULL. */
 int unotify_probe_basics_work(const unotify_probe *probe);
 
-/** Fills in the part number `index`, from 0. Its strings live as long as the probe.
- * Errors: INVALID_ARGUMENT. */
+/** Fills in the part number `index`, from 0; after the last comes `UNOTIFY_ERR_INVALID_ARGUMENT`.
+ * Its strings are the probe's. */
 unotify_status unotify_probe_get(const unotify_probe *probe, size_t index,
                                  unotify_probe_part *part);
 

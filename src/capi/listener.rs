@@ -30,10 +30,10 @@ pub(super) unsafe fn lent_fd<'a>(fd: c_int, name: &str) -> crate::Result<Borrowe
     Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
-/// Makes a listener of a descriptor that came from elsewhere, and takes ownership of it; on failure
-/// `fd` remains the caller's, open. Switches synchronous wake-up on where the kernel has it.
+/// Makes a listener of a descriptor from elsewhere, and takes ownership of it unless this fails.
+/// Switches synchronous wake-up on if it can.
 ///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `fd` is not a seccomp listener.
+/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `fd` is no listener.
 ///
 /// # Safety
 /// `out` is NULL or valid for writing; nobody else closes `fd` after success.
@@ -76,13 +76,12 @@ pub unsafe extern "C" fn unotify_listener_from_pid(
     })
 }
 
-/// Receives a listener that came over a Unix socket (`SCM_RIGHTS`, with one byte of any payload):
-/// the first descriptor of one message. Others in it are closed.
+/// Receives a listener over a Unix socket (`SCM_RIGHTS`, with one byte of any payload): the first
+/// descriptor of one message. Others in it are closed.
 ///
 /// Errors: `UNOTIFY_ERR_CLOSED` when the other side is closed; `UNOTIFY_ERR_INVALID_ARGUMENT` when
 /// what came is no listener (it is closed), or `unix_socket` no Unix socket; after
-/// `UNOTIFY_ERR_SYSTEM` with `EMFILE` the message waits, unless another thread took the last
-/// descriptor meanwhile.
+/// `UNOTIFY_ERR_SYSTEM` with `EMFILE` the message mostly waits.
 ///
 /// # Safety
 /// `out` is NULL or valid for writing.
@@ -157,12 +156,12 @@ pub unsafe extern "C" fn unotify_listener_into_fd(listener: *mut unotify_listene
 
 /// Waits for the next notification. As with `getline(3)`, if `*notification` is NULL a handle is
 /// allocated, for the caller to free in the end, else that handle is used again; what it held gets
-/// the fallback error unless it was answered. On failure a handle that was given remains the
-/// caller's and holds nothing. One thread at a time waits in the kernel, the others queue.
+/// the fallback error unless it was answered. On failure a handle that was given is kept, empty.
+/// One thread at a time waits in the kernel, the others queue.
 ///
-/// Errors: `UNOTIFY_ERR_TIMEOUT`; `UNOTIFY_ERR_STOPPED` by unotify_listener_set_interrupted();
-/// `UNOTIFY_ERR_CLOSED` when the last target has exited (not before 5.9; before 6.11, was waited
-/// for: see unotify_listener_watch_child()).
+/// Errors: `UNOTIFY_ERR_TIMEOUT`; `UNOTIFY_ERR_STOPPED` after unotify_listener_set_interrupted();
+/// `UNOTIFY_ERR_CLOSED` when the last target has exited (before Linux 6.11, when it was waited for:
+/// see unotify_listener_watch_child(); before 5.9, never).
 ///
 /// # Safety
 /// `listener` is NULL or a live handle; `notification` is NULL or points to NULL or to a live
@@ -222,7 +221,7 @@ const _: () = assert!(UNOTIFY_RECEIVE_RETURN_ON_SIGNAL == ReceiveFlags::RETURN_O
 
 /// unotify_listener_receive() with flags. With `UNOTIFY_RECEIVE_RETURN_ON_SIGNAL` a signal that is
 /// handled on this thread ends the wait with `UNOTIFY_ERR_INTERRUPTED`, `SA_RESTART` or not, for
-/// languages that run handlers later. It takes a `ppoll`, and misses what came just before.
+/// languages that run handlers later. It takes a `ppoll`, and misses a signal right before that.
 ///
 /// # Safety
 /// As `unotify_listener_receive`.
@@ -287,13 +286,13 @@ pub const UNOTIFY_REPLY_ERROR: u32 = 2;
 pub const UNOTIFY_REPLY_CONTINUE: u32 = 3;
 
 /// Answers what `notification` holds, then receives the next one into it as
-/// unotify_listener_receive() does: one call of C for each turn of a loop. With
-/// `UNOTIFY_REPLY_NONE`, as for a new handle, it only receives. What the answer came to goes to
-/// `*replied` (which may be NULL), whether this fails or not; `errno` is of what this returns. It
-/// goes on to receive after `UNOTIFY_OK`, `UNOTIFY_ERR_GONE` and `UNOTIFY_ERR_ANSWERED`. Any other
-/// error of the answer is returned, nothing was received, and the target waits for a better answer.
+/// unotify_listener_receive() does: one call for each turn of a loop. With `UNOTIFY_REPLY_NONE`, as
+/// for a new handle, it only receives. What the answer came to goes to `*replied` (which may be
+/// NULL), whether this fails or not; `errno` is of what this returns. After UNOTIFY_OK,
+/// UNOTIFY_ERR_GONE and UNOTIFY_ERR_ANSWERED it goes on to receive. Any other error of the answer
+/// is returned, nothing was received, and the target waits for a better answer.
 ///
-/// Errors: those of unotify_listener_receive(), with the notification answered, and of the answer;
+/// Errors: those of unotify_listener_receive(), after an answer, and of the answer;
 /// `UNOTIFY_ERR_INVALID_ARGUMENT` also when there is nothing to be answered.
 ///
 /// # Safety
@@ -367,10 +366,10 @@ pub unsafe extern "C" fn unotify_listener_set_interrupted(
 }
 
 /// Tells which child of the caller's loaded the filter by itself (Linux 5.4), so that the listener
-/// ends with it before Linux 6.11 too, with `UNOTIFY_ERR_CLOSED`: once it is a zombie and no
-/// notification is pending, though other targets may be left. It remains the caller's to wait for.
-/// Duplicates `pidfd` (`pidfd_open(2)`); a later call replaces it. Not needed after
-/// unotify_spawn(). See "The end of a target" in unotify(7).
+/// ends with it before Linux 6.11 too: once it is a zombie and no notification is pending, though
+/// other targets may be left. It remains the caller's to wait for. Duplicates `pidfd`
+/// (`pidfd_open(2)`); a later call replaces it. Not needed after unotify_spawn(). See "The end of a
+/// target" in unotify(7).
 ///
 /// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `pidfd` is not one.
 ///

@@ -51,11 +51,11 @@ pub unsafe extern "C" fn unotify_supervisor_run_program(
 
 /// unotify_supervisor_run_program() for a process that is there for the program alone, as `env(1)`
 /// is. **Until it returns it catches** `SIGINT`, `SIGQUIT`, `SIGTERM`, `SIGHUP` and `SIGTSTP` where
-/// they have their default, and sends them on unless the terminal has; a second `SIGTERM` kills the
-/// program; this process stops and goes on with it: see "Standing in for a program" in unotify(7).
-/// To be followed by unotify_exit_like().
+/// they have their default. What the terminal sends is left to the program, what other processes
+/// send is sent on, and a second `SIGTERM` kills it; this process stops and goes on with it. See
+/// "Standing in for a program" in unotify(7). unotify_exit_like() is to follow.
 ///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` also while another thread does so.
+/// Errors: as there; `UNOTIFY_ERR_INVALID_ARGUMENT` while another thread is at the same.
 ///
 /// # Safety
 /// As for `unotify_supervisor_run_program`.

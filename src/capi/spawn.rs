@@ -19,7 +19,7 @@ use std::sync::Mutex;
 
 /// The child is killed (`SIGKILL`) when the calling process ends, however it ends.
 pub const UNOTIFY_SPAWN_KILL_ON_PARENT_DEATH: u32 = 1 << 0;
-/// It and all it starts are in a pid namespace that is killed then. Takes `CAP_SYS_ADMIN`.
+/// It and all it starts are in a pid namespace, killed likewise. This takes `CAP_SYS_ADMIN`.
 pub const UNOTIFY_SPAWN_PID_NAMESPACE: u32 = 1 << 1;
 
 /// A descriptor for the program. All are put in place at once, and may be each other's numbers.
@@ -86,10 +86,10 @@ pub struct unotify_child {
 /// Errors, after which neither child nor descriptor is left over: with the `errno` of `execve`,
 /// `UNOTIFY_ERR_SYSTEM` when the program is not found or of an unknown format and
 /// `UNOTIFY_ERR_PERMISSION` when it may not be executed; with that of `chdir` for the working
-/// directory; `UNOTIFY_ERR_PERMISSION` for a namespace; `UNOTIFY_ERR_BUSY` when the calling thread
-/// has a filter with a listener, which is inherited; `UNOTIFY_ERR_INVALID_ARGUMENT` without an
-/// `argv[0]`; others of unotify_filter_load(); `UNOTIFY_ERR_SYSTEM` or `UNOTIFY_ERR_NO_MEMORY`
-/// without room for a process.
+/// directory; `UNOTIFY_ERR_PERMISSION` for a pid namespace; `UNOTIFY_ERR_BUSY` when the calling
+/// thread has a filter with a listener, which is inherited; `UNOTIFY_ERR_INVALID_ARGUMENT` without
+/// `argv[0]`; others of unotify_filter_load(); `UNOTIFY_ERR_SYSTEM` or `UNOTIFY_ERR_NO_MEMORY` for
+/// lack of room.
 ///
 /// # Safety
 /// `filter` is NULL or a live handle that no other thread uses; `file` is NULL or a string; `argv`
@@ -234,9 +234,9 @@ pub unsafe extern "C" fn unotify_child_pidfd(child: *const unotify_child) -> c_i
     fd
 }
 
-/// Hands out the child's listener, which is otherwise freed with it.
+/// Hands out the child's listener. If nobody takes it, it is freed with the child.
 ///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` if taken.
+/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when it was taken before.
 ///
 /// # Safety
 /// `child` is NULL or a live handle; `out` is NULL or valid for writing.

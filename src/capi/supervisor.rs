@@ -40,8 +40,7 @@ pub type unotify_handler = Option<
     unsafe extern "C" fn(notification: *mut unotify_notification, data: *mut c_void) -> c_int,
 >;
 
-/// Is told that a listener, which was added with `listener_data`, has left. May do what handlers
-/// may.
+/// Is told that a listener, added with `listener_data`, has left. It may do what a handler may.
 pub type unotify_close_handler =
     Option<unsafe extern "C" fn(listener_data: *mut c_void, data: *mut c_void)>;
 
@@ -74,10 +73,10 @@ pub unsafe extern "C" fn unotify_supervisor_new(
     })
 }
 
-/// Serves one more listener, also while running, and takes ownership of it, except on
+/// Serves one more listener, also while running, and takes ownership of it, except after
 /// `UNOTIFY_ERR_INVALID_ARGUMENT`. `data` is for unotify_notification_listener_data().
 ///
-/// Errors: `UNOTIFY_ERR_SYSTEM` when the kernel has no room to watch it.
+/// Errors: `UNOTIFY_ERR_SYSTEM` when there is no room for it.
 ///
 /// # Safety
 /// `supervisor` and `listener` are NULL or live handles; `listener` is not used again.
@@ -352,8 +351,8 @@ pub unsafe extern "C" fn unotify_supervisor_stop(
 
 /// Waits for the end of what unotify_supervisor_start() began, and tells one thread how it ended.
 ///
-/// Errors: as unotify_supervisor_run(); `UNOTIFY_ERR_TIMEOUT`; `UNOTIFY_ERR_INVALID_ARGUMENT` if
-/// not started, or told already.
+/// Errors: as unotify_supervisor_run(); `UNOTIFY_ERR_TIMEOUT`; `UNOTIFY_ERR_INVALID_ARGUMENT` when
+/// not started, or joined.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle.
@@ -389,8 +388,8 @@ pub unsafe extern "C" fn unotify_supervisor_fd(supervisor: *const unotify_superv
 /// How many they were goes to `*handled`, unless that is NULL: an edge-triggered loop goes on until
 /// it is 0. Nobody else may receive from its listeners, or this may wait for a notification.
 ///
-/// Errors: as unotify_supervisor_run(); `UNOTIFY_ERR_STOPPED` once after a stop;
-/// `UNOTIFY_ERR_CLOSED` after the last listener.
+/// Errors: as unotify_supervisor_run(), but `UNOTIFY_ERR_STOPPED` once a stop; `UNOTIFY_ERR_CLOSED`
+/// after the last listener.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle; `handled` is NULL or valid for writing.
@@ -410,9 +409,8 @@ pub unsafe extern "C" fn unotify_supervisor_dispatch(
     })
 }
 
-/// Frees a supervisor and its listeners, but not deferred notifications. Stops a run in the
-/// background and waits for handlers at work; a run on another thread must have returned. Not from
-/// a handler.
+/// Frees a supervisor and its listeners; deferred notifications remain usable. A run in the
+/// background is ended, and its handlers waited for; others must have returned. Not from a handler.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle that is not used again.

@@ -10,8 +10,8 @@ use std::os::fd::IntoRawFd;
 /// Duplicates the target's descriptor `target_fd` (Linux 5.6: `pidfd_getfd(2)`). It is the same
 /// open file: what is done to a socket through it is done to the target's.
 ///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` with `EBADF`; before 6.9 `UNOTIFY_ERR_UNSUPPORTED` if a
-/// thread has its own table.
+/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` with `EBADF` when there is none; before 6.9
+/// `UNOTIFY_ERR_UNSUPPORTED` for a thread that does not share its leader's descriptors.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `fd` is NULL or valid for writing.
@@ -35,9 +35,9 @@ pub unsafe extern "C" fn unotify_notification_get_fd(
 /// -1, else at `target_fd`, closing what was open there. `flags` is 0 or `O_CLOEXEC`. The number
 /// goes to `*new_fd` (which may be NULL). The target goes on waiting.
 ///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` with `EBADF` also for `O_PATH`, which the kernel does not
-/// pass (see unotify_notification_reopen()), or a `target_fd` beyond its limit;
-/// `UNOTIFY_ERR_SYSTEM` with `EMFILE`.
+/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` with `EBADF` also when `fd` was opened with `O_PATH`,
+/// which the kernel does not pass (see unotify_notification_reopen()), or `target_fd` is beyond the
+/// target's limit; `UNOTIFY_ERR_SYSTEM` with `EMFILE` when the target may not have more.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `new_fd` is NULL or valid for writing.

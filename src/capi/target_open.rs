@@ -65,9 +65,8 @@ impl unotify_open_how {
 /// unotify_notification_reply_fd(): nothing is left that the target could exchange. Nothing leads
 /// out of its root: not `..` or an absolute link, not a magic link (`ELOOP`), not a directory that
 /// is outside (`EXDEV`). **The supervisor's rights count.** `O_CREAT` and `O_TRUNC` act at once: to
-/// decide first, open with `O_PATH`, then again. `/proc/self` is the target. **The supervisor's own
-/// files in any `/proc` are refused** (`ELOOP`); other processes' (`/proc/PID/mem`) are not. More
-/// differs: see "Opening what a target names" in unotify(7).
+/// decide first, use `O_PATH`, then reopen. `/proc/self` is the target. **The supervisor's own
+/// files in any `/proc` are refused** (`ELOOP`), others' (`/proc/PID/mem`) not: see unotify(7).
 ///
 /// Errors: `UNOTIFY_ERR_SYSTEM` with the `errno` that the path leads to, which is the one to answer
 /// with; `UNOTIFY_ERR_FAULT` and `UNOTIFY_ERR_TOO_LONG` for the path;
@@ -100,8 +99,8 @@ pub unsafe extern "C" fn unotify_notification_open(
 /// opened with `O_PATH`, once it is decided that the target may have it. `flags` are the target's,
 /// less `O_CREAT`, `O_EXCL` and `O_NOFOLLOW`; `mode` is for `O_TMPFILE`.
 ///
-/// Errors: `UNOTIFY_ERR_SYSTEM` with the `errno` to answer with: `ENXIO` for a socket or a FIFO
-/// that nobody reads, `ELOOP` for a link or the supervisor's own `/proc`, ...
+/// Errors: `UNOTIFY_ERR_SYSTEM` with the `errno` to answer with, such as `ENXIO` for a socket or a
+/// FIFO that nobody reads, `ELOOP` for a link or the supervisor's own `/proc`.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `out` is NULL or valid for writing.
@@ -162,8 +161,8 @@ pub unsafe extern "C" fn unotify_notification_open_parent(
 }
 
 /// Copies the absolute path of what is at `path_addr` in the target's memory into `buf`, as the
-/// target sees it, with links and `..` in it; "(unreachable)" is before what is outside its root.
-/// For logs, not for deciding: it may lead elsewhere by then.
+/// target sees it, with links and `..`, and "(unreachable)" before what is outside its root. For
+/// logs, not for deciding: it may lead elsewhere later.
 ///
 /// Errors: as unotify_notification_open().
 ///
