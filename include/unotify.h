@@ -279,8 +279,7 @@ unotify_status unotify_listener_from_pid(pid_t pid, int fd, unotify_listener **o
 /** Receives a listener over a Unix socket (`SCM_RIGHTS`, with one byte of any payload): the first
  * descriptor of one message. Others in it are closed.
  * Errors: CLOSED when the other side is closed; INVALID_ARGUMENT when what came is no listener (it
- * is closed), or `unix_socket` no Unix socket; after SYSTEM with `EMFILE` the message mostly
- * waits. */
+ * is closed), or `unix_socket` no Unix socket; after SYSTEM with `EMFILE` the message waits. */
 unotify_status unotify_listener_from_socket(int unix_socket, unotify_listener **out);
 
 /** Sends a duplicate of the listener for unotify_listener_from_socket(). This is a `sendmsg(2)`: a
@@ -714,9 +713,8 @@ int unotify_supervisor_fd(const unotify_supervisor *supervisor);
  * Errors: as unotify_supervisor_run(), but STOPPED once a stop; CLOSED after the last listener. */
 unotify_status unotify_supervisor_dispatch(unotify_supervisor *supervisor, size_t *handled);
 
-/** Frees a supervisor and its listeners; deferred notifications remain usable. A run in the
- * background is ended, and its handlers waited for; others must have returned. Not from a
- * handler. */
+/** Frees a supervisor and its listeners; deferred notifications remain usable. A background run is
+ * ended, and its handlers waited for; others must have returned. Not from a handler. */
 void unotify_supervisor_free(unotify_supervisor *supervisor);
 
 /** What a supervisor has done since it was made. */
@@ -882,8 +880,8 @@ unotify_status unotify_probe_new(int timeout_ms, unotify_probe **out);
 /** 1 if programs can be supervised here, be it without this or that, else 0; also for NULL. */
 int unotify_probe_basics_work(const unotify_probe *probe);
 
-/** Fills in the part number `index`, from 0; after the last comes `UNOTIFY_ERR_INVALID_ARGUMENT`.
- * Its strings are the probe's. */
+/** Fills in the part number `index`, from 0. Its strings live as long as the probe.
+ * Errors: INVALID_ARGUMENT beyond the last. */
 unotify_status unotify_probe_get(const unotify_probe *probe, size_t index,
                                  unotify_probe_part *part);
 

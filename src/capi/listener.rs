@@ -81,7 +81,7 @@ pub unsafe extern "C" fn unotify_listener_from_pid(
 ///
 /// Errors: `UNOTIFY_ERR_CLOSED` when the other side is closed; `UNOTIFY_ERR_INVALID_ARGUMENT` when
 /// what came is no listener (it is closed), or `unix_socket` no Unix socket; after
-/// `UNOTIFY_ERR_SYSTEM` with `EMFILE` the message mostly waits.
+/// `UNOTIFY_ERR_SYSTEM` with `EMFILE` the message waits.
 ///
 /// # Safety
 /// `out` is NULL or valid for writing.

@@ -409,8 +409,8 @@ pub unsafe extern "C" fn unotify_supervisor_dispatch(
     })
 }
 
-/// Frees a supervisor and its listeners; deferred notifications remain usable. A run in the
-/// background is ended, and its handlers waited for; others must have returned. Not from a handler.
+/// Frees a supervisor and its listeners; deferred notifications remain usable. A background run is
+/// ended, and its handlers waited for; others must have returned. Not from a handler.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle that is not used again.
