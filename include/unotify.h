@@ -196,9 +196,8 @@ typedef struct unotify_arg_compare {
 unotify_status unotify_filter_new(uint32_t default_action, unotify_filter **out);
 
 /** Makes the filter decide about calls of `arch` too; the native one is there already. Add all
- * before the first rule; only families may come before.
- * Errors: UNKNOWN_ARCH; UNSUPPORTED if libseccomp does not know it; INVALID_ARGUMENT after a rule,
- * or if its byte order is not the native one's. */
+ * before the first rule; only families may come before. Its byte order must be the native one's.
+ * Errors: UNKNOWN_ARCH; UNSUPPORTED if libseccomp lacks it; INVALID_ARGUMENT after a rule. */
 unotify_status unotify_filter_add_arch(unotify_filter *filter, uint32_t arch);
 
 /** Does `action` for the calls of this name whose arguments meet all `n` conditions at `cmp` (NULL
@@ -299,11 +298,10 @@ int unotify_listener_into_fd(unotify_listener *listener);
 
 /** Waits for the next notification. As with `getline(3)`, if `*notification` is NULL a handle is
  * allocated, for the caller to free in the end, else that handle is used again; what it held gets
- * the fallback error unless it was answered. On failure a handle that was given is kept, empty.
- * One thread at a time waits in the kernel, the others queue.
- * Errors: TIMEOUT; STOPPED after unotify_listener_set_interrupted(); CLOSED when the last target
- * has exited (before Linux 6.11, when it was waited for: see unotify_listener_watch_child();
- * before 5.9, never). */
+ * the fallback error unless it was answered. On failure a handle that was given remains the
+ * caller's and holds nothing. One thread at a time waits in the kernel, the others queue.
+ * Errors: TIMEOUT; STOPPED by unotify_listener_set_interrupted(); CLOSED when the last target has
+ * exited (before 6.11 was waited for, before 5.9 never): see unotify_listener_watch_child(). */
 unotify_status unotify_listener_receive(unotify_listener *listener, int timeout_ms,
                                         unotify_notification **notification);
 
@@ -323,11 +321,10 @@ unotify_status unotify_listener_receive_with(unotify_listener *listener, int tim
 /** Answers what `notification` holds, then receives the next one into it as
  * unotify_listener_receive() does: one call for each turn of a loop. With `UNOTIFY_REPLY_NONE`, as
  * for a new handle, it only receives. What the answer came to goes to `*replied` (which may be
- * NULL), whether this fails or not; `errno` is of what this returns. After UNOTIFY_OK,
- * UNOTIFY_ERR_GONE and UNOTIFY_ERR_ANSWERED it goes on to receive. Any other error of the answer
- * is returned, nothing was received, and the target waits for a better answer.
- * Errors: those of unotify_listener_receive(), after an answer, and of the answer;
- * INVALID_ARGUMENT also when there is nothing to be answered. */
+ * NULL), whether this fails or not; `errno` is of what this returns. After `UNOTIFY_OK`,
+ * `UNOTIFY_ERR_GONE` and `UNOTIFY_ERR_ANSWERED` it goes on to receive. Any other error of the
+ * answer is returned, nothing was received, and the target waits for a better answer.
+ * Errors: those of the answer and of receiving; INVALID_ARGUMENT also with nothing to answer. */
 unotify_status unotify_listener_reply_receive(
     unotify_listener *listener, unotify_notification *notification, uint32_t reply, int64_t value,
     int timeout_ms, unotify_status *replied);
@@ -649,9 +646,9 @@ typedef void (*unotify_close_handler)(void *listener_data, void *data);
 unotify_status unotify_supervisor_new(const unotify_supervisor_opts *opts,
                                       unotify_supervisor **out);
 
-/** Serves one more listener, also while running, and takes ownership of it, except after
+/** Serves one more listener, also while running, and takes ownership of it, but for
  * `UNOTIFY_ERR_INVALID_ARGUMENT`. `data` is for unotify_notification_listener_data().
- * Errors: SYSTEM when there is no room for it. */
+ * Errors: SYSTEM when the kernel has no room to watch it. */
 unotify_status unotify_supervisor_add_listener(unotify_supervisor *supervisor,
                                                unotify_listener *listener, void *data);
 
@@ -772,8 +769,7 @@ typedef struct unotify_fd_map {
     int child_fd;  /**< Its number in the program: 0, 1 and 2 are the standard streams. */
 } unotify_fd_map;
 
-/** How to start a program. By default in the caller's directory, with its standard streams and its
- * other descriptors that are not close-on-exec. */
+/** How to start a program. By default in the caller's directory, with what is not close-on-exec. */
 typedef struct unotify_spawn_opts {
     size_t size;                   /**< `sizeof(unotify_spawn_opts)`. */
     uint32_t load_flags;           /**< `UNOTIFY_LOAD_*`, but for `UNOTIFY_LOAD_TSYNC`. */
@@ -785,12 +781,11 @@ typedef struct unotify_spawn_opts {
 
 /** Starts the program `file` under a filter, which acts from the program's own `execve` on and may
  * notify every call. A name without a slash is looked up in the caller's `PATH`. `argv` and `envp`
- * end with NULL, as for `execve(2)`: `argv[0]` is the name that the program is told, and an `envp`
- * of NULL is the caller's environment, which no other thread may change meanwhile. `opts` may be
- * NULL. Returns when the program runs, or when its `execve` waits for the supervisor: for a
- * failure after that see unotify_child_exec_error(). The child must be waited for, by
- * unotify_child_wait(), or since Linux 6.11 by `waitpid(2)`: before, the library may have done so.
- * What it inherits is in "Starting a program" in unotify(7).
+ * are as for `execve(2)`, but an `envp` of NULL is the caller's environment, which no other thread
+ * may change meanwhile. `opts` may be NULL. Returns when the program runs, or when its `execve`
+ * waits for the supervisor: for a failure after that see unotify_child_exec_error(). The child
+ * must be waited for, by unotify_child_wait(), or since Linux 6.11 by `waitpid(2)`: before, the
+ * library may have done so. What it inherits is in "Starting a program" in unotify(7).
  * Errors, after which neither child nor descriptor is left over: with the `errno` of `execve`,
  * SYSTEM when the program is not found or of an unknown format and PERMISSION when it may not be
  * executed; with that of `chdir` for the working directory; PERMISSION for a pid namespace; BUSY
@@ -807,8 +802,7 @@ pid_t unotify_child_pid(const unotify_child *child);
  * ended; -1 for NULL, or with `errno` when there is none: `ENOSYS` before Linux 5.2. */
 int unotify_child_pidfd(const unotify_child *child);
 
-/** Hands out the child's listener. If nobody takes it, it is freed with the child.
- * Errors: INVALID_ARGUMENT when it was taken before. */
+/** Hands out the child's listener, else freed with it. Errors: INVALID_ARGUMENT if taken before. */
 unotify_status unotify_child_take_listener(unotify_child *child, unotify_listener **out);
 
 /** Waits for the child to end, and gives its status, in the form of `waitpid(2)`, to `wstatus`
@@ -879,12 +873,9 @@ unotify_status unotify_probe_new(int timeout_ms, unotify_probe **out);
 
 /** 1 if programs can be supervised here, be it without this or that, else 0; also for NULL. */
 int unotify_probe_basics_work(const unotify_probe *probe);
-
-/** Fills in the part number `index`, from 0. Its strings live as long as the probe.
- * Errors: INVALID_ARGUMENT beyond the last. */
+/** Gives part `index`, from 0, with the probe's strings. Errors: INVALID_ARGUMENT past the last. */
 unotify_status unotify_probe_get(const unotify_probe *probe, size_t index,
                                  unotify_probe_part *part);
-
 /** Frees what a probe has found, with its strings. */
 void unotify_probe_free(unotify_probe *probe);
 

@@ -73,10 +73,10 @@ pub unsafe extern "C" fn unotify_filter_new(
 }
 
 /// Makes the filter decide about calls of `arch` too; the native one is there already. Add all
-/// before the first rule; only families may come before.
+/// before the first rule; only families may come before. Its byte order must be the native one's.
 ///
-/// Errors: `UNOTIFY_ERR_UNKNOWN_ARCH`; `UNOTIFY_ERR_UNSUPPORTED` if libseccomp does not know it;
-/// `UNOTIFY_ERR_INVALID_ARGUMENT` after a rule, or if its byte order is not the native one's.
+/// Errors: `UNOTIFY_ERR_UNKNOWN_ARCH`; `UNOTIFY_ERR_UNSUPPORTED` if libseccomp lacks it;
+/// `UNOTIFY_ERR_INVALID_ARGUMENT` after a rule.
 ///
 /// # Safety
 /// `filter` is NULL or a live handle that no other thread uses.

@@ -73,10 +73,10 @@ pub unsafe extern "C" fn unotify_supervisor_new(
     })
 }
 
-/// Serves one more listener, also while running, and takes ownership of it, except after
+/// Serves one more listener, also while running, and takes ownership of it, but for
 /// `UNOTIFY_ERR_INVALID_ARGUMENT`. `data` is for unotify_notification_listener_data().
 ///
-/// Errors: `UNOTIFY_ERR_SYSTEM` when there is no room for it.
+/// Errors: `UNOTIFY_ERR_SYSTEM` when the kernel has no room to watch it.
 ///
 /// # Safety
 /// `supervisor` and `listener` are NULL or live handles; `listener` is not used again.
