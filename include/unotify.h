@@ -143,8 +143,8 @@ uint64_t unotify_features(void);
 /* ---- Architectures and system calls ------------------------------------------------------------
  *
  * `arch` is the kernel's `AUDIT_ARCH_*` value, but for x32, which the kernel tells from x86_64 by
- * the number of the call; 0 is the native one. Names are libseccomp's. None of these gives
- * `UNOTIFY_ERR_UNKNOWN_ARCH`; a call that `arch` does not have, `UNOTIFY_ERR_UNKNOWN_SYSCALL`. */
+ * the number of the call; 0 is the native one. Names are libseccomp's. All others give
+ * `UNOTIFY_ERR_UNKNOWN_ARCH`; a call that `arch` does not have gives `UNOTIFY_ERR_UNKNOWN_SYSCALL`. */
 
 /** The architecture that the library was compiled for. */
 uint32_t unotify_arch_native(void);
@@ -204,7 +204,7 @@ unotify_status unotify_filter_add_arch(unotify_filter *filter, uint32_t arch);
  * if `n` is 0), on every architecture of the filter that has it. A rule without conditions
  * replaces those with some for the same call, earlier and later; of two without, the first counts.
  * Errors: UNKNOWN_SYSCALL when no architecture has it; INVALID_ARGUMENT when an argument comes
- * twice, `action` is the default one, or an earlier rule has the same conditions and another. */
+ * twice, `action` is the default one, or an earlier rule with the same conditions has another. */
 unotify_status unotify_filter_add_rule(unotify_filter *filter, uint32_t action, const char *syscall,
                                        const unotify_arg_compare *cmp, size_t n);
 
@@ -216,7 +216,8 @@ unotify_status unotify_filter_notify(unotify_filter *filter, const char *syscall
  * `openat2`, `creat` and io_uring by. `family` is one of unotify_family_name(), such as "open":
  * see docs/families.md. Earlier rules without conditions stay.
  * Errors, and nothing is added: INVALID_ARGUMENT when there is no such family, and for "connect"
- * after other rules if there is a `socketcall`; UNSUPPORTED when libseccomp lacks a call. */
+ * after other rules where an architecture has `socketcall`; UNSUPPORTED if libseccomp lacks a
+ * call. */
 unotify_status unotify_filter_notify_family(unotify_filter *filter, const char *family);
 
 /** The name of the family number `index`, from 0; NULL beyond the last. */
@@ -516,15 +517,17 @@ unotify_status unotify_roots_new(uint32_t flags, unotify_roots **out);
 
 /** Allows what lies in the directory `path`, with what is mounted there now, or that single file;
  * "/" is everything. It is kept open, and its name does not matter afterwards. `rights` are
- * `UNOTIFY_RIGHT_*`, and add up. Errors: SYSTEM with the `errno` of opening it. */
+ * `UNOTIFY_RIGHT_*`; those of directories within each other add up.
+ * Errors: SYSTEM with the `errno` of opening `path`. */
 unotify_status unotify_roots_add(unotify_roots *roots, const char *path, uint32_t rights);
 
 /** Frees a set of directories. */
 void unotify_roots_free(unotify_roots *roots);
 
-/** As unotify_notification_open(), for what lies in a directory of `roots` that allows it, else
- * `EACCES`. It is decided on the file itself, before it is created or truncated: no link, rename,
- * mount or other root leads around that. **A hard link is a file of its directory**. */
+/** As unotify_notification_open(), for what lies in a directory of `roots` that allows it. It is
+ * decided on the file itself, before it is created or truncated: no link, renaming, mount or other
+ * root leads around that, but **a hard link is a file of the directory it lies in**.
+ * Errors: as there; SYSTEM with `EACCES` for all else. */
 unotify_status unotify_notification_open_within(
     unotify_notification *notification, const unotify_roots *roots, int dirfd, uint64_t path_addr,
     const unotify_open_how *how, int *fd);
@@ -646,7 +649,7 @@ typedef void (*unotify_close_handler)(void *listener_data, void *data);
 unotify_status unotify_supervisor_new(const unotify_supervisor_opts *opts,
                                       unotify_supervisor **out);
 
-/** Serves one more listener, also while running, and takes ownership of it, but for
+/** Serves one more listener, also while running, and takes ownership of it unless this returns
  * `UNOTIFY_ERR_INVALID_ARGUMENT`. `data` is for unotify_notification_listener_data().
  * Errors: SYSTEM when the kernel has no room to watch it. */
 unotify_status unotify_supervisor_add_listener(unotify_supervisor *supervisor,
@@ -707,11 +710,13 @@ int unotify_supervisor_fd(const unotify_supervisor *supervisor);
 /** Handles what is pending, at most some dozens of notifications, on this thread, without blocking.
  * How many they were goes to `*handled`, unless that is NULL: an edge-triggered loop goes on until
  * it is 0. Nobody else may receive from its listeners, or this may wait for a notification.
- * Errors: as unotify_supervisor_run(), but STOPPED once a stop; CLOSED after the last listener. */
+ * Errors: as unotify_supervisor_run(), but STOPPED once per stop; CLOSED after the last
+ * listener. */
 unotify_status unotify_supervisor_dispatch(unotify_supervisor *supervisor, size_t *handled);
 
-/** Frees a supervisor and its listeners; deferred notifications remain usable. A background run is
- * ended, and its handlers waited for; others must have returned. Not from a handler. */
+/** Frees a supervisor and its listeners. A run in the background is stopped first, and the handlers
+ * at work are waited for; a run on another thread must have returned. Not from a handler. Deferred
+ * notifications remain usable. */
 void unotify_supervisor_free(unotify_supervisor *supervisor);
 
 /** What a supervisor has done since it was made. */
@@ -739,7 +744,8 @@ typedef struct unotify_stats {
 unotify_status unotify_supervisor_stats(const unotify_supervisor *supervisor,
                                         unotify_stats *stats);
 
-/** Is told that a process has ended. It may do what a handler may; an exception counts alike. */
+/** Is told that a process has ended. It must return: neither jump out of the call nor end its
+ * thread. An exception is treated as a handler's is. */
 typedef void (*unotify_exit_handler)(pid_t process, void *data);
 
 /** Sets the function that is told of the end of a target's process, once for each that a handler
@@ -790,7 +796,8 @@ typedef struct unotify_spawn_opts {
  * SYSTEM when the program is not found or of an unknown format and PERMISSION when it may not be
  * executed; with that of `chdir` for the working directory; PERMISSION for a pid namespace; BUSY
  * when the calling thread has a filter with a listener, which is inherited; INVALID_ARGUMENT
- * without `argv[0]`; others of unotify_filter_load(); SYSTEM or NO_MEMORY for lack of room. */
+ * without `argv[0]`; others of unotify_filter_load(); SYSTEM or NO_MEMORY without room for a
+ * process. */
 unotify_status unotify_spawn(const unotify_filter *filter, const char *file, char *const *argv,
                              char *const *envp, const unotify_spawn_opts *opts,
                              unotify_child **out);
@@ -802,7 +809,8 @@ pid_t unotify_child_pid(const unotify_child *child);
  * ended; -1 for NULL, or with `errno` when there is none: `ENOSYS` before Linux 5.2. */
 int unotify_child_pidfd(const unotify_child *child);
 
-/** Hands out the child's listener, else freed with it. Errors: INVALID_ARGUMENT if taken before. */
+/** Hands out the child's listener. If nobody takes it, it is freed with the child.
+ * Errors: INVALID_ARGUMENT when it was taken before. */
 unotify_status unotify_child_take_listener(unotify_child *child, unotify_listener **out);
 
 /** Waits for the child to end, and gives its status, in the form of `waitpid(2)`, to `wstatus`
@@ -873,7 +881,7 @@ unotify_status unotify_probe_new(int timeout_ms, unotify_probe **out);
 
 /** 1 if programs can be supervised here, be it without this or that, else 0; also for NULL. */
 int unotify_probe_basics_work(const unotify_probe *probe);
-/** Gives part `index`, from 0, with the probe's strings. Errors: INVALID_ARGUMENT past the last. */
+/** Fills in the part number `index`, from 0. Errors: INVALID_ARGUMENT beyond the last. */
 unotify_status unotify_probe_get(const unotify_probe *probe, size_t index,
                                  unotify_probe_part *part);
 /** Frees what a probe has found, with its strings. */

@@ -86,8 +86,8 @@ pub struct unotify_child {
 /// `UNOTIFY_ERR_PERMISSION` when it may not be executed; with that of `chdir` for the working
 /// directory; `UNOTIFY_ERR_PERMISSION` for a pid namespace; `UNOTIFY_ERR_BUSY` when the calling
 /// thread has a filter with a listener, which is inherited; `UNOTIFY_ERR_INVALID_ARGUMENT` without
-/// `argv[0]`; others of unotify_filter_load(); `UNOTIFY_ERR_SYSTEM` or `UNOTIFY_ERR_NO_MEMORY` for
-/// lack of room.
+/// `argv[0]`; others of unotify_filter_load(); `UNOTIFY_ERR_SYSTEM` or `UNOTIFY_ERR_NO_MEMORY`
+/// without room for a process.
 ///
 /// # Safety
 /// `filter` is NULL or a live handle that no other thread uses; `file` is NULL or a string; `argv`
@@ -232,9 +232,9 @@ pub unsafe extern "C" fn unotify_child_pidfd(child: *const unotify_child) -> c_i
     fd
 }
 
-/// Hands out the child's listener, else freed with it.
+/// Hands out the child's listener. If nobody takes it, it is freed with the child.
 ///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` if taken before.
+/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when it was taken before.
 ///
 /// # Safety
 /// `child` is NULL or a live handle; `out` is NULL or valid for writing.
