@@ -86,8 +86,8 @@ pub struct unotify_child {
 /// `UNOTIFY_ERR_PERMISSION` when it may not be executed; with that of `chdir` for the working
 /// directory; `UNOTIFY_ERR_PERMISSION` for a pid namespace; `UNOTIFY_ERR_BUSY` when the calling
 /// thread has a filter with a listener, which is inherited; `UNOTIFY_ERR_INVALID_ARGUMENT` without
-/// `argv[0]`; others of unotify_filter_load(); `UNOTIFY_ERR_SYSTEM` or `UNOTIFY_ERR_NO_MEMORY`
-/// without room for a process.
+/// `argv[0]`; others of unotify_filter_load(); `UNOTIFY_ERR_SYSTEM` or `UNOTIFY_ERR_NO_MEMORY` for
+/// want of processes.
 ///
 /// # Safety
 /// `filter` is NULL or a live handle that no other thread uses; `file` is NULL or a string; `argv`
