@@ -144,7 +144,7 @@ uint64_t unotify_features(void);
  *
  * `arch` is the kernel's `AUDIT_ARCH_*` value, but for x32, which the kernel tells from x86_64 by
  * the number of the call; 0 is the native one. Names are libseccomp's. All others give
- * `UNOTIFY_ERR_UNKNOWN_ARCH`; a call that `arch` does not have gives `UNOTIFY_ERR_UNKNOWN_SYSCALL`. */
+ * `UNOTIFY_ERR_UNKNOWN_ARCH`, a call that `arch` does not have `UNOTIFY_ERR_UNKNOWN_SYSCALL`. */
 
 /** The architecture that the library was compiled for. */
 uint32_t unotify_arch_native(void);
