@@ -1,7 +1,7 @@
 //! The lock of those who receive: one thread waits in the kernel, the others wait for it.
 
 use crate::kernel::futex;
-use crate::kernel::interrupt::Ready;
+use crate::kernel::interrupt::{Ready, ROOM};
 use std::sync::atomic::{
     AtomicU32, Ordering::Acquire, Ordering::Relaxed, Ordering::Release, Ordering::SeqCst,
 };
@@ -130,7 +130,7 @@ impl ReceiveLock {
             match self.0.compare_exchange(now, then, SeqCst, SeqCst) {
                 Ok(_) => {
                     futex::wake(&self.0, i32::MAX);
-                    return is_simple.then_some((now >> Ready::ROOM) as libc::pid_t);
+                    return is_simple.then_some((now >> ROOM) as libc::pid_t);
                 }
                 Err(other) => now = other,
             }

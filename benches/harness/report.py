@@ -48,6 +48,8 @@ START = [
 START_LARGE = [
     (f"libunotify, {LARGE_MIB} MiB", f"start/unotify/{LARGE_MIB}"),
     (f"posix_spawn, {LARGE_MIB} MiB", f"start/posix_spawn/{LARGE_MIB}"),
+]
+
 TRACERS = [
     ("unsupervised", "unsupervised"),
     ("unotify", "libunotify"),

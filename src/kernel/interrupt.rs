@@ -15,143 +15,19 @@
 //! it goes on. So no other system call of the thread's is ever interrupted by it.
 
 use super::fork::Process;
-use super::known::Known;
+use super::receive_signal::{await_signal, make_ready, Receiving, POISON, RECEIVING};
 use super::signals::SignalMask;
 use super::syscall::syscall;
-use super::{fd, signals, version, Errno, Result};
-use std::cell::Cell;
+use super::{fd, signals, Errno, Result};
 use std::marker::PhantomData;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 use std::sync::atomic::{
-    compiler_fence, AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering::Relaxed,
-    Ordering::SeqCst,
+    compiler_fence, AtomicI32, AtomicU32, Ordering::Relaxed, Ordering::SeqCst,
 };
 use std::time::{Duration, Instant};
 
-/// What the signal handler looks at, of the thread it runs on, and what was found out about that.
-pub(super) struct Receiving {
-    /// First word of the buffer that is received into: the notification's id.
-    id: AtomicPtr<u64>,
-    /// The time limit that is waited with.
-    pub(super) limit: AtomicPtr<libc::timespec>,
-    /// The signal has come.
-    arrived: AtomicBool,
-    /// The thread's number once the signal comes through to it for good.
-    thread: Cell<libc::pid_t>,
-    /// The same number for [`Ready::thread_moved_up`].
-    thread_moved_up: Cell<u32>,
-    /// The process that this was so in: in a copy that the thread has forked it has another number.
-    ready_in: Cell<Process>,
-    /// The same, for what [`Ready`] takes, or [`Process::NEVER`].
-    simple_in: Cell<Process>,
-}
-
-thread_local! {
-    static RECEIVING: Receiving = const {
-        Receiving {
-            id: AtomicPtr::new(ptr::null_mut()),
-            limit: AtomicPtr::new(ptr::null_mut()),
-            arrived: AtomicBool::new(false),
-            thread: Cell::new(0),
-            thread_moved_up: Cell::new(0),
-            ready_in: Cell::new(Process::NONE),
-            simple_in: Cell::new(Process::NEVER),
-        }
-    };
-}
-
-/// What the handler writes. The kernel draws the first id of a listener at random, so no id is
-/// mistaken for it: it is looked at only after the kernel has refused the buffer.
-const POISON: u64 = 1;
-
-extern "C" fn handler(_signal: libc::c_int) {
-    RECEIVING.with(|receiving| {
-        let id = receiving.id.load(Relaxed);
-        if !id.is_null() {
-            // SAFETY: `Receiver::receive` keeps the buffer alive while the pointer stands, and this
-            // runs on its thread, so nobody else touches the word meanwhile.
-            unsafe {
-                if id.read_volatile() == 0 {
-                    id.write_volatile(POISON);
-                }
-            }
-        }
-        let limit = receiving.limit.load(Relaxed);
-        if !limit.is_null() {
-            // SAFETY: likewise, by `Receiver::poll`.
-            unsafe { limit.write_volatile(ZERO) };
-        }
-        receiving.arrived.store(true, Relaxed);
-    });
-}
-
-const ZERO: libc::timespec = libc::timespec {
-    tv_sec: 0,
-    tv_nsec: 0,
-};
-
-/// The signal that is reserved: `SIGSTKFLT`, which Linux itself never sends, with its handler in
-/// place. `None` when the program has a handler of its own for it, and on architectures that have
-/// none.
-///
-/// This is the one change of a signal disposition that the library makes by itself, and it is never undone.
-pub(crate) fn signal() -> Option<libc::c_int> {
-    const NONE: u64 = u64::MAX;
-    static SIGNAL: Known = Known::nothing();
-    let signal = SIGNAL.get_or_find(|| {
-        let reserved = RESERVED.filter(|&signal| reserve(signal));
-        reserved.map_or(NONE, |signal| signal as u64)
-    });
-    (signal != NONE).then_some(signal as libc::c_int)
-}
-
-#[cfg(not(any(
-    target_arch = "mips",
-    target_arch = "mips64",
-    target_arch = "sparc",
-    target_arch = "sparc64"
-)))]
-const RESERVED: Option<libc::c_int> = Some(libc::SIGSTKFLT);
-#[cfg(any(
-    target_arch = "mips",
-    target_arch = "mips64",
-    target_arch = "sparc",
-    target_arch = "sparc64"
-))]
-const RESERVED: Option<libc::c_int> = None;
-
-/// Installs the handler where the program has none. An ignored signal is nobody's either: it may be
-/// inherited.
-fn reserve(signal: libc::c_int) -> bool {
-    let before = disposition(signal);
-    // Another thread may be at it too.
-    before == own_handler() || (matches!(before, libc::SIG_DFL | libc::SIG_IGN) && install(signal))
-}
-
-fn disposition(signal: libc::c_int) -> libc::sighandler_t {
-    // SAFETY: zero is a value of `sigaction`; the call writes it.
-    unsafe {
-        let mut now: libc::sigaction = std::mem::zeroed();
-        libc::sigaction(signal, ptr::null(), &mut now);
-        now.sa_sigaction
-    }
-}
-
-fn own_handler() -> libc::sighandler_t {
-    handler as extern "C" fn(libc::c_int) as libc::sighandler_t
-}
-
-fn install(signal: libc::c_int) -> bool {
-    // SAFETY: the handler is async-signal-safe. Without SA_RESTART, so that RECV ends; with
-    // SA_ONSTACK, which runtimes with small stacks rely on.
-    unsafe {
-        let mut action: libc::sigaction = std::mem::zeroed();
-        action.sa_sigaction = own_handler();
-        action.sa_flags = libc::SA_ONSTACK;
-        libc::sigaction(signal, &action, ptr::null_mut()) == 0
-    }
-}
+pub(crate) use super::receive_signal::{send, signal, ROOM};
 
 const IDLE: u32 = 0;
 const WAITING: u32 = 1;
@@ -189,10 +65,6 @@ impl Mark {
         send(self.thread.load(SeqCst));
     }
 }
-
-/// How long a thread waits for a signal that it was told of. It comes at once, unless the program
-/// has blocked it on this thread meanwhile.
-const ARRIVES_WITHIN: Duration = Duration::from_millis(10);
 
 /// How often a thread that cannot be interrupted looks up.
 const SLICE: Duration = Duration::from_millis(20);
@@ -408,21 +280,6 @@ impl Receiver {
     }
 }
 
-/// Waits for the signal that somebody is about to send to this thread or has sent.
-#[cold]
-#[inline(never)]
-fn await_signal(receiving: &Receiving) {
-    let begun = Instant::now();
-    while !receiving.arrived.swap(false, Relaxed) {
-        if begun.elapsed() > ARRIVES_WITHIN {
-            // It may come at any time from here on.
-            signals::some_come();
-            return;
-        }
-        std::thread::yield_now();
-    }
-}
-
 /// A thread that [`Receiver::of_thread`] has made ready before, that can be got out of a blocked `RECV`,
 /// and on a kernel where that ends with the last target.
 #[derive(Debug, Clone, Copy)]
@@ -444,14 +301,11 @@ impl Ready {
         unsafe { &*self.receiving }
     }
 
-    /// The thread's number, moved up by [`Ready::ROOM`] bits.
+    /// The thread's number, moved up by [`ROOM`] bits.
     #[inline(always)]
     pub(crate) fn thread_moved_up(&self) -> u32 {
         self.receiving().thread_moved_up.get()
     }
-
-    /// So many bits a thread's number leaves free of 32: it is below 2^22.
-    pub(crate) const ROOM: u32 = 8;
 
     /// Runs `call`, in which the signal spoils a `RECV` into the zeroed buffer whose first word is
     /// `id`. Who sends it has to know that from `call`, which waits for it ([`Ready::await_signal`])
@@ -473,41 +327,10 @@ impl Ready {
     }
 }
 
-/// Sends the signal to a thread of this process that waits for it. Async-signal-safe.
-pub(crate) fn send(thread: libc::pid_t) {
-    let Some(signal) = signal() else {
-        return;
-    };
-    // A program that resets all its signals, as daemons do, has not meant this one: at its
-    // default it would end the program, and ignored it would end nothing.
-    if disposition(signal) != own_handler() {
-        install(signal);
-    }
-    // SAFETY: integers only.
-    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, signal) };
-}
-
 impl Drop for Receiver {
     fn drop(&mut self) {
         if let Some(before) = &self.before {
             before.restore();
         }
-    }
-}
-
-#[cold]
-fn make_ready(receiving: &Receiving, process: Process) {
-    let signal = signal();
-    if let Some(signal) = signal {
-        signals::unblock(signal);
-    }
-    let thread = signals::thread_id();
-    receiving.thread.set(thread);
-    receiving
-        .thread_moved_up
-        .set((thread as u32) << Ready::ROOM);
-    receiving.ready_in.set(process);
-    if signal.is_some() && version::recv_ends_with_last_target() {
-        receiving.simple_in.set(process);
     }
 }
