@@ -1045,10 +1045,6 @@ fn no_attempt_of_hostile_targets_passes() {
     }) {
         return;
     }
-    if kernel_before(6, 8) {
-        // A mount that comes and goes has a number that was another's.
-        return skip("takes Linux 6.8 for mounts to be told apart");
-    }
     in_child(move || {
         assert!(unshare(0));
         let tree = Tree::new();

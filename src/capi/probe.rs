@@ -95,9 +95,8 @@ pub unsafe extern "C" fn unotify_probe_basics_work(probe: *const unotify_probe) 
     })
 }
 
-/// Fills in the part number `index`, from 0. Its strings live as long as the probe.
-///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` beyond the last.
+/// Fills in the part number `index`, from 0; after the last comes `UNOTIFY_ERR_INVALID_ARGUMENT`.
+/// Its strings are the probe's.
 ///
 /// # Safety
 /// `probe` is NULL or a live handle; `part` is NULL or as long as its `size` says.

@@ -11,11 +11,10 @@
 //! then gives the child a table of its own.
 
 use super::clone;
-use super::known::Known;
 use super::process::Handle;
 use super::room::{Head, Launch, Plan, Room, Words, FAILED, INSTALLING, LISTENING, STARTING};
 use super::syscall::syscall;
-use super::{check, fd, futex, guard, seccomp, signals, Errno, Result};
+use super::{check, fd, futex, guard, seccomp, signals, version, Errno, Result};
 use std::ffi::c_char;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -115,22 +114,9 @@ pub(crate) fn start(launch: &Launch) -> Result<(Handle, Room)> {
     Err(refusal)
 }
 
-/// Whether this kernel lets a child die in memory that others use; see [`room`](super::room). It
-/// does so since the release that brought `futex_waitv(2)`, Linux 5.16. (To ask for the release is
-/// itself a call that the caller's own filter may notify.)
+/// Whether this kernel lets a child die in memory that others use. See [`room`](super::room).
 fn can_be_shared() -> bool {
-    const FUTEX_WAITV: libc::c_long = 449;
-    const NO: u64 = 1;
-    const YES: u64 = 2;
-    static SINCE_5_16: Known = Known::nothing();
-    let find = || {
-        // SAFETY: waits for nothing, which is refused.
-        match unsafe { syscall(FUTEX_WAITV, [0; 6]) } {
-            Err(Errno(libc::EINVAL)) => YES,
-            _ => NO,
-        }
-    };
-    clone::POSSIBLE && SINCE_5_16.get_or_find(find) == YES
+    clone::POSSIBLE && version::is_surely_at_least(5, 16)
 }
 
 fn start_with(launch: &Launch, memory: Memory) -> Result<(Handle, Room)> {

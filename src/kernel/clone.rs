@@ -10,10 +10,12 @@ use super::{Errno, Result};
 /// `CLONE_CLEAR_SIGHAND` of `clone3(2)` (Linux 5.5).
 pub(super) const CLONE_CLEAR_SIGHAND: u64 = 1 << 32;
 
-/// Whether there are such tasks here.
+/// Whether there are such tasks here. Not with code to instrument every function (`-Zsanitizer`), which
+/// keeps what it knows where the thread pointer leads.
 pub(super) const POSSIBLE: bool = cfg!(all(
     any(target_arch = "x86_64", target_arch = "aarch64"),
-    target_pointer_width = "64"
+    target_pointer_width = "64",
+    not(instrumented)
 ));
 
 /// What a task begins with.

@@ -125,7 +125,9 @@ fn what_a_child_has_used_is_given_back() {
 #[test]
 fn a_child_that_dumps_its_core_takes_nobody_along() {
     alone(|| {
-        for signal in [libc::SIGABRT, libc::SIGQUIT, libc::SIGSEGV] {
+        for signal in [libc::SIGABRT, libc::SIGSEGV] {
+            // SAFETY: constants only. What ignores it now was there before this process.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
             let (child, _listener) = waiting("0");
             child.kill(signal).unwrap();
             assert_eq!(child.wait().unwrap().signal(), Some(signal));
