@@ -284,9 +284,7 @@ CASES = (
             control --status
             control --stop
             until grep -q stopped said; do sleep 0.02; done
-            while kill -0 "$(cat pid)" 2>/dev/null; do sleep 0.02; done
-            control --status || echo "status $?"
-            control --start --background --make-pidfile --exec /bin/sh -- -c "cd '$PWD' && sleep 0.3; echo end >end"
+            control --start --background --make-pidfile --exec /bin/sh -- -c "cd '$PWD' && sleep 0.1; echo end >end"
             """,
         volatile=("pid",),
     ),
@@ -402,13 +400,13 @@ CASES = (
         needs=("tar", "find", "sort"),
         script="""
             set -e
-            tar --create --file=archive --sort=name --mtime=@0 --owner=0 --group=0 -C /usr/include/linux .
+            tar --create --file=archive --sort=name --mtime=@0 --owner=0 --group=0 -C /usr/include/linux/netfilter .
             mkdir out
             tar --extract --file=archive --directory=out
             find out -type f -print0 | sort -z | xargs -0 cksum | cksum
             cp -a out again
             diff -r out again
-            find again -name 'n*' -delete
+            find again -name 'xt_*' -delete
             find again | wc -l
             umask 077
             cat <<END >here
@@ -417,7 +415,7 @@ END
             mktemp -d made.XXXXXX | sed 's/[.].*//'
             rm -rf made.*
             """,
-        prepare="test -d /usr/include/linux",
+        prepare="test -d /usr/include/linux/netfilter",
         volatile=("archive",),
     ),
 )

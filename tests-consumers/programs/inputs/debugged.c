@@ -14,6 +14,8 @@ static int deep(int n)
 
 int main(void)
 {
-    printf("%d, as %ld\n", deep(3), (long)getuid());
+    int depth = deep(3);
+
+    printf("%d, as %ld\n", depth, (long)getuid());
     return 4;
 }

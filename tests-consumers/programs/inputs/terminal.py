@@ -85,7 +85,7 @@ def job_control(terminal: Terminal, run: str) -> None:
     time.sleep(0.3)
     terminal.run("jobs")
     terminal.expect(r"\[1\]\+  Stopped +.*cat\r\n" + PROMPT)
-    terminal.run("bg; fg")
+    terminal.run("fg")
     terminal.expect(r"cat\r\n")
     terminal.type("foreground")
     terminal.send(CTRL_D)
