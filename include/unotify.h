@@ -216,8 +216,8 @@ unotify_status unotify_filter_notify(unotify_filter *filter, const char *syscall
  * `openat2`, `creat` and io_uring by. `family` is one of unotify_family_name(), such as "open":
  * see docs/families.md. Earlier rules without conditions stay.
  * Errors, and nothing is added: INVALID_ARGUMENT when there is no such family, and for "connect"
- * after other rules where an architecture has `socketcall`; UNSUPPORTED if libseccomp lacks
- * one. */
+ * after other rules where an architecture has `socketcall`; UNSUPPORTED if libseccomp lacks one of
+ * the calls. */
 unotify_status unotify_filter_notify_family(unotify_filter *filter, const char *family);
 
 /** The name of the family number `index`, from 0; NULL beyond the last. */
@@ -710,7 +710,8 @@ int unotify_supervisor_fd(const unotify_supervisor *supervisor);
 /** Handles what is pending, at most some dozens of notifications, on this thread, without blocking.
  * How many they were goes to `*handled`, unless that is NULL: an edge-triggered loop goes on until
  * it is 0. Nobody else may receive from its listeners, or this may wait for a notification.
- * Errors: as unotify_supervisor_run(), STOPPED once per stop; CLOSED after the last listener. */
+ * Errors: as unotify_supervisor_run(), but STOPPED only once for each stop; CLOSED after the last
+ * listener. */
 unotify_status unotify_supervisor_dispatch(unotify_supervisor *supervisor, size_t *handled);
 
 /** Frees a supervisor and its listeners. A run in the background is stopped first, and the handlers
@@ -793,10 +794,10 @@ typedef struct unotify_spawn_opts {
  * library may have done so. What it inherits is in "Starting a program" in unotify(7).
  * Errors, after which neither child nor descriptor is left over: with the `errno` of `execve`,
  * SYSTEM when the program is not found or of an unknown format and PERMISSION when it may not be
- * executed; with that of `chdir` for the working directory; PERMISSION for a pid namespace; BUSY
- * when the calling thread has a filter with a listener, which is inherited; INVALID_ARGUMENT
- * without `argv[0]`; others of unotify_filter_load(); SYSTEM or NO_MEMORY for want of
- * processes. */
+ * executed; with that of `chdir` for the working directory; PERMISSION for a pid namespace without
+ * `CAP_SYS_ADMIN`; BUSY when the calling thread has a filter with a listener, which is inherited;
+ * INVALID_ARGUMENT without `argv[0]`; others of unotify_filter_load(); SYSTEM or NO_MEMORY without
+ * room for a process or thread. */
 unotify_status unotify_spawn(const unotify_filter *filter, const char *file, char *const *argv,
                              char *const *envp, const unotify_spawn_opts *opts,
                              unotify_child **out);

@@ -157,7 +157,8 @@ pub unsafe extern "C" fn unotify_filter_notify(
 ///
 /// Errors, and nothing is added: `UNOTIFY_ERR_INVALID_ARGUMENT` when there is no such family, and
 /// for "connect" after other rules where an architecture has `socketcall`;
-/// `UNOTIFY_ERR_UNSUPPORTED` if libseccomp lacks one.
+/// `UNOTIFY_ERR_UNSUPPORTED` if
+/// libseccomp lacks one of the calls.
 ///
 /// # Safety
 /// `filter` is NULL or a live handle that no other thread uses; `family` is NULL or a string.

@@ -388,8 +388,8 @@ pub unsafe extern "C" fn unotify_supervisor_fd(supervisor: *const unotify_superv
 /// How many they were goes to `*handled`, unless that is NULL: an edge-triggered loop goes on until
 /// it is 0. Nobody else may receive from its listeners, or this may wait for a notification.
 ///
-/// Errors: as unotify_supervisor_run(), `UNOTIFY_ERR_STOPPED` once per stop; `UNOTIFY_ERR_CLOSED`
-/// after the last listener.
+/// Errors: as unotify_supervisor_run(), but `UNOTIFY_ERR_STOPPED` only
+/// once for each stop; `UNOTIFY_ERR_CLOSED` after the last listener.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle; `handled` is NULL or valid for writing.
