@@ -143,8 +143,8 @@ uint64_t unotify_features(void);
 /* ---- Architectures and system calls ------------------------------------------------------------
  *
  * `arch` is the kernel's `AUDIT_ARCH_*` value, but for x32, which the kernel tells from x86_64 by
- * the number of the call; 0 is the native one. Names are libseccomp's. None of these gives
- * `UNOTIFY_ERR_UNKNOWN_ARCH`; a call that `arch` does not have, `UNOTIFY_ERR_UNKNOWN_SYSCALL`. */
+ * the number of the call; 0 is the native one. Names are libseccomp's. All others give
+ * `UNOTIFY_ERR_UNKNOWN_ARCH`, a call that `arch` does not have `UNOTIFY_ERR_UNKNOWN_SYSCALL`. */
 
 /** The architecture that the library was compiled for. */
 uint32_t unotify_arch_native(void);
@@ -196,16 +196,15 @@ typedef struct unotify_arg_compare {
 unotify_status unotify_filter_new(uint32_t default_action, unotify_filter **out);
 
 /** Makes the filter decide about calls of `arch` too; the native one is there already. Add all
- * before the first rule; only families may come before.
- * Errors: UNKNOWN_ARCH; UNSUPPORTED if libseccomp does not know it; INVALID_ARGUMENT after a rule,
- * or if its byte order is not the native one's. */
+ * before the first rule; only families may come before. Its byte order must be the native one's.
+ * Errors: UNKNOWN_ARCH; UNSUPPORTED if libseccomp lacks it; INVALID_ARGUMENT after a rule. */
 unotify_status unotify_filter_add_arch(unotify_filter *filter, uint32_t arch);
 
 /** Does `action` for the calls of this name whose arguments meet all `n` conditions at `cmp` (NULL
  * if `n` is 0), on every architecture of the filter that has it. A rule without conditions
  * replaces those with some for the same call, earlier and later; of two without, the first counts.
  * Errors: UNKNOWN_SYSCALL when no architecture has it; INVALID_ARGUMENT when an argument comes
- * twice, `action` is the default one, or an earlier rule has the same conditions and another. */
+ * twice, `action` is the default one, or an earlier rule with the same conditions has another. */
 unotify_status unotify_filter_add_rule(unotify_filter *filter, uint32_t action, const char *syscall,
                                        const unotify_arg_compare *cmp, size_t n);
 
@@ -217,7 +216,8 @@ unotify_status unotify_filter_notify(unotify_filter *filter, const char *syscall
  * `openat2`, `creat` and io_uring by. `family` is one of unotify_family_name(), such as "open":
  * see docs/families.md. Earlier rules without conditions stay.
  * Errors, and nothing is added: INVALID_ARGUMENT when there is no such family, and for "connect"
- * after other rules if there is a `socketcall`; UNSUPPORTED when libseccomp lacks a call. */
+ * after other rules where an architecture has `socketcall`; UNSUPPORTED if libseccomp lacks a
+ * call. */
 unotify_status unotify_filter_notify_family(unotify_filter *filter, const char *family);
 
 /** The name of the family number `index`, from 0; NULL beyond the last. */
@@ -279,8 +279,7 @@ unotify_status unotify_listener_from_pid(pid_t pid, int fd, unotify_listener **o
 /** Receives a listener over a Unix socket (`SCM_RIGHTS`, with one byte of any payload): the first
  * descriptor of one message. Others in it are closed.
  * Errors: CLOSED when the other side is closed; INVALID_ARGUMENT when what came is no listener (it
- * is closed), or `unix_socket` no Unix socket; after SYSTEM with `EMFILE` the message mostly
- * waits. */
+ * is closed), or `unix_socket` no Unix socket; after SYSTEM with `EMFILE` the message waits. */
 unotify_status unotify_listener_from_socket(int unix_socket, unotify_listener **out);
 
 /** Sends a duplicate of the listener for unotify_listener_from_socket(). This is a `sendmsg(2)`: a
@@ -300,11 +299,10 @@ int unotify_listener_into_fd(unotify_listener *listener);
 
 /** Waits for the next notification. As with `getline(3)`, if `*notification` is NULL a handle is
  * allocated, for the caller to free in the end, else that handle is used again; what it held gets
- * the fallback error unless it was answered. On failure a handle that was given is kept, empty.
- * One thread at a time waits in the kernel, the others queue.
- * Errors: TIMEOUT; STOPPED after unotify_listener_set_interrupted(); CLOSED when the last target
- * has exited (before Linux 6.11, when it was waited for: see unotify_listener_watch_child();
- * before 5.9, never). */
+ * the fallback error unless it was answered. On failure a handle that was given remains the
+ * caller's and holds nothing. One thread at a time waits in the kernel, the others queue.
+ * Errors: TIMEOUT; STOPPED by unotify_listener_set_interrupted(); CLOSED when the last target has
+ * exited (before 6.11 was waited for, before 5.9 never): see unotify_listener_watch_child(). */
 unotify_status unotify_listener_receive(unotify_listener *listener, int timeout_ms,
                                         unotify_notification **notification);
 
@@ -324,11 +322,10 @@ unotify_status unotify_listener_receive_with(unotify_listener *listener, int tim
 /** Answers what `notification` holds, then receives the next one into it as
  * unotify_listener_receive() does: one call for each turn of a loop. With `UNOTIFY_REPLY_NONE`, as
  * for a new handle, it only receives. What the answer came to goes to `*replied` (which may be
- * NULL), whether this fails or not; `errno` is of what this returns. After UNOTIFY_OK,
- * UNOTIFY_ERR_GONE and UNOTIFY_ERR_ANSWERED it goes on to receive. Any other error of the answer
- * is returned, nothing was received, and the target waits for a better answer.
- * Errors: those of unotify_listener_receive(), after an answer, and of the answer;
- * INVALID_ARGUMENT also when there is nothing to be answered. */
+ * NULL), whether this fails or not; `errno` is of what this returns. After `UNOTIFY_OK`,
+ * `UNOTIFY_ERR_GONE` and `UNOTIFY_ERR_ANSWERED` it goes on to receive. Any other error of the
+ * answer is returned, nothing was received, and the target waits for a better answer.
+ * Errors: those of the answer and of receiving; INVALID_ARGUMENT also with nothing to answer. */
 unotify_status unotify_listener_reply_receive(
     unotify_listener *listener, unotify_notification *notification, uint32_t reply, int64_t value,
     int timeout_ms, unotify_status *replied);
@@ -520,15 +517,17 @@ unotify_status unotify_roots_new(uint32_t flags, unotify_roots **out);
 
 /** Allows what lies in the directory `path`, with what is mounted there now, or that single file;
  * "/" is everything. It is kept open, and its name does not matter afterwards. `rights` are
- * `UNOTIFY_RIGHT_*`, and add up. Errors: SYSTEM with the `errno` of opening it. */
+ * `UNOTIFY_RIGHT_*`; those of directories within each other add up.
+ * Errors: SYSTEM with the `errno` of opening `path`. */
 unotify_status unotify_roots_add(unotify_roots *roots, const char *path, uint32_t rights);
 
 /** Frees a set of directories. */
 void unotify_roots_free(unotify_roots *roots);
 
-/** As unotify_notification_open(), for what lies in a directory of `roots` that allows it, else
- * `EACCES`. It is decided on the file itself, before it is created or truncated: no link, rename,
- * mount or other root leads around that. **A hard link is a file of its directory**. */
+/** As unotify_notification_open(), for what lies in a directory of `roots` that allows it. It is
+ * decided on the file itself, before it is created or truncated: no link, renaming, mount or other
+ * root leads around that, but **a hard link is a file of the directory it lies in**.
+ * Errors: as there; SYSTEM with `EACCES` for all else. */
 unotify_status unotify_notification_open_within(
     unotify_notification *notification, const unotify_roots *roots, int dirfd, uint64_t path_addr,
     const unotify_open_how *how, int *fd);
@@ -650,9 +649,9 @@ typedef void (*unotify_close_handler)(void *listener_data, void *data);
 unotify_status unotify_supervisor_new(const unotify_supervisor_opts *opts,
                                       unotify_supervisor **out);
 
-/** Serves one more listener, also while running, and takes ownership of it, except after
+/** Serves one more listener, also while running, and takes ownership of it unless this returns
  * `UNOTIFY_ERR_INVALID_ARGUMENT`. `data` is for unotify_notification_listener_data().
- * Errors: SYSTEM when there is no room for it. */
+ * Errors: SYSTEM when the kernel has no room to watch it. */
 unotify_status unotify_supervisor_add_listener(unotify_supervisor *supervisor,
                                                unotify_listener *listener, void *data);
 
@@ -711,12 +710,13 @@ int unotify_supervisor_fd(const unotify_supervisor *supervisor);
 /** Handles what is pending, at most some dozens of notifications, on this thread, without blocking.
  * How many they were goes to `*handled`, unless that is NULL: an edge-triggered loop goes on until
  * it is 0. Nobody else may receive from its listeners, or this may wait for a notification.
- * Errors: as unotify_supervisor_run(), but STOPPED once a stop; CLOSED after the last listener. */
+ * Errors: as unotify_supervisor_run(), but STOPPED once per stop; CLOSED after the last
+ * listener. */
 unotify_status unotify_supervisor_dispatch(unotify_supervisor *supervisor, size_t *handled);
 
-/** Frees a supervisor and its listeners; deferred notifications remain usable. A run in the
- * background is ended, and its handlers waited for; others must have returned. Not from a
- * handler. */
+/** Frees a supervisor and its listeners. A run in the background is stopped first, and the handlers
+ * at work are waited for; a run on another thread must have returned. Not from a handler. Deferred
+ * notifications remain usable. */
 void unotify_supervisor_free(unotify_supervisor *supervisor);
 
 /** What a supervisor has done since it was made. */
@@ -744,7 +744,8 @@ typedef struct unotify_stats {
 unotify_status unotify_supervisor_stats(const unotify_supervisor *supervisor,
                                         unotify_stats *stats);
 
-/** Is told that a process has ended. It may do what a handler may; an exception counts alike. */
+/** Is told that a process has ended. It must return: neither jump out of the call nor end its
+ * thread. An exception is treated as a handler's is. */
 typedef void (*unotify_exit_handler)(pid_t process, void *data);
 
 /** Sets the function that is told of the end of a target's process, once for each that a handler
@@ -774,8 +775,7 @@ typedef struct unotify_fd_map {
     int child_fd;  /**< Its number in the program: 0, 1 and 2 are the standard streams. */
 } unotify_fd_map;
 
-/** How to start a program. By default in the caller's directory, with its standard streams and its
- * other descriptors that are not close-on-exec. */
+/** How to start a program. By default in the caller's directory, with what is not close-on-exec. */
 typedef struct unotify_spawn_opts {
     size_t size;                   /**< `sizeof(unotify_spawn_opts)`. */
     uint32_t load_flags;           /**< `UNOTIFY_LOAD_*`, but for `UNOTIFY_LOAD_TSYNC`. */
@@ -787,17 +787,17 @@ typedef struct unotify_spawn_opts {
 
 /** Starts the program `file` under a filter, which acts from the program's own `execve` on and may
  * notify every call. A name without a slash is looked up in the caller's `PATH`. `argv` and `envp`
- * end with NULL, as for `execve(2)`: `argv[0]` is the name that the program is told, and an `envp`
- * of NULL is the caller's environment, which no other thread may change meanwhile. `opts` may be
- * NULL. Returns when the program runs, or when its `execve` waits for the supervisor: for a
- * failure after that see unotify_child_exec_error(). The child must be waited for, by
- * unotify_child_wait(), or since Linux 6.11 by `waitpid(2)`: before, the library may have done so.
- * What it inherits is in "Starting a program" in unotify(7).
+ * are as for `execve(2)`, but an `envp` of NULL is the caller's environment, which no other thread
+ * may change meanwhile. `opts` may be NULL. Returns when the program runs, or when its `execve`
+ * waits for the supervisor: for a failure after that see unotify_child_exec_error(). The child
+ * must be waited for, by unotify_child_wait(), or since Linux 6.11 by `waitpid(2)`: before, the
+ * library may have done so. What it inherits is in "Starting a program" in unotify(7).
  * Errors, after which neither child nor descriptor is left over: with the `errno` of `execve`,
  * SYSTEM when the program is not found or of an unknown format and PERMISSION when it may not be
  * executed; with that of `chdir` for the working directory; PERMISSION for a pid namespace; BUSY
  * when the calling thread has a filter with a listener, which is inherited; INVALID_ARGUMENT
- * without `argv[0]`; others of unotify_filter_load(); SYSTEM or NO_MEMORY for lack of room. */
+ * without `argv[0]`; others of unotify_filter_load(); SYSTEM or NO_MEMORY without room for a
+ * process. */
 unotify_status unotify_spawn(const unotify_filter *filter, const char *file, char *const *argv,
                              char *const *envp, const unotify_spawn_opts *opts,
                              unotify_child **out);
@@ -881,12 +881,9 @@ unotify_status unotify_probe_new(int timeout_ms, unotify_probe **out);
 
 /** 1 if programs can be supervised here, be it without this or that, else 0; also for NULL. */
 int unotify_probe_basics_work(const unotify_probe *probe);
-
-/** Fills in the part number `index`, from 0; after the last comes `UNOTIFY_ERR_INVALID_ARGUMENT`.
- * Its strings are the probe's. */
+/** Fills in the part number `index`, from 0. Errors: INVALID_ARGUMENT beyond the last. */
 unotify_status unotify_probe_get(const unotify_probe *probe, size_t index,
                                  unotify_probe_part *part);
-
 /** Frees what a probe has found, with its strings. */
 void unotify_probe_free(unotify_probe *probe);
 

@@ -73,10 +73,10 @@ pub unsafe extern "C" fn unotify_filter_new(
 }
 
 /// Makes the filter decide about calls of `arch` too; the native one is there already. Add all
-/// before the first rule; only families may come before.
+/// before the first rule; only families may come before. Its byte order must be the native one's.
 ///
-/// Errors: `UNOTIFY_ERR_UNKNOWN_ARCH`; `UNOTIFY_ERR_UNSUPPORTED` if libseccomp does not know it;
-/// `UNOTIFY_ERR_INVALID_ARGUMENT` after a rule, or if its byte order is not the native one's.
+/// Errors: `UNOTIFY_ERR_UNKNOWN_ARCH`; `UNOTIFY_ERR_UNSUPPORTED` if libseccomp lacks it;
+/// `UNOTIFY_ERR_INVALID_ARGUMENT` after a rule.
 ///
 /// # Safety
 /// `filter` is NULL or a live handle that no other thread uses.
@@ -109,7 +109,7 @@ pub unsafe extern "C" fn unotify_filter_add_arch(
 ///
 /// Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL` when no architecture has it;
 /// `UNOTIFY_ERR_INVALID_ARGUMENT` when an argument comes twice, `action` is the default one, or an
-/// earlier rule has the same conditions and another.
+/// earlier rule with the same conditions has another.
 ///
 /// # Safety
 /// `filter` is NULL or a live handle that no other thread uses; `syscall` is NULL or a string;
@@ -156,8 +156,8 @@ pub unsafe extern "C" fn unotify_filter_notify(
 /// see docs/families.md. Earlier rules without conditions stay.
 ///
 /// Errors, and nothing is added: `UNOTIFY_ERR_INVALID_ARGUMENT` when there is no such family, and
-/// for "connect" after other rules if there is a `socketcall`; `UNOTIFY_ERR_UNSUPPORTED` when
-/// libseccomp lacks a call.
+/// for "connect" after other rules where an architecture has `socketcall`;
+/// `UNOTIFY_ERR_UNSUPPORTED` if libseccomp lacks a call.
 ///
 /// # Safety
 /// `filter` is NULL or a live handle that no other thread uses; `family` is NULL or a string.

@@ -81,7 +81,7 @@ pub unsafe extern "C" fn unotify_listener_from_pid(
 ///
 /// Errors: `UNOTIFY_ERR_CLOSED` when the other side is closed; `UNOTIFY_ERR_INVALID_ARGUMENT` when
 /// what came is no listener (it is closed), or `unix_socket` no Unix socket; after
-/// `UNOTIFY_ERR_SYSTEM` with `EMFILE` the message mostly waits.
+/// `UNOTIFY_ERR_SYSTEM` with `EMFILE` the message waits.
 ///
 /// # Safety
 /// `out` is NULL or valid for writing.
@@ -156,12 +156,12 @@ pub unsafe extern "C" fn unotify_listener_into_fd(listener: *mut unotify_listene
 
 /// Waits for the next notification. As with `getline(3)`, if `*notification` is NULL a handle is
 /// allocated, for the caller to free in the end, else that handle is used again; what it held gets
-/// the fallback error unless it was answered. On failure a handle that was given is kept, empty.
-/// One thread at a time waits in the kernel, the others queue.
+/// the fallback error unless it was answered. On failure a handle that was given remains the
+/// caller's and holds nothing. One thread at a time waits in the kernel, the others queue.
 ///
-/// Errors: `UNOTIFY_ERR_TIMEOUT`; `UNOTIFY_ERR_STOPPED` after unotify_listener_set_interrupted();
-/// `UNOTIFY_ERR_CLOSED` when the last target has exited (before Linux 6.11, when it was waited for:
-/// see unotify_listener_watch_child(); before 5.9, never).
+/// Errors: `UNOTIFY_ERR_TIMEOUT`; `UNOTIFY_ERR_STOPPED` by unotify_listener_set_interrupted();
+/// `UNOTIFY_ERR_CLOSED` when the last target has exited (before 6.11 was waited for, before 5.9
+/// never): see unotify_listener_watch_child().
 ///
 /// # Safety
 /// `listener` is NULL or a live handle; `notification` is NULL or points to NULL or to a live
@@ -288,12 +288,12 @@ pub const UNOTIFY_REPLY_CONTINUE: u32 = 3;
 /// Answers what `notification` holds, then receives the next one into it as
 /// unotify_listener_receive() does: one call for each turn of a loop. With `UNOTIFY_REPLY_NONE`, as
 /// for a new handle, it only receives. What the answer came to goes to `*replied` (which may be
-/// NULL), whether this fails or not; `errno` is of what this returns. After UNOTIFY_OK,
-/// UNOTIFY_ERR_GONE and UNOTIFY_ERR_ANSWERED it goes on to receive. Any other error of the answer
-/// is returned, nothing was received, and the target waits for a better answer.
+/// NULL), whether this fails or not; `errno` is of what this returns. After `UNOTIFY_OK`,
+/// `UNOTIFY_ERR_GONE` and `UNOTIFY_ERR_ANSWERED` it goes on to receive. Any other error of the
+/// answer is returned, nothing was received, and the target waits for a better answer.
 ///
-/// Errors: those of unotify_listener_receive(), after an answer, and of the answer;
-/// `UNOTIFY_ERR_INVALID_ARGUMENT` also when there is nothing to be answered.
+/// Errors: those of the answer and of receiving; `UNOTIFY_ERR_INVALID_ARGUMENT` also with nothing
+/// to answer.
 ///
 /// # Safety
 /// `listener` is NULL or a live handle; `notification` is NULL or a live handle that no other

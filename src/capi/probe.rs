@@ -95,8 +95,9 @@ pub unsafe extern "C" fn unotify_probe_basics_work(probe: *const unotify_probe) 
     })
 }
 
-/// Fills in the part number `index`, from 0; after the last comes `UNOTIFY_ERR_INVALID_ARGUMENT`.
-/// Its strings are the probe's.
+/// Fills in the part number `index`, from 0.
+///
+/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` beyond the last.
 ///
 /// # Safety
 /// `probe` is NULL or a live handle; `part` is NULL or as long as its `size` says.

@@ -32,8 +32,7 @@ pub struct unotify_fd_map {
     pub child_fd: c_int,
 }
 
-/// How to start a program. By default in the caller's directory, with its standard streams and its
-/// other descriptors that are not close-on-exec.
+/// How to start a program. By default in the caller's directory, with what is not close-on-exec.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct unotify_spawn_opts {
@@ -76,20 +75,19 @@ pub struct unotify_child {
 
 /// Starts the program `file` under a filter, which acts from the program's own `execve` on and may
 /// notify every call. A name without a slash is looked up in the caller's `PATH`. `argv` and `envp`
-/// end with NULL, as for `execve(2)`: `argv[0]` is the name that the program is told, and an `envp`
-/// of NULL is the caller's environment, which no other thread may change meanwhile. `opts` may be
-/// NULL. Returns when the program runs, or when its `execve` waits for the supervisor: for a
-/// failure after that see unotify_child_exec_error(). The child must be waited for, by
-/// unotify_child_wait(), or since Linux 6.11 by `waitpid(2)`: before, the library may have done so.
-/// What it inherits is in "Starting a program" in unotify(7).
+/// are as for `execve(2)`, but an `envp` of NULL is the caller's environment, which no other thread
+/// may change meanwhile. `opts` may be NULL. Returns when the program runs, or when its `execve`
+/// waits for the supervisor: for a failure after that see unotify_child_exec_error(). The child
+/// must be waited for, by unotify_child_wait(), or since Linux 6.11 by `waitpid(2)`: before, the
+/// library may have done so. What it inherits is in "Starting a program" in unotify(7).
 ///
 /// Errors, after which neither child nor descriptor is left over: with the `errno` of `execve`,
 /// `UNOTIFY_ERR_SYSTEM` when the program is not found or of an unknown format and
 /// `UNOTIFY_ERR_PERMISSION` when it may not be executed; with that of `chdir` for the working
 /// directory; `UNOTIFY_ERR_PERMISSION` for a pid namespace; `UNOTIFY_ERR_BUSY` when the calling
 /// thread has a filter with a listener, which is inherited; `UNOTIFY_ERR_INVALID_ARGUMENT` without
-/// `argv[0]`; others of unotify_filter_load(); `UNOTIFY_ERR_SYSTEM` or `UNOTIFY_ERR_NO_MEMORY` for
-/// lack of room.
+/// `argv[0]`; others of unotify_filter_load(); `UNOTIFY_ERR_SYSTEM` or `UNOTIFY_ERR_NO_MEMORY`
+/// without room for a process.
 ///
 /// # Safety
 /// `filter` is NULL or a live handle that no other thread uses; `file` is NULL or a string; `argv`

@@ -73,10 +73,10 @@ pub unsafe extern "C" fn unotify_supervisor_new(
     })
 }
 
-/// Serves one more listener, also while running, and takes ownership of it, except after
+/// Serves one more listener, also while running, and takes ownership of it unless this returns
 /// `UNOTIFY_ERR_INVALID_ARGUMENT`. `data` is for unotify_notification_listener_data().
 ///
-/// Errors: `UNOTIFY_ERR_SYSTEM` when there is no room for it.
+/// Errors: `UNOTIFY_ERR_SYSTEM` when the kernel has no room to watch it.
 ///
 /// # Safety
 /// `supervisor` and `listener` are NULL or live handles; `listener` is not used again.
@@ -388,8 +388,8 @@ pub unsafe extern "C" fn unotify_supervisor_fd(supervisor: *const unotify_superv
 /// How many they were goes to `*handled`, unless that is NULL: an edge-triggered loop goes on until
 /// it is 0. Nobody else may receive from its listeners, or this may wait for a notification.
 ///
-/// Errors: as unotify_supervisor_run(), but `UNOTIFY_ERR_STOPPED` once a stop; `UNOTIFY_ERR_CLOSED`
-/// after the last listener.
+/// Errors: as unotify_supervisor_run(), but `UNOTIFY_ERR_STOPPED` once per stop;
+/// `UNOTIFY_ERR_CLOSED` after the last listener.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle; `handled` is NULL or valid for writing.
@@ -409,8 +409,9 @@ pub unsafe extern "C" fn unotify_supervisor_dispatch(
     })
 }
 
-/// Frees a supervisor and its listeners; deferred notifications remain usable. A run in the
-/// background is ended, and its handlers waited for; others must have returned. Not from a handler.
+/// Frees a supervisor and its listeners. A run in the background is stopped first, and the handlers
+/// at work are waited for; a run on another thread must have returned. Not from a handler. Deferred
+/// notifications remain usable.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle that is not used again.

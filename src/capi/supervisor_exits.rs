@@ -8,7 +8,8 @@ use crate::error::Result;
 use std::ffi::c_void;
 use std::panic::resume_unwind;
 
-/// Is told that a process has ended. It may do what a handler may; an exception counts alike.
+/// Is told that a process has ended. It must return: neither jump out of the call nor end its
+/// thread. An exception is treated as a handler's is.
 pub type unotify_exit_handler =
     Option<unsafe extern "C" fn(process: libc::pid_t, data: *mut c_void)>;
 

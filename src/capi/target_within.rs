@@ -51,9 +51,9 @@ pub unsafe extern "C" fn unotify_roots_new(
 
 /// Allows what lies in the directory `path`, with what is mounted there now, or that single file;
 /// "/" is everything. It is kept open, and its name does not matter afterwards. `rights` are
-/// `UNOTIFY_RIGHT_*`, and add up.
+/// `UNOTIFY_RIGHT_*`; those of directories within each other add up.
 ///
-/// Errors: `UNOTIFY_ERR_SYSTEM` with the `errno` of opening it.
+/// Errors: `UNOTIFY_ERR_SYSTEM` with the `errno` of opening `path`.
 ///
 /// # Safety
 /// `roots` is NULL or a live handle that no other thread uses; `path` is NULL or NUL-terminated.
@@ -83,9 +83,11 @@ pub unsafe extern "C" fn unotify_roots_free(roots: *mut unotify_roots) {
     infallible((), || drop(unsafe { reclaim(roots) }));
 }
 
-/// As unotify_notification_open(), for what lies in a directory of `roots` that allows it, else
-/// `EACCES`. It is decided on the file itself, before it is created or truncated: no link, rename,
-/// mount or other root leads around that. **A hard link is a file of its directory**.
+/// As unotify_notification_open(), for what lies in a directory of `roots` that allows it. It is
+/// decided on the file itself, before it is created or truncated: no link, renaming, mount or other
+/// root leads around that, but **a hard link is a file of the directory it lies in**.
+///
+/// Errors: as there; `UNOTIFY_ERR_SYSTEM` with `EACCES` for all else.
 ///
 /// # Safety
 /// `notification` and `roots` are NULL or live handles; `how` is NULL or as long as its `size`; `fd`
