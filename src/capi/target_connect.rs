@@ -58,10 +58,12 @@ pub unsafe extern "C" fn unotify_notification_reply_connect(
     call(|| {
         // SAFETY: `addr` is valid for reading `len` bytes, as promised.
         let address = unsafe { slice(addr.cast::<u8>(), len, "addr") }?;
-        // SAFETY: used for this call only.
-        let file = (file != -1)
-            .then(|| unsafe { lent_fd(file, "file") })
-            .transpose()?;
+        let file = if file == -1 {
+            None
+        } else {
+            // SAFETY: used for this call only.
+            Some(unsafe { lent_fd(file, "file") }?)
+        };
         // SAFETY: `notification` is NULL or a live handle that no other thread uses, as promised.
         unsafe { inner(notification) }?.reply_connect(target_fd, address, file)
     })

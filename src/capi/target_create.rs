@@ -80,12 +80,8 @@ pub unsafe extern "C" fn unotify_notification_mknod(
         // SAFETY: used for this call only.
         let directory = unsafe { lent_fd(directory, "directory") }?;
         // SAFETY: `name` is NULL or a string, as promised.
-        notification.mknod(
-            directory,
-            unsafe { c_str(name, "name") }?,
-            bits(mode),
-            device,
-        )
+        let name = unsafe { c_str(name, "name") }?;
+        notification.mknod(directory, name, bits(mode), device)
     })
 }
 
