@@ -697,7 +697,7 @@ impl Ground {
                 libc::O_DIRECTORY,
             ] {
                 for (path, dirfd) in tries {
-                    let what = (self.kind as u64) << 32 | flags as u64;
+                    let what = ((self.kind as u64) << 32) | flags as u64;
                     ask(path.as_ptr() as u64, *dirfd as u64, what);
                 }
             }
@@ -971,7 +971,7 @@ fn change_the_path(ground: &Ground) {
             ask(
                 at as u64,
                 libc::AT_FDCWD as u64,
-                (ground.kind as u64) << 32 | flags as u64,
+                ((ground.kind as u64) << 32) | flags as u64,
             );
         }
     }
