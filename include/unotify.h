@@ -34,13 +34,11 @@
  * and an option of a later version gives UNOTIFY_ERR_UNSUPPORTED. One that the library fills in is
  * written as far as its `size` goes; what it has beyond this version's becomes zero.
  *
- * unotify(7) has a chapter on each of these:
- *  - Signals. Interrupted calls are tried again. The library reserves SIGSTKFLT.
- *  - Targets that stall. What reads, writes or opens can last as long as a target likes.
- *  - Fork. In a copy of the process, freeing a handle only frees: it answers and stops nothing.
- *  - Cancellation. No function here is a cancellation point.
- *  - Memory. With none left the program ends (abort). The way from receive to reply takes none.
- *  - Unloading. dlclose() leaves the library in memory.
+ * unotify(7) has a chapter on each of these. Signals: interrupted calls are tried again; SIGSTKFLT
+ * is the library's. Targets that stall: reading, writing, opening last as long as a target likes.
+ * Fork: in a copy of the process, freeing a handle only frees. Cancellation: no function here is a
+ * cancellation point. Memory: with none left the program ends (abort); the way from receive to
+ * reply takes none. Unloading: dlclose() leaves the library in memory.
  */
 
 #ifndef UNOTIFY_H
@@ -145,9 +143,8 @@ uint64_t unotify_features(void);
 /* ---- Architectures and system calls ------------------------------------------------------------
  *
  * `arch` is the kernel's `AUDIT_ARCH_*` value, but for x32, which the kernel tells from x86_64 by
- * the number of the call; 0 is the native architecture. Names are libseccomp's. One that is none
- * gives `UNOTIFY_ERR_UNKNOWN_ARCH`, and a call that `arch` does not have, even if another one has
- * it, `UNOTIFY_ERR_UNKNOWN_SYSCALL`. */
+ * the number of the call; 0 is the native one. Names are libseccomp's. All others give
+ * `UNOTIFY_ERR_UNKNOWN_ARCH`; a call that `arch` lacks gives `UNOTIFY_ERR_UNKNOWN_SYSCALL`. */
 
 /** The architecture that the library was compiled for. */
 uint32_t unotify_arch_native(void);
@@ -157,9 +154,7 @@ unotify_status unotify_arch_from_name(const char *name, uint32_t *arch);
 const char *unotify_arch_name(uint32_t arch);
 /** Gives the number of a system call on an architecture. */
 unotify_status unotify_syscall_from_name(uint32_t arch, const char *name, int *nr);
-
-/** Copies the name of system call `nr` into `buf`. 64 bytes are enough for every name.
- * Errors: TOO_LONG with `ERANGE` when `len` is too small. */
+/** Copies the name of call `nr` into `buf`; 64 bytes hold any. Errors: TOO_LONG with `ERANGE`. */
 unotify_status unotify_syscall_name(uint32_t arch, int nr, char *buf, size_t len);
 
 /* ---- Filter ------------------------------------------------------------------------------------
@@ -201,17 +196,15 @@ typedef struct unotify_arg_compare {
 unotify_status unotify_filter_new(uint32_t default_action, unotify_filter **out);
 
 /** Makes the filter decide about calls of `arch` too; the native one is there already. Add all
- * before the first rule, so that every rule is for all of them; families may come before.
- * Errors: UNKNOWN_ARCH; UNSUPPORTED if libseccomp does not know it; INVALID_ARGUMENT after the
- * first rule, or if its byte order is not the native one's. */
+ * before the first rule; only families may come before. Its byte order must be the native one's.
+ * Errors: UNKNOWN_ARCH; UNSUPPORTED if libseccomp lacks it; INVALID_ARGUMENT after a rule. */
 unotify_status unotify_filter_add_arch(unotify_filter *filter, uint32_t arch);
 
 /** Does `action` for the calls of this name whose arguments meet all `n` conditions at `cmp` (NULL
  * if `n` is 0), on every architecture of the filter that has it. A rule without conditions
  * replaces those with some for the same call, earlier and later; of two without, the first counts.
- * Errors: UNKNOWN_SYSCALL when no architecture of the filter has the call; INVALID_ARGUMENT also
- * when an argument comes twice, the action is the filter's default action, or an earlier rule has
- * the same conditions and another action. */
+ * Errors: UNKNOWN_SYSCALL when no architecture has it; INVALID_ARGUMENT when an argument comes
+ * twice, `action` is the default one, or an earlier rule with the same conditions has another. */
 unotify_status unotify_filter_add_rule(unotify_filter *filter, uint32_t action, const char *syscall,
                                        const unotify_arg_compare *cmp, size_t n);
 
@@ -220,20 +213,19 @@ unotify_status unotify_filter_notify(unotify_filter *filter, const char *syscall
 
 /** Notifies all system calls that do the same job, on every architecture of the filter, added
  * before or after, and refuses those that would do it past the filter: `openat` alone lets `open`,
- * `openat2`, `creat` and io_uring by. `family` is one of unotify_family_name(), such as "open",
- * "exec", "connect", "mount": see docs/families.md. Earlier rules without conditions stay.
+ * `openat2`, `creat` and io_uring by. `family` is one of unotify_family_name(), such as "open":
+ * see docs/families.md. Earlier rules without conditions stay.
  * Errors, and nothing is added: INVALID_ARGUMENT when there is no such family, and for "connect"
- * after other rules where an architecture of the filter has `socketcall`; UNSUPPORTED when
- * libseccomp does not know one of the calls. */
+ * after other rules where an architecture has `socketcall`; UNSUPPORTED if libseccomp lacks one of
+ * the calls. */
 unotify_status unotify_filter_notify_family(unotify_filter *filter, const char *family);
 
 /** The name of the family number `index`, from 0; NULL beyond the last. */
 const char *unotify_family_name(size_t index);
 
 /** Copies the filter into `buf` as the kernel takes it, a `struct sock_filter[]`. `*len` is the
- * size of `buf` in bytes, and becomes the program's. If `buf` is NULL only that is given.
- * Errors: TOO_LONG with `ERANGE` when `buf` is too small; `*len` is the program's all the same,
- * the one result that is not left untouched on failure. */
+ * size of `buf` in bytes, and becomes the program's, also on failure or if `buf` is NULL.
+ * Errors: TOO_LONG with `ERANGE` when `buf` is too small. */
 unotify_status unotify_filter_export_bpf(const unotify_filter *filter, void *buf, size_t *len);
 
 /** Writes the filter to `fd` as text for people, in libseccomp's Pseudo Filter Code.
@@ -265,20 +257,18 @@ typedef struct unotify_load_opts {
  * each load gives a listener of its own. A filter that notifies nothing is loaded without one, and
  * `*out` becomes NULL; with NULL for `out` any filter is, and what it notifies fails with
  * `ENOSYS`. **Until the supervisor has the listener, the thread may only make calls that are not
- * notified**; free(), or its end, can be one. This function makes none once the filter is
- * installed, and unotify_spawn() works with every filter: see "Loading a filter" in unotify(7).
+ * notified**; free(), or its end, can be one: see "Loading a filter" in unotify(7).
  * Errors: BUSY when the thread's filters have a listener already; PERMISSION with
- * `UNOTIFY_LOAD_KEEP_PRIVS` and neither no_new_privs nor `CAP_SYS_ADMIN`; INVALID_ARGUMENT for a
- * program of more than 4096 instructions; UNSUPPORTED before Linux 5.0, or 5.7 with
- * `UNOTIFY_LOAD_TSYNC`; SYSTEM with `ESRCH` when another thread has filters of its own. */
+ * `UNOTIFY_LOAD_KEEP_PRIVS` and neither no_new_privs nor `CAP_SYS_ADMIN`; INVALID_ARGUMENT for
+ * more than 4096 instructions; UNSUPPORTED before Linux 5.0, or 5.7 with `UNOTIFY_LOAD_TSYNC`;
+ * SYSTEM with `ESRCH` when another thread has filters of its own. */
 unotify_status unotify_filter_load(const unotify_filter *filter, const unotify_load_opts *opts,
                                    unotify_listener **out);
 
 /* ---- Listener -------------------------------------------------------------------------------- */
 
-/** Makes a listener of a descriptor that came from elsewhere, and takes ownership of it; on failure
- * `fd` remains the caller's, open. Switches synchronous wake-up on where the kernel has it.
- * Errors: INVALID_ARGUMENT when `fd` is not a seccomp listener. */
+/** Makes a listener of a descriptor from elsewhere, and takes ownership of it unless this fails.
+ * Switches synchronous wake-up on if it can. Errors: INVALID_ARGUMENT when `fd` is no listener. */
 unotify_status unotify_listener_from_fd(int fd, unotify_listener **out);
 
 /** Duplicates the listener that process `pid` has as descriptor `fd` (Linux 5.6: `pidfd_getfd(2)`).
@@ -286,16 +276,14 @@ unotify_status unotify_listener_from_fd(int fd, unotify_listener **out);
  * such process; INVALID_ARGUMENT when it has no such descriptor or that is not a listener. */
 unotify_status unotify_listener_from_pid(pid_t pid, int fd, unotify_listener **out);
 
-/** Receives a listener that came over a Unix socket (`SCM_RIGHTS`, with any payload of one byte):
- * the first descriptor of one message. Others that come with it are closed.
- * Errors: CLOSED when the other side is closed; INVALID_ARGUMENT when what came is not a listener
- * (it is closed), or `unix_socket` no Unix socket; after SYSTEM with `EMFILE` the message waits
- * for a later try, unless another thread took the last descriptor meanwhile. */
+/** Receives a listener over a Unix socket (`SCM_RIGHTS`, with one byte of any payload): the first
+ * descriptor of one message. Others in it are closed.
+ * Errors: CLOSED when the other side is closed; INVALID_ARGUMENT when what came is no listener (it
+ * is closed), or `unix_socket` no Unix socket; after SYSTEM with `EMFILE` the message waits. */
 unotify_status unotify_listener_from_socket(int unix_socket, unotify_listener **out);
 
-/** Sends a duplicate of the listener for unotify_listener_from_socket(). The handle remains the
- * caller's. This is a `sendmsg(2)`: a thread whose filter notifies that waits here for ever, as
- * nobody has the listener yet.
+/** Sends a duplicate of the listener for unotify_listener_from_socket(). This is a `sendmsg(2)`: a
+ * thread whose filter notifies that waits here for ever, as nobody has the listener yet.
  * Errors: CLOSED when the other side is closed; INVALID_ARGUMENT when it is no Unix socket. */
 unotify_status unotify_listener_to_socket(const unotify_listener *listener, int unix_socket);
 
@@ -313,18 +301,16 @@ int unotify_listener_into_fd(unotify_listener *listener);
  * allocated, for the caller to free in the end, else that handle is used again; what it held gets
  * the fallback error unless it was answered. On failure a handle that was given remains the
  * caller's and holds nothing. One thread at a time waits in the kernel, the others queue.
- * Errors: TIMEOUT; STOPPED after unotify_listener_set_interrupted(); CLOSED when the last target
- * has exited (before Linux 6.11, when it was waited for: see unotify_listener_watch_child();
- * before 5.9, never). */
+ * Errors: TIMEOUT; STOPPED by unotify_listener_set_interrupted(); CLOSED when the last target has
+ * exited (before 6.11 was waited for, before 5.9 never): see unotify_listener_watch_child(). */
 unotify_status unotify_listener_receive(unotify_listener *listener, int timeout_ms,
                                         unotify_notification **notification);
 
-/** A signal that is handled on this thread while it waits ends the receive with
- * `UNOTIFY_ERR_INTERRUPTED`, `SA_RESTART` or not: for languages that run handlers later. */
-#define UNOTIFY_RECEIVE_RETURN_ON_SIGNAL (1U << 0)
+#define UNOTIFY_RECEIVE_RETURN_ON_SIGNAL (1U << 0) /**< A handled signal ends the receive. */
 
-/** unotify_listener_receive() with `UNOTIFY_RECEIVE_*` flags. `UNOTIFY_RECEIVE_RETURN_ON_SIGNAL`
- * takes a `ppoll` each time, and misses a signal that is handled just before the wait begins. */
+/** unotify_listener_receive() with flags. With `UNOTIFY_RECEIVE_RETURN_ON_SIGNAL` a signal that is
+ * handled on this thread ends the wait with `UNOTIFY_ERR_INTERRUPTED`, `SA_RESTART` or not, for
+ * languages that run handlers later. It takes a `ppoll`, and misses a signal right before that. */
 unotify_status unotify_listener_receive_with(unotify_listener *listener, int timeout_ms,
                                              uint32_t flags, unotify_notification **notification);
 
@@ -334,13 +320,12 @@ unotify_status unotify_listener_receive_with(unotify_listener *listener, int tim
 #define UNOTIFY_REPLY_CONTINUE 3 /**< As unotify_notification_reply_continue(): `value` is 0. */
 
 /** Answers what `notification` holds, then receives the next one into it as
- * unotify_listener_receive() does: one call of C for each turn of a loop. With
- * `UNOTIFY_REPLY_NONE`, as for a new handle, it only receives. What the answer came to goes to
- * `*replied` (which may be NULL), whether this fails or not; `errno` is of what this returns. It
- * goes on to receive after `UNOTIFY_OK`, `UNOTIFY_ERR_GONE` and `UNOTIFY_ERR_ANSWERED`. Any other
- * error of the answer is returned, nothing was received, and the target waits for a better answer.
- * Errors: those of unotify_listener_receive(), with the notification answered; those of the
- * answer; INVALID_ARGUMENT also when the handle holds nothing to be answered. */
+ * unotify_listener_receive() does: one call for each turn of a loop. With `UNOTIFY_REPLY_NONE`, as
+ * for a new handle, it only receives. What the answer came to goes to `*replied` (which may be
+ * NULL), whether this fails or not; `errno` is of what this returns. After `UNOTIFY_OK`,
+ * `UNOTIFY_ERR_GONE` and `UNOTIFY_ERR_ANSWERED` it goes on to receive. Any other error of the
+ * answer is returned, nothing was received, and the target waits for a better answer.
+ * Errors: those of the answer and of receiving; INVALID_ARGUMENT also with nothing to answer. */
 unotify_status unotify_listener_reply_receive(
     unotify_listener *listener, unotify_notification *notification, uint32_t reply, int64_t value,
     int timeout_ms, unotify_status *replied);
@@ -351,12 +336,10 @@ unotify_status unotify_listener_reply_receive(
 unotify_status unotify_listener_set_interrupted(unotify_listener *listener, int on);
 
 /** Tells which child of the caller's loaded the filter by itself (Linux 5.4), so that the listener
- * ends with it before Linux 6.11 too: once the child is a zombie and no notification is pending,
- * receiving fails with `UNOTIFY_ERR_CLOSED`, and a supervisor lets the listener go, though other
- * targets may be left. The child remains the caller's to wait for. Duplicates `pidfd`
+ * ends with it before Linux 6.11 too: once it is a zombie and no notification is pending, though
+ * other targets may be left. It remains the caller's to wait for. Duplicates `pidfd`
  * (`pidfd_open(2)`); a later call replaces it. Not needed after unotify_spawn(). See "The end of a
- * target" in unotify(7).
- * Errors: INVALID_ARGUMENT when `pidfd` is not one. */
+ * target" in unotify(7). Errors: INVALID_ARGUMENT when `pidfd` is not one. */
 unotify_status unotify_listener_watch_child(unotify_listener *listener, int pidfd);
 
 /** Switches synchronous wake-up on (`on` is not 0) or off (Linux 6.6): with it the kernel runs the
@@ -419,11 +402,10 @@ void unotify_notification_free(unotify_notification *notification);
 /* ---- Target: memory ----------------------------------------------------------------------------
  *
  * What these and the following give out is the target's and no other's: if the target does not wait
- * any more it is not given out, and what was opened is closed again. They also fail with
- * `UNOTIFY_ERR_NOT_VISIBLE` when the target is outside the supervisor's pid namespace, with
- * `UNOTIFY_ERR_PERMISSION` when the supervisor may not look into it (unotify_last_error() says what
- * is missing), and with `UNOTIFY_ERR_SYSTEM` where `/proc` does not show it. Those of memory and
- * opening can block: see "Targets that stall" in unotify(7). */
+ * any more it is not given out. They also fail with `UNOTIFY_ERR_NOT_VISIBLE` when the target is
+ * outside the supervisor's pid namespace, with `UNOTIFY_ERR_PERMISSION` when the supervisor may not
+ * look into it (unotify_last_error() says what is missing), and with `UNOTIFY_ERR_SYSTEM` where
+ * `/proc` does not show it. Those of memory and opening can block: see "Targets that stall". */
 
 /** Fills `buf` with `len` bytes from the target's memory at `addr`, all or nothing.
  * Errors: FAULT when any of the bytes is not readable; NO_MEMORY. */
@@ -431,17 +413,14 @@ unotify_status unotify_notification_read(unotify_notification *notification, uin
                                          void *buf, size_t len);
 
 /** Copies `len` bytes from `buf` into the target's memory at `addr`, which must be writable to the
- * target itself. Goes through `/proc/TID/mem`: no other process can be hit, whatever becomes of
- * the target. One more system call for each mapping that is touched; before Linux 6.11 it reads
- * the list of mappings up to there, at most a MiB of it.
+ * target itself. No other process can be hit, whatever becomes of the target (`/proc/TID/mem`).
  * Errors: FAULT when any byte is not writable, and none is written; NO_MEMORY; UNSUPPORTED before
  * Linux 6.11 when some ten thousand mappings lie below; GONE can come after they were written. */
 unotify_status unotify_notification_write(unotify_notification *notification, uint64_t addr,
                                           const void *buf, size_t len);
 
-/** Copies the string at `addr` in the target's memory into `buf`, and its length without NUL into
- * `*len` (which may be NULL). Touches no page beyond it. Takes two system calls within a page.
- * Errors: as unotify_notification_read(); TOO_LONG without a NUL in `cap` bytes. */
+/** Copies the target's string at `addr` into `buf`, and its length without NUL into `*len` (which
+ * may be NULL). Errors: as unotify_notification_read(); TOO_LONG without a NUL in `cap` bytes. */
 unotify_status unotify_notification_read_string(unotify_notification *notification, uint64_t addr,
                                                 char *buf, size_t cap, size_t *len);
 
@@ -455,14 +434,14 @@ unotify_status unotify_notification_read_pointers(unotify_notification *notifica
 
 /** Duplicates the target's descriptor `target_fd` (Linux 5.6: `pidfd_getfd(2)`). It is the same
  * open file: what is done to a socket through it is done to the target's.
- * Errors: INVALID_ARGUMENT with `EBADF` when the target has no such descriptor; before 6.9
- * UNSUPPORTED for a thread that does not share its leader's descriptors. */
+ * Errors: INVALID_ARGUMENT with `EBADF` when there is none; before 6.9 UNSUPPORTED for a thread
+ * that does not share its leader's descriptors. */
 unotify_status unotify_notification_get_fd(unotify_notification *notification, int target_fd,
                                            int *fd);
 
 /** Gives the target a duplicate of `fd` (Linux 5.9): at the lowest free number if `target_fd` is
  * -1, else at `target_fd`, closing what was open there. `flags` is 0 or `O_CLOEXEC`. The number
- * goes to `*new_fd` (`new_fd` may be NULL). The target goes on waiting.
+ * goes to `*new_fd` (which may be NULL). The target goes on waiting.
  * Errors: INVALID_ARGUMENT with `EBADF` also when `fd` was opened with `O_PATH`, which the kernel
  * does not pass (see unotify_notification_reopen()), or `target_fd` is beyond the target's limit;
  * SYSTEM with `EMFILE` when the target may not have more. */
@@ -470,12 +449,11 @@ unotify_status unotify_notification_add_fd(unotify_notification *notification, i
                                            int target_fd, int flags, int *new_fd);
 
 /** Gives the target a duplicate of `fd` at the lowest free number, and lets its call return that
- * number (`flags` is 0 or `O_CLOEXEC`): in one step since Linux 5.14. **Before, it takes two**: a
- * target that a signal interrupts in between keeps a descriptor that its call never returned, and
- * this fails with `UNOTIFY_ERR_GONE`. **Signals are held back on this thread meanwhile**, some
+ * number. `flags` is 0 or `O_CLOEXEC`. **Signals are held back on this thread meanwhile**, some
  * microseconds; what stops or kills it in that moment can make the call return 0, the standard
- * input. See "Answering with a descriptor" in unotify(7).
- * Errors: as unotify_notification_add_fd(); BUSY while another holder of the listener does. */
+ * input. **Before Linux 5.14** a target that a signal interrupts can keep a descriptor that its
+ * call never returned. See "Answering with a descriptor" in unotify(7).
+ * Errors: as unotify_notification_add_fd(); BUSY while another holder of the listener does it. */
 unotify_status unotify_notification_reply_fd(unotify_notification *notification, int fd,
                                              int flags);
 
@@ -486,14 +464,11 @@ unotify_status unotify_notification_open_pidfd(unotify_notification *notificatio
 
 /** How to open what a target names. By default for reading. */
 typedef struct unotify_open_how {
-    size_t size;    /**< `sizeof(unotify_open_how)`. */
-    uint64_t flags; /**< `O_*`, as for `open(2)`, which ignores unknown ones. */
-    uint64_t mode;  /**< Permissions of a file that is created with `O_CREAT` or `O_TMPFILE`. */
-    /** `RESOLVE_*` of `openat2(2)`. With `RESOLVE_BENEATH` or `RESOLVE_IN_ROOT` the directory that
-     * the path starts from takes the place of the target's root: see unotify(7). */
-    uint64_t resolve;
-    /** `AT_EMPTY_PATH` or 0: with it an empty path gives a duplicate of `dirfd`. See unotify(7). */
-    uint64_t at_flags;
+    size_t size;       /**< `sizeof(unotify_open_how)`. */
+    uint64_t flags;    /**< `O_*`, as for `open(2)`, which ignores unknown ones. */
+    uint64_t mode;     /**< Permissions of a file that is created with `O_CREAT` or `O_TMPFILE`. */
+    uint64_t resolve;  /**< `RESOLVE_*` of `openat2(2)`, from where the path starts: unotify(7). */
+    uint64_t at_flags; /**< `AT_EMPTY_PATH` or 0: see unotify(7). */
 } unotify_open_how;
 
 /** Opens the file whose path is at `path_addr` in the target's memory, as the target would: from
@@ -501,42 +476,34 @@ typedef struct unotify_open_how {
  * `dirfd`. `how` may be NULL. Decide on what `*fd` *is* and hand that over with
  * unotify_notification_reply_fd(): nothing is left that the target could exchange. Nothing leads
  * out of its root: not `..` or an absolute link, not a magic link (`ELOOP`), not a directory that
- * is outside (`EXDEV`). What differs, beside what unotify(7) says:
- *
- *  - **The supervisor's rights count.**
- *  - `O_CREAT` and `O_TRUNC` act at once. To decide first, open with `O_PATH`, then open it again.
- *  - `/proc/self` is the target. **The supervisor's own files in any `/proc` are refused**
- *    (`ELOOP`); other processes' (`/proc/PID/mem`) are not, and `/proc/sys` is of who opens it.
+ * is outside (`EXDEV`). **The supervisor's rights count.** `O_CREAT` and `O_TRUNC` act at once: to
+ * decide first, use `O_PATH`, then reopen. `/proc/self` is the target. **The supervisor's own
+ * files in any `/proc` are refused** (`ELOOP`), others' (`/proc/PID/mem`) not: see unotify(7).
  * Errors: SYSTEM with the `errno` that the path leads to, which is the one to answer with; FAULT
- * and TOO_LONG for the path itself; INVALID_ARGUMENT with `EBADF` for `dirfd`; UNSUPPORTED before
- * 5.6. */
+ * and TOO_LONG for the path; INVALID_ARGUMENT with `EBADF` for `dirfd`; UNSUPPORTED before 5.6. */
 unotify_status unotify_notification_open(unotify_notification *notification, int dirfd,
                                          uint64_t path_addr, const unotify_open_how *how, int *fd);
 
 /** Opens the file that `fd` stands for again, whatever its name leads to by now: for what was
  * opened with `O_PATH`, once it is decided that the target may have it. `flags` are the target's,
- * less `O_CREAT`, `O_EXCL` and `O_NOFOLLOW`; `mode` is for `O_TMPFILE`. The rest is as there.
- * Errors: SYSTEM with the `errno` of opening, which is the one to answer with: `ENXIO` for a FIFO
- * that nobody reads or a socket, `ELOOP` for a link or the supervisor's own `/proc`, ...;
- * INVALID_ARGUMENT for `fd` (`EBADF`) or `mode`. */
+ * less `O_CREAT`, `O_EXCL` and `O_NOFOLLOW`; `mode` is for `O_TMPFILE`.
+ * Errors: SYSTEM with the `errno` to answer with, such as `ENXIO` for a socket or a FIFO that
+ * nobody reads, `ELOOP` for a link or the supervisor's own `/proc`. */
 unotify_status unotify_notification_reopen(unotify_notification *notification, int fd,
                                            uint64_t flags, uint64_t mode, int *out);
 
 /** Opens the directory that holds the last component of the path at `path_addr`, with `O_PATH`, and
- * copies that component into `name` (256 bytes are enough): for calls that make, remove or rename
- * what a path names. It has no slash and is neither "." nor "..", but what lies there may be a
- * link or a mount, at any time: use it only with calls that neither follow nor open it, such as
- * unotify_notification_create().
- * Errors: as unotify_notification_open(); SYSTEM with `EEXIST` for a path that ends in "." or ".."
- * or is the root directory. */
+ * copies that component into `name` (256 bytes are enough), for calls that make, remove or rename
+ * it. It has no slash and is neither "." nor "..", but may be a link or a mount, at any time: use
+ * it only with calls that neither follow nor open it, such as unotify_notification_create().
+ * Errors: as unotify_notification_open(), SYSTEM with `EEXIST` for a path to "/", "." or "..". */
 unotify_status unotify_notification_open_parent(unotify_notification *notification, int dirfd,
                                                 uint64_t path_addr, char *name, size_t cap,
                                                 int *fd);
 
 /** Copies the absolute path of what is at `path_addr` in the target's memory into `buf`, as the
- * target sees it. For logs, not for deciding: links and `..` stay in it, and by the time it is
- * read it may lead elsewhere. A directory outside the target's root has "(unreachable)" in front.
- * Errors: those of unotify_notification_open() for reading. */
+ * target sees it, with links and `..`, and "(unreachable)" before what is outside its root. For
+ * logs, not for deciding: it may lead elsewhere later. Errors: as unotify_notification_open(). */
 unotify_status unotify_notification_read_path(unotify_notification *notification, int dirfd,
                                               uint64_t path_addr, char *buf, size_t cap);
 
@@ -545,37 +512,34 @@ unotify_status unotify_notification_read_path(unotify_notification *notification
 #define UNOTIFY_RIGHT_CREATE (1U << 2)     /**< Make new files. */
 #define UNOTIFY_ROOTS_SAME_PATHS (1U << 0) /**< No target changes its root or mounts: faster. */
 
-/** Makes a set of directories that targets may open things in, empty yet. `flags` is 0 or
- * `UNOTIFY_ROOTS_SAME_PATHS` (see unotify(7)). */
+/** Makes an empty set. `flags` is 0 or `UNOTIFY_ROOTS_SAME_PATHS`: see unotify(7). */
 unotify_status unotify_roots_new(uint32_t flags, unotify_roots **out);
 
 /** Allows what lies in the directory `path`, with what is mounted there now, or that single file;
  * "/" is everything. It is kept open, and its name does not matter afterwards. `rights` are
- * `UNOTIFY_RIGHT_` flags, which add up for directories within each other.
- * Errors: INVALID_ARGUMENT for `rights`; SYSTEM with the `errno` of opening `path`. */
+ * `UNOTIFY_RIGHT_*`; those of directories within each other add up.
+ * Errors: SYSTEM with the `errno` of opening `path`. */
 unotify_status unotify_roots_add(unotify_roots *roots, const char *path, uint32_t rights);
 
 /** Frees a set of directories. */
 void unotify_roots_free(unotify_roots *roots);
 
 /** As unotify_notification_open(), for what lies in a directory of `roots` that allows it. It is
- * decided on the file itself, before it is created or truncated: neither links, renaming, mounts
- * nor another root lead around that, but **a hard link is a file of the directory it lies in**.
- * Errors: as unotify_notification_open(); SYSTEM with `EACCES` for all else. */
+ * decided on the file itself, before it is created or truncated: no link, renaming, mount or other
+ * root leads around that, but **a hard link is a file of the directory it lies in**.
+ * Errors: as there; SYSTEM with `EACCES` for all else. */
 unotify_status unotify_notification_open_within(
     unotify_notification *notification, const unotify_roots *roots, int dirfd, uint64_t path_addr,
     const unotify_open_how *how, int *fd);
 
-/** The same, and unotify_notification_reply_fd() with it; what has to wait, waits as in
- * unotify_notification_reply_open(). */
+/** The same and unotify_notification_reply_fd(), waiting as unotify_notification_reply_open(). */
 unotify_status unotify_notification_reply_open_within(
     unotify_notification *notification, const unotify_roots *roots, int dirfd, uint64_t path_addr,
     const unotify_open_how *how);
 
 /** unotify_notification_reopen() and unotify_notification_reply_fd() in one, close-on-exec with
- * `O_CLOEXEC`. If the open has to wait, for a FIFO's other end, a thread of the library's does,
- * until a signal interrupts it as in the target; `notification` is left empty. `EAGAIN` when 1,024
- * wait. */
+ * `O_CLOEXEC`. If that has to wait, for a FIFO's other end, a thread of the library's does, until
+ * a signal ends that as in the target; `notification` is empty then. `EAGAIN` if 1,024 wait. */
 unotify_status unotify_notification_reply_open(unotify_notification *notification, int fd,
                                                int flags, mode_t mode);
 
@@ -586,65 +550,59 @@ unotify_status unotify_notification_reply_interrupted(unotify_notification *noti
 
 /** Creates a file `name` in `directory`, after unotify_notification_open_parent(), and opens it, as
  * the target would: less its umask or by the directory's default list, owned by its user and
- * group. It fails with `EEXIST` for what is there. The supervisor's rights count: see "Opening
- * what a target names" in unotify(7). */
+ * group. **The supervisor's rights count**: see "Opening what a target names" in unotify(7).
+ * Errors: SYSTEM with the `errno` to answer with, `EEXIST` for what is there. */
 unotify_status unotify_notification_create(unotify_notification *notification, int directory,
                                            const char *name, int flags, mode_t mode, int *fd);
 
 /** The same for `mkdirat(2)`. */
 unotify_status unotify_notification_mkdir(unotify_notification *notification, int directory,
                                           const char *name, mode_t mode);
-
 /** The same for `mknodat(2)`. */
 unotify_status unotify_notification_mknod(unotify_notification *notification, int directory,
                                           const char *name, mode_t mode, dev_t device);
 
 /** Opens with `O_PATH` what the path in the `len` bytes at `addr`, a `struct sockaddr_un`, leads
- * the target to, to decide on that. Errors: those of unotify_notification_open();
- * `UNOTIFY_ERR_INVALID_ARGUMENT` when there is no path in it. */
+ * the target to. Errors: as unotify_notification_open(); INVALID_ARGUMENT without a path. */
 unotify_status unotify_notification_open_socket(unotify_notification *notification,
                                                 const void *addr, size_t len, int *fd);
 
 /** Connects the target's socket to the `len` bytes at `addr`, a `struct sockaddr` that was read and
- * decided on, and answers with what comes of it, be it an error. **What has to wait does so
- * without the caller**, on a thread of the library's, and ends with the target or a signal to it;
- * the handle holds nothing then, and a handler returns `UNOTIFY_HANDLED`. The path of a Unix
- * socket is the target's unless `file` is not -1, but what unotify_notification_open_socket() has
- * opened. The supervisor's rights count, and its peer sees the supervisor (`SO_PEERCRED`).
- * Errors: those of unotify_notification_get_fd() and unotify_notification_open_socket(), and the
- * target goes on waiting; SYSTEM with `EAGAIN` when 1,024 calls wait already. */
+ * decided on, and answers with what comes of it, be it an error. If that has to wait, a thread of
+ * the library's does, until the target ends or a signal comes for it; `notification` is empty
+ * then, and a handler returns `UNOTIFY_HANDLED`. `file` is -1, or what
+ * unotify_notification_open_socket() opened, to take that for the path of a Unix socket. The
+ * supervisor's rights count, and the peer sees the supervisor (`SO_PEERCRED`).
+ * Errors, and the target goes on waiting: those of unotify_notification_get_fd() and of
+ * unotify_notification_open_socket(); SYSTEM with `EAGAIN` when 1,024 calls wait already. */
 unotify_status unotify_notification_reply_connect(unotify_notification *notification, int target_fd,
                                                   const void *addr, size_t len, int file);
 
 /* ---- Target: who it is ----------------------------------------------------------------------- */
 
 /** Who makes a call, as the supervisor's namespaces number it. Users and groups without a number
- * there are the overflow number (65534). */
+ * there are the overflow number (65534). Capabilities of another user namespace mean nothing. */
 typedef struct unotify_identity {
-    size_t size;       /**< `sizeof(unotify_identity)`, set by the caller. */
-    pid_t tgid;        /**< The process (the thread group). */
-    uid_t uid;         /**< The real user. */
-    uid_t euid;        /**< The effective user. */
-    uid_t fsuid;       /**< The user that access to files is decided for. */
-    gid_t gid;         /**< The real group. */
-    gid_t egid;        /**< The effective group. */
-    gid_t fsgid;       /**< The group that access to files is decided for. */
-    uint32_t umask;    /**< What is taken away from the permissions of files that it makes. */
-    /** Effective capabilities, `1 << CAP_*` each, in the target's own user namespace. */
-    uint64_t capabilities;
-    /** 1 if that is the supervisor's: else the capabilities mean nothing here. 0 too if it may not
-     * be looked up. */
-    uint32_t same_user_namespace;
-    uint32_t reserved; /**< Always 0. */
+    size_t size;                  /**< `sizeof(unotify_identity)`, set by the caller. */
+    pid_t tgid;                   /**< The process (the thread group). */
+    uid_t uid;                    /**< The real user. */
+    uid_t euid;                   /**< The effective user. */
+    uid_t fsuid;                  /**< The user that access to files is decided for. */
+    gid_t gid;                    /**< The real group. */
+    gid_t egid;                   /**< The effective group. */
+    gid_t fsgid;                  /**< The group that access to files is decided for. */
+    uint32_t umask;               /**< What is taken away from the permissions of new files. */
+    uint64_t capabilities;        /**< Effective ones in its own user namespace, `1 << CAP_*`. */
+    uint32_t same_user_namespace; /**< 1 if that is the supervisor's, 0 also if it is unknown. */
+    uint32_t reserved;            /**< Always 0. */
 } unotify_identity;
 
 /** Fills in who the target is, read in one go. */
 unotify_status unotify_notification_identity(unotify_notification *notification,
                                              unotify_identity *identity);
 
-/** Copies the path of the program that the target executes into `buf`, as the supervisor sees it
- * (`/proc/TID/exe`), followed by " (deleted)" if it has no name any more.
- * Errors: TOO_LONG beyond `cap` bytes. */
+/** Copies the path of the target's program into `buf`, as the supervisor sees it (`/proc/TID/exe`),
+ * with " (deleted)" behind it if it has no name any more. Errors: TOO_LONG beyond `cap` bytes. */
 unotify_status unotify_notification_executable(unotify_notification *notification, char *buf,
                                                size_t cap);
 
@@ -653,11 +611,9 @@ unotify_status unotify_notification_executable(unotify_notification *notificatio
  * Handlers get the `data` that they were set with; both must be usable until the supervisor is
  * freed. Setting one fails with `UNOTIFY_ERR_INVALID_ARGUMENT` while the supervisor runs. */
 
-#define UNOTIFY_SUPERVISOR_KEEP_RUNNING (1U << 0) /**< Runs on without listeners, until stopped. */
-/** What is pending at a stop, or after `UNOTIFY_FAILED`, gets the fallback error. */
-#define UNOTIFY_SUPERVISOR_DRAIN_ON_STOP (1U << 1)
-/** `UNOTIFY_RECEIVE_RETURN_ON_SIGNAL` for unotify_supervisor_run(), on its thread. */
-#define UNOTIFY_SUPERVISOR_RETURN_ON_SIGNAL (1U << 2)
+#define UNOTIFY_SUPERVISOR_KEEP_RUNNING (1U << 0)     /**< Runs on without a listener. */
+#define UNOTIFY_SUPERVISOR_DRAIN_ON_STOP (1U << 1)    /**< A stop answers what is pending. */
+#define UNOTIFY_SUPERVISOR_RETURN_ON_SIGNAL (1U << 2) /**< A signal ends the run. */
 
 #define UNOTIFY_WAKE_UP_AUTO 0  /**< Switched by what is measured to be faster. */
 #define UNOTIFY_WAKE_UP_SYNC 1  /**< Waking hands over the processor: for one target (Linux 6.6). */
@@ -665,13 +621,11 @@ unotify_status unotify_notification_executable(unotify_notification *notificatio
 
 /** How a supervisor is to work. */
 typedef struct unotify_supervisor_opts {
-    size_t size;        /**< `sizeof(unotify_supervisor_opts)`. */
-    /** How many handlers may run at the same time, at most 1024. 0 is 1: they never overlap. With
-     * more, several threads also receive at the same time, where that is measured to be faster. */
-    uint32_t max_workers;
-    int fallback_error; /**< Positive, for notifications that nobody answers. 0 is `ENOSYS`. */
-    uint32_t flags;     /**< `UNOTIFY_SUPERVISOR_*`. */
-    uint32_t wake_up;   /**< `UNOTIFY_WAKE_UP_*`. */
+    size_t size;          /**< `sizeof(unotify_supervisor_opts)`. */
+    uint32_t max_workers; /**< Handlers that may run at once, up to 1024. 0 is 1: never two. */
+    int fallback_error;   /**< Positive, for notifications that nobody answers. 0 is `ENOSYS`. */
+    uint32_t flags;       /**< `UNOTIFY_SUPERVISOR_*`. */
+    uint32_t wake_up;     /**< `UNOTIFY_WAKE_UP_*`. */
 } unotify_supervisor_opts;
 
 #define UNOTIFY_HANDLED 0     /**< Answered, or left to the fallback error. */
@@ -679,8 +633,7 @@ typedef struct unotify_supervisor_opts {
 #define UNOTIFY_NOT_HANDLED 2 /**< For the default handler, and then the fallback error. */
 #define UNOTIFY_FAILED 3      /**< As handled, but the run ends with `UNOTIFY_ERR_HANDLER`. */
 
-/** The handler waits for something: with several workers another one receives meanwhile. */
-#define UNOTIFY_HANDLER_BLOCKING (1U << 0)
+#define UNOTIFY_HANDLER_BLOCKING (1U << 0) /**< It waits for something: another worker receives. */
 
 /** Handles a notification and returns `UNOTIFY_HANDLED`, `UNOTIFY_DEFERRED`, `UNOTIFY_NOT_HANDLED`
  * or `UNOTIFY_FAILED`; any other number counts as `UNOTIFY_HANDLED`. The notification is lent for
@@ -690,18 +643,15 @@ typedef struct unotify_supervisor_opts {
  * lets out; on x86_64 and aarch64 it is caught, counted, and answered with the fallback error. */
 typedef int (*unotify_handler)(unotify_notification *notification, void *data);
 
-/** Is told that a listener has left its supervisor: `listener_data` is what it was added with. It
- * may do what a handler may, and no more. */
+/** Is told that a listener, added with `listener_data`, has left. It may do what a handler may. */
 typedef void (*unotify_close_handler)(void *listener_data, void *data);
-
 /** Makes a supervisor. `opts` may be NULL. */
 unotify_status unotify_supervisor_new(const unotify_supervisor_opts *opts,
                                       unotify_supervisor **out);
 
-/** Serves one more listener, also while running, and takes ownership of it. `data` is what
- * unotify_notification_listener_data() gives for its notifications.
- * Errors: SYSTEM when the kernel has no room to watch it. The listener is freed then too; only
- * after INVALID_ARGUMENT it remains the caller's. */
+/** Serves one more listener, also while running, and takes ownership of it unless this returns
+ * `UNOTIFY_ERR_INVALID_ARGUMENT`. `data` is for unotify_notification_listener_data().
+ * Errors: SYSTEM when the kernel has no room to watch it. */
 unotify_status unotify_supervisor_add_listener(unotify_supervisor *supervisor,
                                                unotify_listener *listener, void *data);
 
@@ -709,8 +659,7 @@ unotify_status unotify_supervisor_add_listener(unotify_supervisor *supervisor,
  * running. What is pending stays with it, for whoever receives from it next; what was received,
  * even at this moment, is handled, and then unotify_supervisor_on_close() tells. A run ends with
  * its last listener. May be called from a handler, but while unotify_supervisor_dispatch() is
- * under way not from another thread.
- * Errors: CLOSED when no listener with that data is served, or not any more. */
+ * under way not from another thread. Errors: CLOSED when no listener with that data is served. */
 unotify_status unotify_supervisor_take_listener(unotify_supervisor *supervisor, void *data,
                                                 unotify_listener **out);
 
@@ -721,8 +670,7 @@ unotify_status unotify_supervisor_remove_listener(unotify_supervisor *supervisor
 /** Sets a handler for a system call, on every architecture that has it. Several for one call are
  * asked in the order in which they were set, until one returns something else than
  * `UNOTIFY_NOT_HANDLED`. `flags` is 0 or `UNOTIFY_HANDLER_BLOCKING`. It runs on any thread of the
- * run, with `max_workers` above 1 on several at a time.
- * Errors: UNKNOWN_SYSCALL. */
+ * run, with `max_workers` above 1 on several at a time. Errors: UNKNOWN_SYSCALL. */
 unotify_status unotify_supervisor_on(unotify_supervisor *supervisor, const char *syscall,
                                      uint32_t flags, unotify_handler handler, void *data);
 
@@ -733,9 +681,8 @@ unotify_status unotify_supervisor_on_default(unotify_supervisor *supervisor,
 /** Has `told` called once for each listener that has left: its targets have ended, it broke, or was
  * removed or taken, and no handler is or will be at work on its notifications. Its data may be
  * freed then, but notifications that a handler has deferred show it until they are freed. It
- * counts as a handler. It is called on a thread of the run or of unotify_supervisor_dispatch(), or
- * while there is no run on the thread that removes the listener; unotify_supervisor_free() calls
- * it for all that are left. See "Listeners that leave" in unotify(7). */
+ * counts as a handler; while there is no run, it runs on the thread that removes the listener, or
+ * frees the supervisor with all that are left. See "Listeners that leave" in unotify(7). */
 unotify_status unotify_supervisor_on_close(unotify_supervisor *supervisor,
                                            unotify_close_handler told, void *data);
 
@@ -753,8 +700,7 @@ unotify_status unotify_supervisor_start(unotify_supervisor *supervisor);
 unotify_status unotify_supervisor_stop(unotify_supervisor *supervisor);
 
 /** Waits for the end of what unotify_supervisor_start() began, and tells one thread how it ended.
- * Errors: as unotify_supervisor_run(); TIMEOUT when it still runs; INVALID_ARGUMENT when it was
- * not started, or another thread was told. */
+ * Errors: as unotify_supervisor_run(); TIMEOUT; INVALID_ARGUMENT when not started, or joined. */
 unotify_status unotify_supervisor_join(unotify_supervisor *supervisor, int timeout_ms);
 
 /** A descriptor for an event loop, which remains the supervisor's; -1 for NULL. It polls readable
@@ -763,10 +709,9 @@ int unotify_supervisor_fd(const unotify_supervisor *supervisor);
 
 /** Handles what is pending, at most some dozens of notifications, on this thread, without blocking.
  * How many they were goes to `*handled`, unless that is NULL: an edge-triggered loop goes on until
- * it is 0. Nobody else may receive from its listeners: if a notification is taken away between the
- * look and the `RECV`, this waits for the next one.
- * Errors: those of unotify_supervisor_run(), but STOPPED only once after a stop; CLOSED when the
- * last listener has closed. */
+ * it is 0. Nobody else may receive from its listeners, or this may wait for a notification.
+ * Errors: as unotify_supervisor_run(), but STOPPED only once for each stop; CLOSED after the last
+ * listener. */
 unotify_status unotify_supervisor_dispatch(unotify_supervisor *supervisor, size_t *handled);
 
 /** Frees a supervisor and its listeners. A run in the background is stopped first, and the handlers
@@ -789,8 +734,7 @@ typedef struct unotify_stats {
     uint64_t panics;               /**< Handlers that threw (in C++) or panicked (in Rust). */
     uint64_t failed;               /**< Handlers that returned `UNOTIFY_FAILED`. */
     uint64_t listeners;            /**< Listeners served now. */
-    /** Worker threads now, those that only receive or replace a stuck one included. */
-    uint64_t workers;
+    uint64_t workers;              /**< Worker threads now, also to receive and for stuck ones. */
     uint64_t workers_max;          /**< The most workers there ever were. */
     uint64_t slowest_handler_ns;   /**< The longest time of one handler, of those sampled. */
     uint64_t workers_stuck;        /**< Workers now stuck in a call that the target prolongs. */
@@ -807,28 +751,22 @@ typedef void (*unotify_exit_handler)(pid_t process, void *data);
 /** Sets the function that is told of the end of a target's process, once for each that a handler
  * **has asked for** by unotify_notification_watch_exit(). The last one set counts. It runs as a
  * handler does, never two at a time, and before a handler sees a call of another process with the
- * same id. It is to be brief: a handler waits for it up to a tenth of a second. Calls of a killed
- * process may still be handled after it. It is not told of what has not ended when the supervisor
- * is freed. Costs an `epoll_wait` a notification, two while a process is watched. See "Ends of
- * processes" in unotify(7). */
+ * same id. It is to be brief: a handler waits for it up to a tenth of a second. What it costs for
+ * each notification, and what may come after it, is in "Ends of processes" in unotify(7). */
 unotify_status unotify_supervisor_on_exit(unotify_supervisor *supervisor,
                                           unotify_exit_handler function, void *data);
 
 /** Has the function of unotify_supervisor_on_exit() told of the end of the target's process, and
  * gives its id (the thread group) to `process` unless that is NULL (Linux 5.3). Asking again
- * changes nothing. After success the notice comes for certain, even if the process is killed at
- * this moment; after `UNOTIFY_ERR_GONE` none comes: keep nothing for it. Takes a descriptor.
+ * changes nothing. After success the notice is certain, after `UNOTIFY_ERR_GONE` there is none.
  * Errors: INVALID_ARGUMENT when no supervisor handed it out, or no function was set. */
 unotify_status unotify_notification_watch_exit(unotify_notification *notification, pid_t *process);
 
 /* ---- Spawn ----------------------------------------------------------------------------------- */
 
-/** The child is killed (`SIGKILL`) when the calling process ends, however it ends. A sleeping
- * thread of the library's stays in the process until the child has ended. */
+/** The child is killed (`SIGKILL`) when the calling process ends, however it ends. */
 #define UNOTIFY_SPAWN_KILL_ON_PARENT_DEATH (1U << 0)
-
-/** The program and all it starts are in a pid namespace, which is killed with the calling process.
- * It takes `CAP_SYS_ADMIN`, else `UNOTIFY_ERR_PERMISSION`. */
+/** It and all it starts are in a pid namespace, killed likewise. This takes `CAP_SYS_ADMIN`. */
 #define UNOTIFY_SPAWN_PID_NAMESPACE (1U << 1)
 
 /** A descriptor for the program. All are put in place at once, and may be each other's numbers. */
@@ -837,8 +775,7 @@ typedef struct unotify_fd_map {
     int child_fd;  /**< Its number in the program: 0, 1 and 2 are the standard streams. */
 } unotify_fd_map;
 
-/** How to start a program. By default in the caller's directory, with its standard streams and its
- * other descriptors that are not close-on-exec. */
+/** How to start a program. By default in the caller's directory, with what is not close-on-exec. */
 typedef struct unotify_spawn_opts {
     size_t size;                   /**< `sizeof(unotify_spawn_opts)`. */
     uint32_t load_flags;           /**< `UNOTIFY_LOAD_*`, but for `UNOTIFY_LOAD_TSYNC`. */
@@ -850,18 +787,17 @@ typedef struct unotify_spawn_opts {
 
 /** Starts the program `file` under a filter, which acts from the program's own `execve` on and may
  * notify every call. A name without a slash is looked up in the caller's `PATH`. `argv` and `envp`
- * end with NULL, as for `execve(2)`: `argv[0]` is the name that the program is told, and an `envp`
- * of NULL is the caller's environment, which no other thread may change meanwhile. `opts` may be
- * NULL. The child gets the calling thread's credentials, namespaces and blocked signals; ignored
- * signals stay ignored, but for `SIGPIPE`. Returns when the program runs, or when its `execve`
+ * are as for `execve(2)`, but an `envp` of NULL is the caller's environment, which no other thread
+ * may change meanwhile. `opts` may be NULL. Returns when the program runs, or when its `execve`
  * waits for the supervisor: for a failure after that see unotify_child_exec_error(). The child
  * must be waited for, by unotify_child_wait(), or since Linux 6.11 by `waitpid(2)`: before, the
- * library may have done so. See "Starting a program" in unotify(7).
+ * library may have done so. What it inherits is in "Starting a program" in unotify(7).
  * Errors, after which neither child nor descriptor is left over: with the `errno` of `execve`,
  * SYSTEM when the program is not found or of an unknown format and PERMISSION when it may not be
- * executed; with that of `chdir` for the working directory; BUSY when the calling thread has a
- * filter with a listener, which its children inherit; INVALID_ARGUMENT without an `argv[0]`;
- * others of unotify_filter_load(); SYSTEM or NO_MEMORY without room for a process or thread. */
+ * executed; with that of `chdir` for the working directory; PERMISSION for a pid namespace without
+ * `CAP_SYS_ADMIN`; BUSY when the calling thread has a filter with a listener, which is inherited;
+ * INVALID_ARGUMENT without `argv[0]`; others of unotify_filter_load(); SYSTEM or NO_MEMORY without
+ * room for a process or thread. */
 unotify_status unotify_spawn(const unotify_filter *filter, const char *file, char *const *argv,
                              char *const *envp, const unotify_spawn_opts *opts,
                              unotify_child **out);
@@ -879,8 +815,7 @@ unotify_status unotify_child_take_listener(unotify_child *child, unotify_listene
 
 /** Waits for the child to end, and gives its status, in the form of `waitpid(2)`, to `wstatus`
  * unless that is NULL; again if called again. Others must answer its notifications meanwhile.
- * Errors: TIMEOUT when it still runs; SYSTEM with `ECHILD` when it was waited for elsewhere, or by
- * the kernel because `SIGCHLD` is ignored. */
+ * Errors: TIMEOUT; SYSTEM with `ECHILD` when it was waited for elsewhere, or `SIGCHLD` ignored. */
 unotify_status unotify_child_wait(unotify_child *child, int timeout_ms, int *wstatus);
 
 /** Sends the child a signal, never another process that got the same id; 0 only asks for the child.
@@ -901,8 +836,8 @@ void unotify_child_free(unotify_child *child);
  * unless that is NULL. Other listeners are served too, and this returns when the last has closed,
  * with `UNOTIFY_SUPERVISOR_KEEP_RUNNING` when stopped. The program's listener has no data (NULL).
  * Errors: those of unotify_spawn(), with the `errno` of `execve` also when a handler refused that
- * call; those of unotify_supervisor_run(), so STOPPED when stopped before the program has ended.
- * The program was killed and waited for then; what it has started remains. */
+ * call; those of unotify_supervisor_run(), so STOPPED when stopped before the program has ended:
+ * it was killed and waited for then; what it has started remains. */
 unotify_status unotify_supervisor_run_program(
     unotify_supervisor *supervisor, const unotify_filter *filter, const char *file,
     char *const *argv, char *const *envp, const unotify_spawn_opts *opts, int *wstatus);
@@ -946,12 +881,9 @@ unotify_status unotify_probe_new(int timeout_ms, unotify_probe **out);
 
 /** 1 if programs can be supervised here, be it without this or that, else 0; also for NULL. */
 int unotify_probe_basics_work(const unotify_probe *probe);
-
-/** Fills in the part number `index`, from 0. Its strings live as long as the probe.
- * Errors: INVALID_ARGUMENT beyond the last. */
+/** Fills in the part number `index`, from 0. Errors: INVALID_ARGUMENT beyond the last. */
 unotify_status unotify_probe_get(const unotify_probe *probe, size_t index,
                                  unotify_probe_part *part);
-
 /** Frees what a probe has found, with its strings. */
 void unotify_probe_free(unotify_probe *probe);
 

@@ -100,7 +100,7 @@ impl Proc {
             return known & 1 != 0;
         }
         let whole = mount::is_whole(mount) == Ok(true);
-        place.store(mount << 1 | u64::from(whole), Relaxed);
+        place.store((mount << 1) | u64::from(whole), Relaxed);
         whole
     }
 }

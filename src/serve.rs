@@ -60,7 +60,8 @@ impl Supervisor {
     /// - what the terminal sends to the process group of both is left to the program, which may take
     ///   `^C` for no reason to end;
     /// - what comes from a process (`kill(2)`) is sent on to the program, unless it comes from that. A
-    ///   second `SIGTERM`, half a second or more after the first, kills it (`SIGKILL`);
+    ///   second `SIGTERM`, half a second or more after the first, kills it (`SIGKILL`), and what it has
+    ///   started is not waited for;
     /// - once the program has ended, and only what it has left behind is served, each but `SIGTSTP`
     ///   ends the run.
     ///

@@ -22,6 +22,10 @@ const STACK: usize = 128 * 1024;
 /// to its group.
 const ONCE: Duration = Duration::from_millis(500);
 
+/// So long a program is waited for that was killed: it ends at once, unless the kernel is at something
+/// for it that cannot be interrupted.
+const KILLED_WITHIN: Duration = Duration::from_secs(1);
+
 /// Signals are caught.
 #[derive(Debug)]
 pub(crate) struct StandIn(Catching);
@@ -115,7 +119,7 @@ impl Forwarder<'_> {
             match signal {
                 // Nobody is left to follow.
                 libc::SIGTSTP => process::stop_self(),
-                _ => self.supervisor.stop(),
+                _ => self.end_serving(),
             }
             return;
         }
@@ -135,11 +139,28 @@ impl Forwarder<'_> {
                 signal
             }
             (libc::SIGTERM, Some(before)) if before.elapsed() < ONCE => return,
-            (libc::SIGTERM, Some(_)) => libc::SIGKILL,
+            (libc::SIGTERM, Some(_)) => return self.kill(),
             _ => signal,
         };
         // It fails if the program has become somebody else, or has ended, and then it is too late.
         let _ = self.life.kill(signal);
+    }
+
+    /// Ends the program, and does not wait for what it leaves behind.
+    fn kill(&self) {
+        let _ = self.life.kill(libc::SIGKILL);
+        let begun = Instant::now();
+        while !self.life.has_ended() && begun.elapsed() < KILLED_WITHIN {
+            self.life.await_end(Some(begun + KILLED_WITHIN));
+        }
+        self.end_serving();
+    }
+
+    fn end_serving(&self) {
+        // A run that has ended by itself is not to be stopped: it would be the next one.
+        if self.supervisor.stats().listeners > 0 {
+            self.supervisor.stop();
+        }
     }
 }
 

@@ -126,8 +126,22 @@ static void the_program_says_that_it_works(void)
     contains(text,
              "{ \"name\": \"receive\", \"basic\": true, \"outcome\": \"works\", \"errno\": 0");
     contains(text, "\"circumstances\": {");
-    CHECK_INT(check_where_refused(UNOTIFY_ACTION_ERRNO(EPERM), none, "--help", text, sizeof text),
-              2);
+}
+
+static void the_program_tells_its_usage_and_its_version(void)
+{
+    static const char *const none[] = { NULL };
+    const uint32_t action = UNOTIFY_ACTION_ERRNO(EPERM);
+    char text[8192];
+
+    if (there_is_no_program())
+        return;
+    CHECK_INT(check_where_refused(action, none, "--help", text, sizeof text), 0);
+    contains(text, "usage: unotify-check");
+    CHECK_INT(check_where_refused(action, none, "--version", text, sizeof text), 0);
+    contains(text, unotify_version());
+    CHECK_INT(check_where_refused(action, none, "--nonsense", text, sizeof text), 2);
+    contains(text, "usage: unotify-check");
 }
 
 static void under_a_profile_without_ioctl_the_program_says_what_fails_and_why(void)
@@ -180,7 +194,7 @@ static void under_a_profile_that_kills_the_program_says_so(void)
 int main(void)
 {
     RUN(CASE(each_part_is_told_and_the_basics_work), CASE(nonsense_is_refused),
-        CASE(the_program_says_that_it_works),
+        CASE(the_program_says_that_it_works), CASE(the_program_tells_its_usage_and_its_version),
         CASE(under_a_profile_without_ioctl_the_program_says_what_fails_and_why),
         CASE(under_a_profile_without_other_processes_the_program_says_what_fails_and_why),
         CASE(under_a_profile_that_kills_the_program_says_so));

@@ -67,20 +67,17 @@ fn chapter(file: &str, items: &mut BTreeMap<String, Item>, handles: &mut String)
     chapter
 }
 
-/// Adds an item below a blank line, but for what takes two lines below another such: these stand
-/// together.
+/// Adds an item below a blank line, but for what has a comment of one line below another such:
+/// these stand together.
 fn add(chapter: &mut String, item: &str) {
     let last = chapter
         .rsplit("\n\n")
         .next()
         .unwrap_or_default()
         .trim_start();
-    let short = |lines: &str| {
-        let comments = lines.lines().step_by(2);
-        lines.lines().count() % 2 == 0
-            && comments
-                .into_iter()
-                .all(|line| line.starts_with("/**") && line.ends_with("*/"))
+    let short = |items: &str| {
+        let long = |line: &str| line.starts_with(" *") || line.contains(['#', '{']);
+        items.starts_with("/**") && !items.lines().any(long)
     };
     if !(short(last) && short(item)) || last.is_empty() {
         chapter.push('\n');
@@ -241,7 +238,20 @@ impl Item {
 }
 
 /// The lines of a comment, less their stars, filled anew: they stand elsewhere than in the source.
+/// Errors begin a line; those of a line's length go on where the text ends if that saves theirs.
 fn fill(comment: &str, indent: &str) -> Vec<String> {
+    let own_line = filled(comment, indent, "Errors");
+    let same_line = filled(comment, indent, "\n");
+    let short = matches!(&own_line[..], [.., last] if last.starts_with(" Errors"));
+    if short && same_line.len() < own_line.len() {
+        same_line
+    } else {
+        own_line
+    }
+}
+
+/// Fills lines, of which those that begin so are not joined with the line above.
+fn filled(comment: &str, indent: &str, new_line: &str) -> Vec<String> {
     let width = WIDTH - indent.len() - "/**".len();
     let mut filled: Vec<String> = Vec::new();
     for line in comment.lines().map(|line| &line.trim_start()[1..]) {
@@ -254,7 +264,7 @@ fn fill(comment: &str, indent: &str) -> Vec<String> {
             lead.to_owned()
         };
         let after_blank = filled.last().is_none_or(|last| last.is_empty());
-        if after_blank || line.is_empty() || item || words.starts_with("Errors") {
+        if after_blank || line.is_empty() || item || words.starts_with(new_line) {
             filled.push(String::new());
         }
         for word in words.split(' ').filter(|word| !word.is_empty()) {
@@ -386,7 +396,7 @@ fn every_file_of_the_c_layer_is_in_a_chapter() {
 fn the_header_is_short_enough_to_be_read() {
     let header = generate();
     let lines = header.lines().count();
-    assert!(lines <= 970, "include/unotify.h has {lines} lines");
+    assert!(lines <= 900, "include/unotify.h has {lines} lines");
     let wide: Vec<_> = header.lines().filter(|line| line.len() > WIDTH).collect();
     assert!(wide.is_empty(), "too wide: {wide:#?}");
 }

@@ -118,10 +118,11 @@ fn a_program_that_a_signal_ends_ends_its_stand_in_by_the_same() {
 }
 
 #[test]
-fn a_second_sigterm_kills_a_program_that_ignores_it() {
+fn a_second_sigterm_kills_a_program_that_ignores_it_and_does_not_wait_for_others() {
     watched(|| {
-        let mut stand_in = StandIn::for_shell("trap '' TERM; echo ready; exec sleep 1000");
-        assert_eq!(stand_in.line(), "ready");
+        let script = "trap '' TERM; sleep 1000 & echo $!; exec sleep 1000";
+        let mut stand_in = StandIn::for_shell(script);
+        let left: i32 = stand_in.line().parse().unwrap();
         let pid = stand_in.process.pid;
         stand_in.process.signal(libc::SIGTERM);
         let killer = thread::spawn(move || {
@@ -136,6 +137,8 @@ fn a_second_sigterm_kills_a_program_that_ignores_it() {
         });
         killer.join().unwrap();
         assert_eq!(stand_in.process.wait(), -libc::SIGKILL);
+        // SAFETY: integers only.
+        assert_eq!(unsafe { libc::kill(left, libc::SIGKILL) }, 0);
     });
 }
 

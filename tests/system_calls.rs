@@ -3,6 +3,7 @@
 mod support;
 
 use std::env;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::{fs, thread};
@@ -169,6 +170,61 @@ fn a_supervisor_of_one_worker_makes_one_recv_and_one_send() {
 #[test]
 fn a_supervisor_of_many_workers_makes_one_recv_and_one_send() {
     makes_one_recv_and_one_send(4);
+}
+
+/// Marks a place in what strace(1) writes.
+fn mark() {
+    // SAFETY: takes an integer.
+    unsafe { libc::getsid(0) };
+}
+
+#[test]
+fn opening_asks_the_kernel_for_nothing_twice() {
+    let threads = traced(|| {
+        let target = Asker::start(|| {
+            let directory = libc::AT_FDCWD as u64;
+            ask(c"/usr/bin/env".as_ptr() as u64, directory, 0) as i32
+        });
+        let mut n = target.receive();
+        let path = n.request().args[0];
+        let mut roots = Roots::new().unwrap();
+        roots.add("/usr/bin", Rights::READ).unwrap();
+        let look = OpenHow::new(libc::O_PATH);
+        // What is kept open is opened the first time.
+        drop(n.open(libc::AT_FDCWD, path, look).unwrap());
+        mark();
+        let found = n.open(libc::AT_FDCWD, path, look).unwrap();
+        mark();
+        let opened = n.reopen(found.as_fd(), libc::O_RDONLY, 0).unwrap();
+        mark();
+        let within = n.open_within(&roots, libc::AT_FDCWD, path, OpenHow::new(libc::O_RDONLY));
+        mark();
+        drop((found, opened, within.unwrap()));
+        target.finish(n);
+    });
+    let Some(threads) = threads else {
+        return;
+    };
+    let name = |call: &String| call.split('(').next().unwrap().to_owned();
+    let calls = threads
+        .iter()
+        .map(|calls| {
+            // Before it closes something, a debug build looks whether it is open (F_GETFD).
+            let looks = |call: &&String| call.starts_with("fcntl(") && call.contains(", 0x1)");
+            let calls = calls.iter().filter(|call| !looks(call));
+            calls.map(name).collect::<Vec<_>>()
+        })
+        .find(|calls| calls.iter().any(|call| call == "getsid"))
+        .unwrap();
+    let parts: Vec<_> = calls.split(|call| call == "getsid").collect();
+    let begins = ["process_vm_readv", "openat", "ioctl", "openat2"];
+    assert_eq!(parts[1], [&begins[..], &["fstatfs", "close"]].concat());
+    // On a file system without a disk it is looked at whether that is a procfs.
+    let reopened: Vec<_> = parts[2].iter().filter(|call| *call != "fstatfs").collect();
+    assert_eq!(reopened, ["statx", "openat", "fcntl"]);
+    let within: Vec<_> = parts[3].iter().filter(|call| *call != "fstatfs").collect();
+    let begins = ["process_vm_readv", "statx", "ioctl", "openat2"];
+    assert_eq!(within, [&begins[..], &["statx", "fcntl"]].concat());
 }
 
 /// What the wake-up mode of a run of one target was switched to, in order.

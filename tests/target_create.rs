@@ -243,6 +243,17 @@ fn the_supervisors_umask_does_not() {
 }
 
 #[test]
+fn a_supervisor_that_changes_its_umask_changes_nothing() {
+    in_child(|| {
+        for own in [0o022, 0o077, 0o022, 0, 0o022, 0o022] {
+            umask(own);
+            let made = alike(&Dir::new(), || umask(0o022), &ALL_KINDS);
+            assert_eq!(permissions(&made), [0o644, 0o755, 0o644, 0o644, 0o644]);
+        }
+    });
+}
+
+#[test]
 fn the_supervisors_umask_and_identity_are_as_before() {
     in_child(|| {
         umask(0o027);

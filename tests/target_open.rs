@@ -519,6 +519,49 @@ fn a_target_in_a_user_and_pid_namespace_is_served() {
 }
 
 #[test]
+fn a_copy_of_the_supervisor_opens_as_well_but_for_targets_that_have_no_number_there() {
+    let tree = Tree::new();
+    let file = tree.path("root/etc/name");
+    let name = CString::new(file.to_str().unwrap()).unwrap();
+    let twice = || {
+        let target = Asker::start(|| {
+            let address = name.as_ptr() as u64;
+            ask(address, libc::AT_FDCWD as u64, 0);
+            ask(address, libc::AT_FDCWD as u64, 0) as i32
+        });
+        let mut n = target.receive();
+        assert_eq!(content(open(&mut n, OpenHow::new(0)).unwrap()), "inside");
+        n.reply_value(0).unwrap();
+        target
+    };
+    let target = twice();
+    in_child(|| {
+        let mut n = target.receive();
+        assert_eq!(content(open(&mut n, OpenHow::new(0)).unwrap()), "inside");
+        n.reply_value(0).unwrap();
+    });
+    target.end();
+    // SAFETY: integers only.
+    let unshare = || unsafe { libc::unshare(libc::CLONE_NEWPID) } == 0;
+    if !can("the right to make namespaces", unshare) {
+        return;
+    }
+    // There the target has no number at all, and its number here may be another's.
+    let target = twice();
+    in_child(|| {
+        assert!(unshare());
+        let mut copy = Process::fork(|| {
+            let mut n = target.receive();
+            let refused = open(&mut n, OpenHow::new(0)).unwrap_err();
+            n.reply_value(0).unwrap();
+            i32::from(refused.status() != Status::NotVisible)
+        });
+        assert_eq!(copy.wait(), 0);
+    });
+    target.end();
+}
+
+#[test]
 fn opening_takes_a_kernel_with_openat2() {
     in_child(|| {
         let (target, mut n) = asking("/dev/null", libc::AT_FDCWD, || {});

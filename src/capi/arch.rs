@@ -69,9 +69,9 @@ pub unsafe extern "C" fn unotify_syscall_from_name(
     })
 }
 
-/// Copies the name of system call `nr` into `buf`. 64 bytes are enough for every name.
+/// Copies the name of call `nr` into `buf`; 64 bytes hold any.
 ///
-/// Errors: `UNOTIFY_ERR_TOO_LONG` with `ERANGE` when `len` is too small.
+/// Errors: `UNOTIFY_ERR_TOO_LONG` with `ERANGE`.
 ///
 /// # Safety
 /// `buf` is NULL or valid for writing `len` bytes.

@@ -73,11 +73,10 @@ pub unsafe extern "C" fn unotify_filter_new(
 }
 
 /// Makes the filter decide about calls of `arch` too; the native one is there already. Add all
-/// before the first rule, so that every rule is for all of them; families may come before.
+/// before the first rule; only families may come before. Its byte order must be the native one's.
 ///
-/// Errors: `UNOTIFY_ERR_UNKNOWN_ARCH`; `UNOTIFY_ERR_UNSUPPORTED` if libseccomp does not know it;
-/// `UNOTIFY_ERR_INVALID_ARGUMENT` after the first rule, or if its byte order is not the native
-/// one's.
+/// Errors: `UNOTIFY_ERR_UNKNOWN_ARCH`; `UNOTIFY_ERR_UNSUPPORTED` if libseccomp lacks it;
+/// `UNOTIFY_ERR_INVALID_ARGUMENT` after a rule.
 ///
 /// # Safety
 /// `filter` is NULL or a live handle that no other thread uses.
@@ -108,9 +107,9 @@ pub unsafe extern "C" fn unotify_filter_add_arch(
 /// if `n` is 0), on every architecture of the filter that has it. A rule without conditions
 /// replaces those with some for the same call, earlier and later; of two without, the first counts.
 ///
-/// Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL` when no architecture of the filter has the call;
-/// `UNOTIFY_ERR_INVALID_ARGUMENT` also when an argument comes twice, the action is the filter's
-/// default action, or an earlier rule has the same conditions and another action.
+/// Errors: `UNOTIFY_ERR_UNKNOWN_SYSCALL` when no architecture has it;
+/// `UNOTIFY_ERR_INVALID_ARGUMENT` when an argument comes twice, `action` is the default one, or an
+/// earlier rule with the same conditions has another.
 ///
 /// # Safety
 /// `filter` is NULL or a live handle that no other thread uses; `syscall` is NULL or a string;
@@ -153,12 +152,13 @@ pub unsafe extern "C" fn unotify_filter_notify(
 
 /// Notifies all system calls that do the same job, on every architecture of the filter, added
 /// before or after, and refuses those that would do it past the filter: `openat` alone lets `open`,
-/// `openat2`, `creat` and io_uring by. `family` is one of unotify_family_name(), such as "open",
-/// "exec", "connect", "mount": see docs/families.md. Earlier rules without conditions stay.
+/// `openat2`, `creat` and io_uring by. `family` is one of unotify_family_name(), such as "open":
+/// see docs/families.md. Earlier rules without conditions stay.
 ///
 /// Errors, and nothing is added: `UNOTIFY_ERR_INVALID_ARGUMENT` when there is no such family, and
-/// for "connect" after other rules where an architecture of the filter has `socketcall`;
-/// `UNOTIFY_ERR_UNSUPPORTED` when libseccomp does not know one of the calls.
+/// for "connect" after other rules where an architecture has `socketcall`;
+/// `UNOTIFY_ERR_UNSUPPORTED` if
+/// libseccomp lacks one of the calls.
 ///
 /// # Safety
 /// `filter` is NULL or a live handle that no other thread uses; `family` is NULL or a string.
@@ -186,10 +186,9 @@ pub extern "C" fn unotify_family_name(index: usize) -> *const c_char {
 }
 
 /// Copies the filter into `buf` as the kernel takes it, a `struct sock_filter[]`. `*len` is the
-/// size of `buf` in bytes, and becomes the program's. If `buf` is NULL only that is given.
+/// size of `buf` in bytes, and becomes the program's, also on failure or if `buf` is NULL.
 ///
-/// Errors: `UNOTIFY_ERR_TOO_LONG` with `ERANGE` when `buf` is too small; `*len` is the program's
-/// all the same, the one result that is not left untouched on failure.
+/// Errors: `UNOTIFY_ERR_TOO_LONG` with `ERANGE` when `buf` is too small.
 ///
 /// # Safety
 /// `filter` is NULL or a live handle that no other thread uses; `len` is NULL or valid for

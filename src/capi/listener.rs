@@ -30,10 +30,10 @@ pub(super) unsafe fn lent_fd<'a>(fd: c_int, name: &str) -> crate::Result<Borrowe
     Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
-/// Makes a listener of a descriptor that came from elsewhere, and takes ownership of it; on failure
-/// `fd` remains the caller's, open. Switches synchronous wake-up on where the kernel has it.
+/// Makes a listener of a descriptor from elsewhere, and takes ownership of it unless this fails.
+/// Switches synchronous wake-up on if it can.
 ///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `fd` is not a seccomp listener.
+/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when `fd` is no listener.
 ///
 /// # Safety
 /// `out` is NULL or valid for writing; nobody else closes `fd` after success.
@@ -76,13 +76,12 @@ pub unsafe extern "C" fn unotify_listener_from_pid(
     })
 }
 
-/// Receives a listener that came over a Unix socket (`SCM_RIGHTS`, with any payload of one byte):
-/// the first descriptor of one message. Others that come with it are closed.
+/// Receives a listener over a Unix socket (`SCM_RIGHTS`, with one byte of any payload): the first
+/// descriptor of one message. Others in it are closed.
 ///
 /// Errors: `UNOTIFY_ERR_CLOSED` when the other side is closed; `UNOTIFY_ERR_INVALID_ARGUMENT` when
-/// what came is not a listener (it is closed), or `unix_socket` no Unix socket; after
-/// `UNOTIFY_ERR_SYSTEM` with `EMFILE` the message waits for a later try, unless another thread took
-/// the last descriptor meanwhile.
+/// what came is no listener (it is closed), or `unix_socket` no Unix socket; after
+/// `UNOTIFY_ERR_SYSTEM` with `EMFILE` the message waits.
 ///
 /// # Safety
 /// `out` is NULL or valid for writing.
@@ -101,9 +100,8 @@ pub unsafe extern "C" fn unotify_listener_from_socket(
     })
 }
 
-/// Sends a duplicate of the listener for unotify_listener_from_socket(). The handle remains the
-/// caller's. This is a `sendmsg(2)`: a thread whose filter notifies that waits here for ever, as
-/// nobody has the listener yet.
+/// Sends a duplicate of the listener for unotify_listener_from_socket(). This is a `sendmsg(2)`: a
+/// thread whose filter notifies that waits here for ever, as nobody has the listener yet.
 ///
 /// Errors: `UNOTIFY_ERR_CLOSED` when the other side is closed; `UNOTIFY_ERR_INVALID_ARGUMENT` when
 /// it is no Unix socket.
@@ -161,9 +159,9 @@ pub unsafe extern "C" fn unotify_listener_into_fd(listener: *mut unotify_listene
 /// the fallback error unless it was answered. On failure a handle that was given remains the
 /// caller's and holds nothing. One thread at a time waits in the kernel, the others queue.
 ///
-/// Errors: `UNOTIFY_ERR_TIMEOUT`; `UNOTIFY_ERR_STOPPED` after unotify_listener_set_interrupted();
-/// `UNOTIFY_ERR_CLOSED` when the last target has exited (before Linux 6.11, when it was waited for:
-/// see unotify_listener_watch_child(); before 5.9, never).
+/// Errors: `UNOTIFY_ERR_TIMEOUT`; `UNOTIFY_ERR_STOPPED` by unotify_listener_set_interrupted();
+/// `UNOTIFY_ERR_CLOSED` when the last target has exited (before 6.11 was waited for, before 5.9
+/// never): see unotify_listener_watch_child().
 ///
 /// # Safety
 /// `listener` is NULL or a live handle; `notification` is NULL or points to NULL or to a live
@@ -217,13 +215,13 @@ unsafe fn receive_within(
     call(|| unsafe { receive(listener, timeout_ms, ReceiveFlags::empty(), notification) })
 }
 
-/// A signal that is handled on this thread while it waits ends the receive with
-/// `UNOTIFY_ERR_INTERRUPTED`, `SA_RESTART` or not: for languages that run handlers later.
+/// A handled signal ends the receive.
 pub const UNOTIFY_RECEIVE_RETURN_ON_SIGNAL: u32 = 1 << 0;
 const _: () = assert!(UNOTIFY_RECEIVE_RETURN_ON_SIGNAL == ReceiveFlags::RETURN_ON_SIGNAL.bits());
 
-/// unotify_listener_receive() with `UNOTIFY_RECEIVE_*` flags. `UNOTIFY_RECEIVE_RETURN_ON_SIGNAL`
-/// takes a `ppoll` each time, and misses a signal that is handled just before the wait begins.
+/// unotify_listener_receive() with flags. With `UNOTIFY_RECEIVE_RETURN_ON_SIGNAL` a signal that is
+/// handled on this thread ends the wait with `UNOTIFY_ERR_INTERRUPTED`, `SA_RESTART` or not, for
+/// languages that run handlers later. It takes a `ppoll`, and misses a signal right before that.
 ///
 /// # Safety
 /// As `unotify_listener_receive`.
@@ -288,14 +286,14 @@ pub const UNOTIFY_REPLY_ERROR: u32 = 2;
 pub const UNOTIFY_REPLY_CONTINUE: u32 = 3;
 
 /// Answers what `notification` holds, then receives the next one into it as
-/// unotify_listener_receive() does: one call of C for each turn of a loop. With
-/// `UNOTIFY_REPLY_NONE`, as for a new handle, it only receives. What the answer came to goes to
-/// `*replied` (which may be NULL), whether this fails or not; `errno` is of what this returns. It
-/// goes on to receive after `UNOTIFY_OK`, `UNOTIFY_ERR_GONE` and `UNOTIFY_ERR_ANSWERED`. Any other
-/// error of the answer is returned, nothing was received, and the target waits for a better answer.
+/// unotify_listener_receive() does: one call for each turn of a loop. With `UNOTIFY_REPLY_NONE`, as
+/// for a new handle, it only receives. What the answer came to goes to `*replied` (which may be
+/// NULL), whether this fails or not; `errno` is of what this returns. After `UNOTIFY_OK`,
+/// `UNOTIFY_ERR_GONE` and `UNOTIFY_ERR_ANSWERED` it goes on to receive. Any other error of the
+/// answer is returned, nothing was received, and the target waits for a better answer.
 ///
-/// Errors: those of unotify_listener_receive(), with the notification answered; those of the
-/// answer; `UNOTIFY_ERR_INVALID_ARGUMENT` also when the handle holds nothing to be answered.
+/// Errors: those of the answer and of receiving; `UNOTIFY_ERR_INVALID_ARGUMENT` also with nothing
+/// to answer.
 ///
 /// # Safety
 /// `listener` is NULL or a live handle; `notification` is NULL or a live handle that no other
@@ -368,9 +366,8 @@ pub unsafe extern "C" fn unotify_listener_set_interrupted(
 }
 
 /// Tells which child of the caller's loaded the filter by itself (Linux 5.4), so that the listener
-/// ends with it before Linux 6.11 too: once the child is a zombie and no notification is pending,
-/// receiving fails with `UNOTIFY_ERR_CLOSED`, and a supervisor lets the listener go, though other
-/// targets may be left. The child remains the caller's to wait for. Duplicates `pidfd`
+/// ends with it before Linux 6.11 too: once it is a zombie and no notification is pending, though
+/// other targets may be left. It remains the caller's to wait for. Duplicates `pidfd`
 /// (`pidfd_open(2)`); a later call replaces it. Not needed after unotify_spawn(). See "The end of a
 /// target" in unotify(7).
 ///

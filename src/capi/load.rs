@@ -61,12 +61,11 @@ unsafe impl Options for unotify_load_opts {
 /// each load gives a listener of its own. A filter that notifies nothing is loaded without one, and
 /// `*out` becomes NULL; with NULL for `out` any filter is, and what it notifies fails with
 /// `ENOSYS`. **Until the supervisor has the listener, the thread may only make calls that are not
-/// notified**; free(), or its end, can be one. This function makes none once the filter is
-/// installed, and unotify_spawn() works with every filter: see "Loading a filter" in unotify(7).
+/// notified**; free(), or its end, can be one: see "Loading a filter" in unotify(7).
 ///
 /// Errors: `UNOTIFY_ERR_BUSY` when the thread's filters have a listener already;
 /// `UNOTIFY_ERR_PERMISSION` with `UNOTIFY_LOAD_KEEP_PRIVS` and neither no_new_privs nor
-/// `CAP_SYS_ADMIN`; `UNOTIFY_ERR_INVALID_ARGUMENT` for a program of more than 4096 instructions;
+/// `CAP_SYS_ADMIN`; `UNOTIFY_ERR_INVALID_ARGUMENT` for more than 4096 instructions;
 /// `UNOTIFY_ERR_UNSUPPORTED` before Linux 5.0, or 5.7 with `UNOTIFY_LOAD_TSYNC`;
 /// `UNOTIFY_ERR_SYSTEM` with `ESRCH` when another thread has filters of its own.
 ///

@@ -95,7 +95,7 @@ pub unsafe extern "C" fn unotify_probe_basics_work(probe: *const unotify_probe) 
     })
 }
 
-/// Fills in the part number `index`, from 0. Its strings live as long as the probe.
+/// Fills in the part number `index`, from 0.
 ///
 /// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` beyond the last.
 ///

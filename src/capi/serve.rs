@@ -19,7 +19,7 @@ use std::process::ExitStatus;
 ///
 /// Errors: those of unotify_spawn(), with the `errno` of `execve` also when a handler refused that
 /// call; those of unotify_supervisor_run(), so `UNOTIFY_ERR_STOPPED` when stopped before the
-/// program has ended. The program was killed and waited for then; what it has started remains.
+/// program has ended: it was killed and waited for then; what it has started remains.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle; the others as for `unotify_spawn`; `wstatus` is NULL or
@@ -49,11 +49,11 @@ pub unsafe extern "C" fn unotify_supervisor_run_program(
     })
 }
 
-/// unotify_supervisor_run_program() for a process that is there for the program alone, as `env(1)` is.
-/// **Until it returns it catches** `SIGINT`, `SIGQUIT`, `SIGTERM`, `SIGHUP` and `SIGTSTP` where they
-/// have their default. What the terminal sends is left to the program, what other processes send is
-/// sent on, and a second `SIGTERM` kills it; this process stops and goes on with it. See "Standing in
-/// for a program" in unotify(7). unotify_exit_like() is to follow.
+/// unotify_supervisor_run_program() for a process that is there for the program alone, as `env(1)`
+/// is. **Until it returns it catches** `SIGINT`, `SIGQUIT`, `SIGTERM`, `SIGHUP` and `SIGTSTP` where
+/// they have their default. What the terminal sends is left to the program, what other processes
+/// send is sent on, and a second `SIGTERM` kills it; this process stops and goes on with it. See
+/// "Standing in for a program" in unotify(7). unotify_exit_like() is to follow.
 ///
 /// Errors: as there; `UNOTIFY_ERR_INVALID_ARGUMENT` while another thread is at the same.
 ///

@@ -17,12 +17,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::ptr::null;
 use std::sync::Mutex;
 
-/// The child is killed (`SIGKILL`) when the calling process ends, however it ends. A sleeping
-/// thread of the library's stays in the process until the child has ended.
+/// The child is killed (`SIGKILL`) when the calling process ends, however it ends.
 pub const UNOTIFY_SPAWN_KILL_ON_PARENT_DEATH: u32 = 1 << 0;
-
-/// The program and all it starts are in a pid namespace, which is killed with the calling process.
-/// It takes `CAP_SYS_ADMIN`, else `UNOTIFY_ERR_PERMISSION`.
+/// It and all it starts are in a pid namespace, killed likewise. This takes `CAP_SYS_ADMIN`.
 pub const UNOTIFY_SPAWN_PID_NAMESPACE: u32 = 1 << 1;
 
 /// A descriptor for the program. All are put in place at once, and may be each other's numbers.
@@ -35,8 +32,7 @@ pub struct unotify_fd_map {
     pub child_fd: c_int,
 }
 
-/// How to start a program. By default in the caller's directory, with its standard streams and its
-/// other descriptors that are not close-on-exec.
+/// How to start a program. By default in the caller's directory, with what is not close-on-exec.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct unotify_spawn_opts {
@@ -79,20 +75,20 @@ pub struct unotify_child {
 
 /// Starts the program `file` under a filter, which acts from the program's own `execve` on and may
 /// notify every call. A name without a slash is looked up in the caller's `PATH`. `argv` and `envp`
-/// end with NULL, as for `execve(2)`: `argv[0]` is the name that the program is told, and an `envp`
-/// of NULL is the caller's environment, which no other thread may change meanwhile. `opts` may be
-/// NULL. The child gets the calling thread's credentials, namespaces and blocked signals; ignored
-/// signals stay ignored, but for `SIGPIPE`. Returns when the program runs, or when its `execve`
+/// are as for `execve(2)`, but an `envp` of NULL is the caller's environment, which no other thread
+/// may change meanwhile. `opts` may be NULL. Returns when the program runs, or when its `execve`
 /// waits for the supervisor: for a failure after that see unotify_child_exec_error(). The child
 /// must be waited for, by unotify_child_wait(), or since Linux 6.11 by `waitpid(2)`: before, the
-/// library may have done so. See "Starting a program" in unotify(7).
+/// library may have done so. What it inherits is in "Starting a program" in unotify(7).
 ///
 /// Errors, after which neither child nor descriptor is left over: with the `errno` of `execve`,
 /// `UNOTIFY_ERR_SYSTEM` when the program is not found or of an unknown format and
 /// `UNOTIFY_ERR_PERMISSION` when it may not be executed; with that of `chdir` for the working
-/// directory; `UNOTIFY_ERR_BUSY` when the calling thread has a filter with a listener, which its
-/// children inherit; `UNOTIFY_ERR_INVALID_ARGUMENT` without an `argv[0]`; others of
-/// unotify_filter_load(); `UNOTIFY_ERR_SYSTEM` or `UNOTIFY_ERR_NO_MEMORY` without room for a
+/// directory; `UNOTIFY_ERR_PERMISSION` for a pid namespace
+/// without `CAP_SYS_ADMIN`; `UNOTIFY_ERR_BUSY` when the calling
+/// thread has a filter with a listener, which is inherited; `UNOTIFY_ERR_INVALID_ARGUMENT` without
+/// `argv[0]`; others of unotify_filter_load(); `UNOTIFY_ERR_SYSTEM` or `UNOTIFY_ERR_NO_MEMORY`
+/// without room for a
 /// process or thread.
 ///
 /// # Safety
@@ -265,8 +261,8 @@ pub unsafe extern "C" fn unotify_child_take_listener(
 /// Waits for the child to end, and gives its status, in the form of `waitpid(2)`, to `wstatus`
 /// unless that is NULL; again if called again. Others must answer its notifications meanwhile.
 ///
-/// Errors: `UNOTIFY_ERR_TIMEOUT` when it still runs; `UNOTIFY_ERR_SYSTEM` with `ECHILD` when it was
-/// waited for elsewhere, or by the kernel because `SIGCHLD` is ignored.
+/// Errors: `UNOTIFY_ERR_TIMEOUT`; `UNOTIFY_ERR_SYSTEM` with `ECHILD` when it was waited for
+/// elsewhere, or `SIGCHLD` ignored.
 ///
 /// # Safety
 /// `child` is NULL or a live handle; `wstatus` is NULL or valid for writing.

@@ -26,7 +26,7 @@ pub const UNOTIFY_NOT_HANDLED: c_int = 2;
 /// As handled, but the run ends with `UNOTIFY_ERR_HANDLER`.
 pub const UNOTIFY_FAILED: c_int = 3;
 
-/// The handler waits for something: with several workers another one receives meanwhile.
+/// It waits for something: another worker receives.
 pub const UNOTIFY_HANDLER_BLOCKING: u32 = 1 << 0;
 const _: () = assert!(UNOTIFY_HANDLER_BLOCKING == HandlerFlags::BLOCKING.bits());
 
@@ -40,8 +40,7 @@ pub type unotify_handler = Option<
     unsafe extern "C" fn(notification: *mut unotify_notification, data: *mut c_void) -> c_int,
 >;
 
-/// Is told that a listener has left its supervisor: `listener_data` is what it was added with. It
-/// may do what a handler may, and no more.
+/// Is told that a listener, added with `listener_data`, has left. It may do what a handler may.
 pub type unotify_close_handler =
     Option<unsafe extern "C" fn(listener_data: *mut c_void, data: *mut c_void)>;
 
@@ -74,11 +73,10 @@ pub unsafe extern "C" fn unotify_supervisor_new(
     })
 }
 
-/// Serves one more listener, also while running, and takes ownership of it. `data` is what
-/// unotify_notification_listener_data() gives for its notifications.
+/// Serves one more listener, also while running, and takes ownership of it unless this returns
+/// `UNOTIFY_ERR_INVALID_ARGUMENT`. `data` is for unotify_notification_listener_data().
 ///
-/// Errors: `UNOTIFY_ERR_SYSTEM` when the kernel has no room to watch it. The listener is freed then
-/// too; only after `UNOTIFY_ERR_INVALID_ARGUMENT` it remains the caller's.
+/// Errors: `UNOTIFY_ERR_SYSTEM` when the kernel has no room to watch it.
 ///
 /// # Safety
 /// `supervisor` and `listener` are NULL or live handles; `listener` is not used again.
@@ -105,7 +103,7 @@ pub unsafe extern "C" fn unotify_supervisor_add_listener(
 /// its last listener. May be called from a handler, but while unotify_supervisor_dispatch() is
 /// under way not from another thread.
 ///
-/// Errors: `UNOTIFY_ERR_CLOSED` when no listener with that data is served, or not any more.
+/// Errors: `UNOTIFY_ERR_CLOSED` when no listener with that data is served.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle; `out` is NULL or valid for writing.
@@ -269,9 +267,8 @@ pub unsafe extern "C" fn unotify_supervisor_on_default(
 /// Has `told` called once for each listener that has left: its targets have ended, it broke, or was
 /// removed or taken, and no handler is or will be at work on its notifications. Its data may be
 /// freed then, but notifications that a handler has deferred show it until they are freed. It
-/// counts as a handler. It is called on a thread of the run or of unotify_supervisor_dispatch(), or
-/// while there is no run on the thread that removes the listener; unotify_supervisor_free() calls
-/// it for all that are left. See "Listeners that leave" in unotify(7).
+/// counts as a handler; while there is no run, it runs on the thread that removes the listener, or
+/// frees the supervisor with all that are left. See "Listeners that leave" in unotify(7).
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle; `told` and `data` are usable until it is freed.
@@ -354,8 +351,8 @@ pub unsafe extern "C" fn unotify_supervisor_stop(
 
 /// Waits for the end of what unotify_supervisor_start() began, and tells one thread how it ended.
 ///
-/// Errors: as unotify_supervisor_run(); `UNOTIFY_ERR_TIMEOUT` when it still runs;
-/// `UNOTIFY_ERR_INVALID_ARGUMENT` when it was not started, or another thread was told.
+/// Errors: as unotify_supervisor_run(); `UNOTIFY_ERR_TIMEOUT`; `UNOTIFY_ERR_INVALID_ARGUMENT` when
+/// not started, or joined.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle.
@@ -389,11 +386,10 @@ pub unsafe extern "C" fn unotify_supervisor_fd(supervisor: *const unotify_superv
 
 /// Handles what is pending, at most some dozens of notifications, on this thread, without blocking.
 /// How many they were goes to `*handled`, unless that is NULL: an edge-triggered loop goes on until
-/// it is 0. Nobody else may receive from its listeners: if a notification is taken away between the
-/// look and the `RECV`, this waits for the next one.
+/// it is 0. Nobody else may receive from its listeners, or this may wait for a notification.
 ///
-/// Errors: those of unotify_supervisor_run(), but `UNOTIFY_ERR_STOPPED` only once after a stop;
-/// `UNOTIFY_ERR_CLOSED` when the last listener has closed.
+/// Errors: as unotify_supervisor_run(), but `UNOTIFY_ERR_STOPPED` only
+/// once for each stop; `UNOTIFY_ERR_CLOSED` after the last listener.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle; `handled` is NULL or valid for writing.

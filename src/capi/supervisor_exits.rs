@@ -41,10 +41,8 @@ impl Callback {
 /// Sets the function that is told of the end of a target's process, once for each that a handler
 /// **has asked for** by unotify_notification_watch_exit(). The last one set counts. It runs as a
 /// handler does, never two at a time, and before a handler sees a call of another process with the
-/// same id. It is to be brief: a handler waits for it up to a tenth of a second. Calls of a killed
-/// process may still be handled after it. It is not told of what has not ended when the supervisor
-/// is freed. Costs an `epoll_wait` a notification, two while a process is watched. See "Ends of
-/// processes" in unotify(7).
+/// same id. It is to be brief: a handler waits for it up to a tenth of a second. What it costs for
+/// each notification, and what may come after it, is in "Ends of processes" in unotify(7).
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle; `function` and `data` are usable until the supervisor is
@@ -68,8 +66,7 @@ pub unsafe extern "C" fn unotify_supervisor_on_exit(
 
 /// Has the function of unotify_supervisor_on_exit() told of the end of the target's process, and
 /// gives its id (the thread group) to `process` unless that is NULL (Linux 5.3). Asking again
-/// changes nothing. After success the notice comes for certain, even if the process is killed at
-/// this moment; after `UNOTIFY_ERR_GONE` none comes: keep nothing for it. Takes a descriptor.
+/// changes nothing. After success the notice is certain, after `UNOTIFY_ERR_GONE` there is none.
 ///
 /// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when no supervisor handed it out, or no function was set.
 ///

@@ -5,11 +5,11 @@ use crate::error::Result;
 use crate::supervisor::{SupervisorOptions, WakeUp};
 use std::ffi::c_int;
 
-/// Runs on without listeners, until stopped.
+/// Runs on without a listener.
 pub const UNOTIFY_SUPERVISOR_KEEP_RUNNING: u32 = 1 << 0;
-/// What is pending at a stop, or after `UNOTIFY_FAILED`, gets the fallback error.
+/// A stop answers what is pending.
 pub const UNOTIFY_SUPERVISOR_DRAIN_ON_STOP: u32 = 1 << 1;
-/// `UNOTIFY_RECEIVE_RETURN_ON_SIGNAL` for unotify_supervisor_run(), on its thread.
+/// A signal ends the run.
 pub const UNOTIFY_SUPERVISOR_RETURN_ON_SIGNAL: u32 = 1 << 2;
 
 /// Switched by what is measured to be faster.
@@ -25,8 +25,7 @@ pub const UNOTIFY_WAKE_UP_ASYNC: u32 = 2;
 pub struct unotify_supervisor_opts {
     /// `sizeof(unotify_supervisor_opts)`.
     pub size: usize,
-    /// How many handlers may run at the same time, at most 1024. 0 is 1: they never overlap. With
-    /// more, several threads also receive at the same time, where that is measured to be faster.
+    /// Handlers that may run at once, up to 1024. 0 is 1: never two.
     pub max_workers: u32,
     /// Positive, for notifications that nobody answers. 0 is `ENOSYS`.
     pub fallback_error: c_int,

@@ -33,7 +33,7 @@ pub struct unotify_stats {
     pub failed: u64,
     /// Listeners served now.
     pub listeners: u64,
-    /// Worker threads now, those that only receive or replace a stuck one included.
+    /// Worker threads now, also to receive and for stuck ones.
     pub workers: u64,
     /// The most workers there ever were.
     pub workers_max: u64,

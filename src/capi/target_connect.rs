@@ -6,9 +6,10 @@ use super::notification::{inner, unotify_notification};
 use std::ffi::{c_int, c_void};
 use std::os::fd::IntoRawFd;
 
-/// Opens with `O_PATH` what the path in the `len` bytes at `addr`, a `struct sockaddr_un`, leads the
-/// target to, to decide on that. Errors: those of unotify_notification_open();
-/// `UNOTIFY_ERR_INVALID_ARGUMENT` when there is no path in it.
+/// Opens with `O_PATH` what the path in the `len` bytes at `addr`, a `struct sockaddr_un`, leads
+/// the target to.
+///
+/// Errors: as unotify_notification_open(); `UNOTIFY_ERR_INVALID_ARGUMENT` without a path.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `addr` is valid for reading `len` bytes, and may be NULL
@@ -33,14 +34,15 @@ pub unsafe extern "C" fn unotify_notification_open_socket(
 }
 
 /// Connects the target's socket to the `len` bytes at `addr`, a `struct sockaddr` that was read and
-/// decided on, and answers with what comes of it, be it an error. **What has to wait does so without
-/// the caller**, on a thread of the library's, and ends with the target or a signal to it; the handle
-/// holds nothing then, and a handler returns `UNOTIFY_HANDLED`. The path of a Unix socket is the
-/// target's unless `file` is not -1, but what unotify_notification_open_socket() has opened. The
-/// supervisor's rights count, and its peer sees the supervisor (`SO_PEERCRED`).
+/// decided on, and answers with what comes of it, be it an error. If that has to wait, a thread of
+/// the library's does, until the target ends or a signal comes for it; `notification` is empty
+/// then, and a handler returns `UNOTIFY_HANDLED`. `file` is -1, or what
+/// unotify_notification_open_socket() opened, to take that for the path of a Unix socket. The
+/// supervisor's rights count, and the peer sees the supervisor (`SO_PEERCRED`).
 ///
-/// Errors: those of unotify_notification_get_fd() and unotify_notification_open_socket(), and the
-/// target goes on waiting; `UNOTIFY_ERR_SYSTEM` with `EAGAIN` when 1,024 calls wait already.
+/// Errors, and the target goes on waiting: those of unotify_notification_get_fd() and of
+/// unotify_notification_open_socket(); `UNOTIFY_ERR_SYSTEM` with `EAGAIN` when 1,024 calls wait
+/// already.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `addr` is valid for reading `len` bytes, and may be NULL
@@ -56,10 +58,12 @@ pub unsafe extern "C" fn unotify_notification_reply_connect(
     call(|| {
         // SAFETY: `addr` is valid for reading `len` bytes, as promised.
         let address = unsafe { slice(addr.cast::<u8>(), len, "addr") }?;
-        // SAFETY: used for this call only.
-        let file = (file != -1)
-            .then(|| unsafe { lent_fd(file, "file") })
-            .transpose()?;
+        let file = if file == -1 {
+            None
+        } else {
+            // SAFETY: used for this call only.
+            Some(unsafe { lent_fd(file, "file") }?)
+        };
         // SAFETY: `notification` is NULL or a live handle that no other thread uses, as promised.
         unsafe { inner(notification) }?.reply_connect(target_fd, address, file)
     })

@@ -6,10 +6,11 @@ use super::notification::{inner, unotify_notification};
 use std::ffi::{c_char, c_int};
 use std::os::fd::IntoRawFd;
 
-/// Creates a file `name` in `directory`, after unotify_notification_open_parent(), and opens it,
-/// as the target would: less its umask or by the directory's default list, owned by its user and
-/// group. It fails with `EEXIST` for what is there. The supervisor's rights count: see
-/// "Opening what a target names" in unotify(7).
+/// Creates a file `name` in `directory`, after unotify_notification_open_parent(), and opens it, as
+/// the target would: less its umask or by the directory's default list, owned by its user and
+/// group. **The supervisor's rights count**: see "Opening what a target names" in unotify(7).
+///
+/// Errors: `UNOTIFY_ERR_SYSTEM` with the `errno` to answer with, `EEXIST` for what is there.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `name` is NULL or a string; `fd` is NULL or valid for
@@ -79,12 +80,8 @@ pub unsafe extern "C" fn unotify_notification_mknod(
         // SAFETY: used for this call only.
         let directory = unsafe { lent_fd(directory, "directory") }?;
         // SAFETY: `name` is NULL or a string, as promised.
-        notification.mknod(
-            directory,
-            unsafe { c_str(name, "name") }?,
-            bits(mode),
-            device,
-        )
+        let name = unsafe { c_str(name, "name") }?;
+        notification.mknod(directory, name, bits(mode), device)
     })
 }
 

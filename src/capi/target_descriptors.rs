@@ -10,8 +10,8 @@ use std::os::fd::IntoRawFd;
 /// Duplicates the target's descriptor `target_fd` (Linux 5.6: `pidfd_getfd(2)`). It is the same
 /// open file: what is done to a socket through it is done to the target's.
 ///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` with `EBADF` when the target has no such descriptor;
-/// before 6.9 `UNOTIFY_ERR_UNSUPPORTED` for a thread that does not share its leader's descriptors.
+/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` with `EBADF` when there is none; before 6.9
+/// `UNOTIFY_ERR_UNSUPPORTED` for a thread that does not share its leader's descriptors.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `fd` is NULL or valid for writing.
@@ -33,7 +33,7 @@ pub unsafe extern "C" fn unotify_notification_get_fd(
 
 /// Gives the target a duplicate of `fd` (Linux 5.9): at the lowest free number if `target_fd` is
 /// -1, else at `target_fd`, closing what was open there. `flags` is 0 or `O_CLOEXEC`. The number
-/// goes to `*new_fd` (`new_fd` may be NULL). The target goes on waiting.
+/// goes to `*new_fd` (which may be NULL). The target goes on waiting.
 ///
 /// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` with `EBADF` also when `fd` was opened with `O_PATH`,
 /// which the kernel does not pass (see unotify_notification_reopen()), or `target_fd` is beyond the
@@ -65,14 +65,13 @@ pub unsafe extern "C" fn unotify_notification_add_fd(
 }
 
 /// Gives the target a duplicate of `fd` at the lowest free number, and lets its call return that
-/// number (`flags` is 0 or `O_CLOEXEC`): in one step since Linux 5.14. **Before, it takes two**: a
-/// target that a signal interrupts in between keeps a descriptor that its call never returned, and
-/// this fails with `UNOTIFY_ERR_GONE`. **Signals are held back on this thread meanwhile**, some
+/// number. `flags` is 0 or `O_CLOEXEC`. **Signals are held back on this thread meanwhile**, some
 /// microseconds; what stops or kills it in that moment can make the call return 0, the standard
-/// input. See "Answering with a descriptor" in unotify(7).
+/// input. **Before Linux 5.14** a target that a signal interrupts can keep a descriptor that its
+/// call never returned. See "Answering with a descriptor" in unotify(7).
 ///
 /// Errors: as unotify_notification_add_fd(); `UNOTIFY_ERR_BUSY` while another holder of the
-/// listener does.
+/// listener does it.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle.

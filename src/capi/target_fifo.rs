@@ -6,9 +6,8 @@ use super::notification::{inner, unotify_notification};
 use std::ffi::c_int;
 
 /// unotify_notification_reopen() and unotify_notification_reply_fd() in one, close-on-exec with
-/// `O_CLOEXEC`. If the open has to wait, for a FIFO's other end, a thread of the library's does,
-/// until a signal interrupts it as in the target; `notification` is left empty. `EAGAIN` when 1,024
-/// wait.
+/// `O_CLOEXEC`. If that has to wait, for a FIFO's other end, a thread of the library's does, until
+/// a signal ends that as in the target; `notification` is empty then. `EAGAIN` if 1,024 wait.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle.

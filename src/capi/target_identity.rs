@@ -6,7 +6,7 @@ use super::target_open::put_path;
 use std::ffi::c_char;
 
 /// Who makes a call, as the supervisor's namespaces number it. Users and groups without a number
-/// there are the overflow number (65534).
+/// there are the overflow number (65534). Capabilities of another user namespace mean nothing.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default)]
 pub struct unotify_identity {
@@ -26,12 +26,11 @@ pub struct unotify_identity {
     pub egid: libc::gid_t,
     /// The group that access to files is decided for.
     pub fsgid: libc::gid_t,
-    /// What is taken away from the permissions of files that it makes.
+    /// What is taken away from the permissions of new files.
     pub umask: u32,
-    /// Effective capabilities, `1 << CAP_*` each, in the target's own user namespace.
+    /// Effective ones in its own user namespace, `1 << CAP_*`.
     pub capabilities: u64,
-    /// 1 if that is the supervisor's: else the capabilities mean nothing here. 0 too if it may not
-    /// be looked up.
+    /// 1 if that is the supervisor's, 0 also if it is unknown.
     pub same_user_namespace: u32,
     /// Always 0.
     pub reserved: u32,
@@ -76,8 +75,8 @@ pub unsafe extern "C" fn unotify_notification_identity(
     })
 }
 
-/// Copies the path of the program that the target executes into `buf`, as the supervisor sees it
-/// (`/proc/TID/exe`), followed by " (deleted)" if it has no name any more.
+/// Copies the path of the target's program into `buf`, as the supervisor sees it (`/proc/TID/exe`),
+/// with " (deleted)" behind it if it has no name any more.
 ///
 /// Errors: `UNOTIFY_ERR_TOO_LONG` beyond `cap` bytes.
 ///

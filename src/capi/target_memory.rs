@@ -26,9 +26,7 @@ pub unsafe extern "C" fn unotify_notification_read(
 }
 
 /// Copies `len` bytes from `buf` into the target's memory at `addr`, which must be writable to the
-/// target itself. Goes through `/proc/TID/mem`: no other process can be hit, whatever becomes of
-/// the target. One more system call for each mapping that is touched; before Linux 6.11 it reads
-/// the list of mappings up to there, at most a MiB of it.
+/// target itself. No other process can be hit, whatever becomes of the target (`/proc/TID/mem`).
 ///
 /// Errors: `UNOTIFY_ERR_FAULT` when any byte is not writable, and none is written;
 /// `UNOTIFY_ERR_NO_MEMORY`; `UNOTIFY_ERR_UNSUPPORTED` before Linux 6.11 when some ten thousand
@@ -51,8 +49,8 @@ pub unsafe extern "C" fn unotify_notification_write(
     })
 }
 
-/// Copies the string at `addr` in the target's memory into `buf`, and its length without NUL into
-/// `*len` (which may be NULL). Touches no page beyond it. Takes two system calls within a page.
+/// Copies the target's string at `addr` into `buf`, and its length without NUL into `*len` (which
+/// may be NULL).
 ///
 /// Errors: as unotify_notification_read(); `UNOTIFY_ERR_TOO_LONG` without a NUL in `cap` bytes.
 ///

@@ -20,10 +20,9 @@ pub struct unotify_open_how {
     pub flags: u64,
     /// Permissions of a file that is created with `O_CREAT` or `O_TMPFILE`.
     pub mode: u64,
-    /// `RESOLVE_*` of `openat2(2)`. With `RESOLVE_BENEATH` or `RESOLVE_IN_ROOT` the directory that
-    /// the path starts from takes the place of the target's root: see unotify(7).
+    /// `RESOLVE_*` of `openat2(2)`, from where the path starts: unotify(7).
     pub resolve: u64,
-    /// `AT_EMPTY_PATH` or 0: with it an empty path gives a duplicate of `dirfd`. See unotify(7).
+    /// `AT_EMPTY_PATH` or 0: see unotify(7).
     pub at_flags: u64,
 }
 
@@ -65,15 +64,12 @@ impl unotify_open_how {
 /// `dirfd`. `how` may be NULL. Decide on what `*fd` *is* and hand that over with
 /// unotify_notification_reply_fd(): nothing is left that the target could exchange. Nothing leads
 /// out of its root: not `..` or an absolute link, not a magic link (`ELOOP`), not a directory that
-/// is outside (`EXDEV`). What differs, beside what unotify(7) says:
+/// is outside (`EXDEV`). **The supervisor's rights count.** `O_CREAT` and `O_TRUNC` act at once: to
+/// decide first, use `O_PATH`, then reopen. `/proc/self` is the target. **The supervisor's own
+/// files in any `/proc` are refused** (`ELOOP`), others' (`/proc/PID/mem`) not: see unotify(7).
 ///
-///  - **The supervisor's rights count.**
-///  - `O_CREAT` and `O_TRUNC` act at once. To decide first, open with `O_PATH`, then open it again.
-///  - `/proc/self` is the target. **The supervisor's own files in any `/proc` are refused**
-///    (`ELOOP`); other processes' (`/proc/PID/mem`) are not, and `/proc/sys` is of who opens it.
-///
-/// Errors: `UNOTIFY_ERR_SYSTEM` with the `errno` that the path leads to, which is the one to
-/// answer with; `UNOTIFY_ERR_FAULT` and `UNOTIFY_ERR_TOO_LONG` for the path itself;
+/// Errors: `UNOTIFY_ERR_SYSTEM` with the `errno` that the path leads to, which is the one to answer
+/// with; `UNOTIFY_ERR_FAULT` and `UNOTIFY_ERR_TOO_LONG` for the path;
 /// `UNOTIFY_ERR_INVALID_ARGUMENT` with `EBADF` for `dirfd`; `UNOTIFY_ERR_UNSUPPORTED` before 5.6.
 ///
 /// # Safety
@@ -99,13 +95,12 @@ pub unsafe extern "C" fn unotify_notification_open(
     })
 }
 
-/// Opens the file that `fd` stands for again, whatever its name leads to by now: for what was opened
-/// with `O_PATH`, once it is decided that the target may have it. `flags` are the target's, less
-/// `O_CREAT`, `O_EXCL` and `O_NOFOLLOW`; `mode` is for `O_TMPFILE`. The rest is as there.
+/// Opens the file that `fd` stands for again, whatever its name leads to by now: for what was
+/// opened with `O_PATH`, once it is decided that the target may have it. `flags` are the target's,
+/// less `O_CREAT`, `O_EXCL` and `O_NOFOLLOW`; `mode` is for `O_TMPFILE`.
 ///
-/// Errors: `UNOTIFY_ERR_SYSTEM` with the `errno` of opening, which is the one to answer with: `ENXIO`
-/// for a FIFO that nobody reads or a socket, `ELOOP` for a link or the supervisor's own `/proc`, ...;
-/// `UNOTIFY_ERR_INVALID_ARGUMENT` for `fd` (`EBADF`) or `mode`.
+/// Errors: `UNOTIFY_ERR_SYSTEM` with the `errno` to answer with, such as `ENXIO` for a socket or a
+/// FIFO that nobody reads, `ELOOP` for a link or the supervisor's own `/proc`.
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `out` is NULL or valid for writing.
@@ -133,13 +128,12 @@ pub unsafe extern "C" fn unotify_notification_reopen(
 }
 
 /// Opens the directory that holds the last component of the path at `path_addr`, with `O_PATH`, and
-/// copies that component into `name` (256 bytes are enough): for calls that make, remove or rename
-/// what a path names. It has no slash and is neither "." nor "..", but what lies there may be a link
-/// or a mount, at any time: use it only with calls that neither follow nor open it, such as
-/// unotify_notification_create().
+/// copies that component into `name` (256 bytes are enough), for calls that make, remove or rename
+/// it. It has no slash and is neither "." nor "..", but may be a link or a mount, at any time: use
+/// it only with calls that neither follow nor open it, such as unotify_notification_create().
 ///
-/// Errors: as unotify_notification_open(); `UNOTIFY_ERR_SYSTEM` with `EEXIST` for a path that ends in
-/// "." or ".." or is the root directory.
+/// Errors: as unotify_notification_open(), `UNOTIFY_ERR_SYSTEM` with `EEXIST` for a path to "/",
+/// "." or "..".
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `name` is valid for writing `cap` bytes; `fd` is NULL or
@@ -167,10 +161,10 @@ pub unsafe extern "C" fn unotify_notification_open_parent(
 }
 
 /// Copies the absolute path of what is at `path_addr` in the target's memory into `buf`, as the
-/// target sees it. For logs, not for deciding: links and `..` stay in it, and by the time it is read
-/// it may lead elsewhere. A directory outside the target's root has "(unreachable)" in front.
+/// target sees it, with links and `..`, and "(unreachable)" before what is outside its root. For
+/// logs, not for deciding: it may lead elsewhere later.
 ///
-/// Errors: those of unotify_notification_open() for reading.
+/// Errors: as unotify_notification_open().
 ///
 /// # Safety
 /// `notification` is NULL or a live handle; `buf` is valid for writing `cap` bytes.

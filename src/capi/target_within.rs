@@ -23,8 +23,7 @@ pub const UNOTIFY_RIGHT_CREATE: u32 = 1 << 2;
 /// No target changes its root or mounts: faster.
 pub const UNOTIFY_ROOTS_SAME_PATHS: u32 = 1 << 0;
 
-/// Makes a set of directories that targets may open things in, empty yet. `flags` is 0 or
-/// `UNOTIFY_ROOTS_SAME_PATHS` (see unotify(7)).
+/// Makes an empty set. `flags` is 0 or `UNOTIFY_ROOTS_SAME_PATHS`: see unotify(7).
 ///
 /// # Safety
 /// `out` is NULL or valid for writing.
@@ -52,10 +51,9 @@ pub unsafe extern "C" fn unotify_roots_new(
 
 /// Allows what lies in the directory `path`, with what is mounted there now, or that single file;
 /// "/" is everything. It is kept open, and its name does not matter afterwards. `rights` are
-/// `UNOTIFY_RIGHT_` flags, which add up for directories within each other.
+/// `UNOTIFY_RIGHT_*`; those of directories within each other add up.
 ///
-/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` for `rights`; `UNOTIFY_ERR_SYSTEM` with the `errno` of
-/// opening `path`.
+/// Errors: `UNOTIFY_ERR_SYSTEM` with the `errno` of opening `path`.
 ///
 /// # Safety
 /// `roots` is NULL or a live handle that no other thread uses; `path` is NULL or NUL-terminated.
@@ -86,10 +84,10 @@ pub unsafe extern "C" fn unotify_roots_free(roots: *mut unotify_roots) {
 }
 
 /// As unotify_notification_open(), for what lies in a directory of `roots` that allows it. It is
-/// decided on the file itself, before it is created or truncated: neither links, renaming, mounts
-/// nor another root lead around that, but **a hard link is a file of the directory it lies in**.
+/// decided on the file itself, before it is created or truncated: no link, renaming, mount or other
+/// root leads around that, but **a hard link is a file of the directory it lies in**.
 ///
-/// Errors: as unotify_notification_open(); `UNOTIFY_ERR_SYSTEM` with `EACCES` for all else.
+/// Errors: as there; `UNOTIFY_ERR_SYSTEM` with `EACCES` for all else.
 ///
 /// # Safety
 /// `notification` and `roots` are NULL or live handles; `how` is NULL or as long as its `size`; `fd`
@@ -118,8 +116,7 @@ pub unsafe extern "C" fn unotify_notification_open_within(
     })
 }
 
-/// The same, and unotify_notification_reply_fd() with it; what has to wait, waits as in
-/// unotify_notification_reply_open().
+/// The same and unotify_notification_reply_fd(), waiting as unotify_notification_reply_open().
 ///
 /// # Safety
 /// As unotify_notification_open_within().

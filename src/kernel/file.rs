@@ -242,8 +242,8 @@ pub(crate) fn read_all(path: &CStr) -> Result<Vec<u8>> {
 
 /// [`read_all`] for a file that the kernel makes up at once, where a read that gives less than it could
 /// is the last one: one system call less.
-pub(crate) fn read_made_up(path: &CStr) -> Result<Vec<u8>> {
-    let file = open(None, path, libc::O_RDONLY | libc::O_CLOEXEC)?;
+pub(crate) fn read_made_up(dir: BorrowedFd<'_>, path: &CStr) -> Result<Vec<u8>> {
+    let file = open(Some(dir), path, libc::O_RDONLY | libc::O_CLOEXEC)?;
     let mut text = Vec::new();
     loop {
         read_some(file.as_fd(), &mut text)?;

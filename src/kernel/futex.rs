@@ -25,9 +25,8 @@ fn sleep(word: &AtomicU32, how: libc::c_int, expected: u32, limit: Option<Durati
     let limit = limit.map(super::fd::timespec);
     let limit = limit.as_ref().map_or(std::ptr::null(), |t| t as *const _);
     // SAFETY: the word and the time limit live across the call.
-    let woken =
-        check(unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), how, expected, limit) });
-    woken == Err(Errno(libc::EINTR))
+    let woken = unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), how, expected, limit) };
+    check(woken) == Err(Errno(libc::EINTR))
 }
 
 /// Wakes up to `count` sleepers.

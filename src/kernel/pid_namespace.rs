@@ -27,8 +27,8 @@ pub(crate) fn begin() -> Result<PidNamespace> {
     check(unsafe { libc::unshare(libc::CLONE_NEWPID) }.into())?;
     // No signal tells of its end, so that only who asks for such children finds it.
     // SAFETY: without CLONE_VM the child runs on in a copy of this memory, as after a fork.
-    let pid =
-        check(unsafe { libc::syscall(libc::SYS_clone, 0usize, 0usize, 0usize, 0usize, 0usize) })?;
+    let pid = unsafe { libc::syscall(libc::SYS_clone, 0usize, 0usize, 0usize, 0usize, 0usize) };
+    let pid = check(pid)?;
     if pid == 0 {
         live(open.as_raw_fd());
     }

@@ -56,20 +56,11 @@ pub(crate) fn has_time_limit(socket: BorrowedFd<'_>) -> Result<bool> {
 /// An option of the level `SOL_SOCKET`.
 fn option<T: Copy>(socket: BorrowedFd<'_>, name: libc::c_int, value: &mut T) -> Result<()> {
     let mut len = size_of::<T>() as libc::socklen_t;
+    let fd = socket.as_raw_fd();
+    let value = std::ptr::from_mut(value).cast();
     // SAFETY: the value is as long as said; these options are plain integers.
-    check(
-        unsafe {
-            libc::getsockopt(
-                socket.as_raw_fd(),
-                libc::SOL_SOCKET,
-                name,
-                std::ptr::from_mut(value).cast(),
-                &mut len,
-            )
-        }
-        .into(),
-    )
-    .map(drop)
+    let got = unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, name, value, &mut len) };
+    check(got.into()).map(drop)
 }
 
 /// Sends `payload` with one to four descriptors (`SCM_RIGHTS`). Retries `EINTR`; never raises

@@ -15,8 +15,9 @@
 
 use super::identity::{self, same_user_namespace, Identity};
 use super::open_how::{self, Asked, OpenHow};
-use super::proc_files::{check_proc, own_status, status, status_field};
+use super::proc_files::{own_status, status, status_field};
 use crate::error::{Error, Result, Status};
+use crate::held::Proc;
 use crate::kernel::making::{self, Capabilities, CAP_FSETID};
 use crate::kernel::signals::{self, SignalsBlocked};
 use crate::kernel::{self, Errno};
@@ -78,18 +79,19 @@ impl Maker {
         })
     }
 
-    fn read(tid: libc::pid_t, mode: u32) -> kernel::Result<Self> {
-        Maker::parse(&status(tid)?, mode, || same_user_namespace(tid)).ok_or(Errno(libc::EIO))
+    fn read(proc: &Proc, tid: libc::pid_t, mode: u32) -> kernel::Result<Self> {
+        let is_capable = || same_user_namespace(proc, tid);
+        Maker::parse(&status(proc, tid)?, mode, is_capable).ok_or(Errno(libc::EIO))
     }
 
     /// Whether the calling thread is like it.
-    fn is_caller(&self, mode: u32) -> kernel::Result<bool> {
+    fn is_caller(&self, proc: &Proc, mode: u32) -> kernel::Result<bool> {
         // Not read when it was another one the last time: to take for different what is alike costs no
         // more than a thread.
         if ![self.umask, UNKNOWN].contains(&LAST_UMASK.load(Relaxed)) {
             return Ok(false);
         }
-        let own = Maker::parse(&own_status()?, mode, || true).ok_or(Errno(libc::EIO))?;
+        let own = Maker::parse(&own_status(proc)?, mode, || true).ok_or(Errno(libc::EIO))?;
         LAST_UMASK.store(own.umask, Relaxed);
         Ok(*self == own)
     }
@@ -221,9 +223,9 @@ impl Notification {
         make: impl FnOnce(&mut Self, u32) -> Result<T> + Send,
     ) -> Result<T> {
         let tid = self.target()?;
-        let target = check_proc().and_then(|()| Maker::read(tid, mode));
+        let target = self.proc().and_then(|proc| Maker::read(proc, tid, mode));
         let target = self.if_pending(target, "read who the target is")?;
-        let is_caller = target.is_caller(mode);
+        let is_caller = self.proc().and_then(|proc| target.is_caller(proc, mode));
         if is_caller.map_err(|errno| Error::system(errno, "read who the supervisor is"))? {
             return make(self, 0);
         }

@@ -1,7 +1,7 @@
 //! A target's descriptors: copying them out, putting new ones in.
 
-use super::proc_files::{check_proc, proc_path};
-use super::{identity, permission};
+use super::permission;
+use super::proc_files::{check_proc, proc_path, status_field};
 use crate::error::{Error, Result, Status};
 use crate::kernel::{self, file, pidfd, process, seccomp, Errno};
 use crate::notification::{Notification, Reply};
@@ -190,7 +190,10 @@ pub(super) fn process_pidfd(tid: libc::pid_t) -> kernel::Result<(OwnedFd, libc::
         // It does not lead its group, which kernels say differently.
         Err(Errno(libc::EINVAL | libc::ENOENT)) => {
             check_proc()?;
-            let tgid = identity::read(tid)?.tgid;
+            let status = file::read_all(&proc_path(tid, "status"))?;
+            let tgid =
+                status_field(&status, "Tgid", 10).and_then(|numbers| numbers.first().copied());
+            let tgid = tgid.ok_or(Errno(libc::EIO))? as libc::pid_t;
             pidfd::open(tgid, 0).map(|fd| (fd, tgid))
         }
         Err(errno) => Err(errno),

@@ -1,10 +1,11 @@
 //! Who a target is.
 
-use super::proc_files::{check_proc, proc_path, status, status_field, status_set};
+use super::proc_files::{check_proc, proc_path, status, status_field, status_set, Entry};
 use crate::error::Result;
+use crate::held::Proc;
 use crate::kernel::{self, file, Errno};
 use crate::notification::Notification;
-use std::ffi::OsString;
+use std::ffi::{CStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
@@ -48,13 +49,14 @@ impl Notification {
     /// where `/proc` does not show the target.
     pub fn identity(&mut self) -> Result<Identity> {
         let tid = self.target()?;
-        let found = check_proc().and_then(|()| read(tid));
-        let same_user_namespace = found.is_ok() && same_user_namespace(tid);
-        let identity = self.if_pending(found, "read who the target is")?;
-        Ok(Identity {
-            same_user_namespace,
-            ..identity
-        })
+        let found = self.proc().and_then(|proc| {
+            let identity = read(proc, tid)?;
+            Ok(Identity {
+                same_user_namespace: same_user_namespace(proc, tid),
+                ..identity
+            })
+        });
+        self.if_pending(found, "read who the target is")
     }
 
     /// The path of the program that the target executes (`/proc/TID/exe`), as the supervisor
@@ -72,14 +74,15 @@ impl Notification {
 }
 
 /// Whether a thread has this thread's user namespace, as far as can be seen.
-pub(super) fn same_user_namespace(tid: libc::pid_t) -> bool {
-    let theirs = file::read_link(None, &proc_path(tid, "ns/user"));
-    theirs.is_ok() && theirs == file::read_link(None, c"/proc/thread-self/ns/user")
+pub(super) fn same_user_namespace(proc: &Proc, tid: libc::pid_t) -> bool {
+    let link = |path: &CStr| file::read_link(Some(proc.dir()), path);
+    let theirs = link(Entry::of(tid, "ns/user").path());
+    theirs.is_ok() && theirs == link(c"thread-self/ns/user")
 }
 
 /// Who the thread with this number is at the moment. Its user namespace is not looked up.
-pub(super) fn read(tid: libc::pid_t) -> kernel::Result<Identity> {
-    parse(&status(tid)?).ok_or(Errno(libc::EIO))
+pub(super) fn read(proc: &Proc, tid: libc::pid_t) -> kernel::Result<Identity> {
+    parse(&status(proc, tid)?).ok_or(Errno(libc::EIO))
 }
 
 pub(super) fn parse(status: &[u8]) -> Option<Identity> {
@@ -105,15 +108,18 @@ pub(super) fn parse(status: &[u8]) -> Option<Identity> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::held::Held;
 
     #[test]
     fn identity_of_this_thread_is_the_one_the_kernel_gives() {
         let own = std::process::id() as libc::pid_t;
-        let identity = read(own).unwrap();
+        let held = Held::default();
+        let proc = held.proc().unwrap();
+        let identity = read(proc, own).unwrap();
         assert_eq!(identity.tgid, own);
         let owner = file::owner(c"/proc/self/").unwrap();
         assert_eq!(identity.euid, owner);
-        assert!(same_user_namespace(own));
+        assert!(same_user_namespace(proc, own));
     }
 
     #[test]

@@ -12,8 +12,9 @@
 //! other. So it counts if this is the leader, or no other thread takes it; and with several threads it
 //! has to stay for a moment, which it does not if one of them is just taking it.
 
-use super::proc_files::{check_proc, status, status_field, status_set};
+use super::proc_files::{status, status_field, status_set};
 use crate::error::Result;
+use crate::held::Proc;
 use crate::kernel::{self, Errno};
 use crate::notification::{Notification, Reply};
 use std::time::Duration;
@@ -44,7 +45,7 @@ impl Notification {
     /// As [`Notification::identity`].
     pub fn reply_interrupted(&mut self) -> Result<bool> {
         let tid = self.target()?;
-        let found = check_proc().and_then(|()| is_signalled(tid));
+        let found = self.proc().and_then(|proc| is_signalled(proc, tid));
         let signalled = self.if_pending(found, "read which signals wait for the target")?;
         if signalled {
             self.interrupt()?;
@@ -70,8 +71,8 @@ struct Signals {
 }
 
 impl Signals {
-    fn read(tid: libc::pid_t) -> kernel::Result<Self> {
-        Signals::parse(&status(tid)?).ok_or(Errno(libc::EIO))
+    fn read(proc: &Proc, tid: libc::pid_t) -> kernel::Result<Self> {
+        Signals::parse(&status(proc, tid)?).ok_or(Errno(libc::EIO))
     }
 
     fn parse(status: &[u8]) -> Option<Self> {
@@ -92,8 +93,8 @@ impl Signals {
 }
 
 /// Whether a signal waits for a thread that waits for an answer. What is ignored does not wait.
-pub(super) fn is_signalled(tid: libc::pid_t) -> kernel::Result<bool> {
-    let now = Signals::read(tid)?;
+pub(super) fn is_signalled(proc: &Proc, tid: libc::pid_t) -> kernel::Result<bool> {
+    let now = Signals::read(proc, tid)?;
     if now.own & !now.blocked != 0 {
         return Ok(true);
     }
@@ -104,16 +105,16 @@ pub(super) fn is_signalled(tid: libc::pid_t) -> kernel::Result<bool> {
         return Ok(true);
     }
     let leads = i64::from(now.tgid) == i64::from(tid);
-    if !leads && others_take(tid, now.taken()) {
+    if !leads && others_take(proc, tid, now.taken()) {
         return Ok(false);
     }
     std::thread::sleep(TAKEN_WITHIN);
-    let later = Signals::read(tid)?;
+    let later = Signals::read(proc, tid)?;
     Ok(now.taken() & later.taken() != 0)
 }
 
 /// Whether another thread of the process takes one of these signals, as far as can be seen.
-fn others_take(tid: libc::pid_t, signals: u64) -> bool {
+fn others_take(proc: &Proc, tid: libc::pid_t, signals: u64) -> bool {
     let Ok(threads) = std::fs::read_dir(format!("/proc/{tid}/task")) else {
         return true;
     };
@@ -121,7 +122,7 @@ fn others_take(tid: libc::pid_t, signals: u64) -> bool {
         let name = thread.file_name();
         match name.to_str().and_then(|name| name.parse().ok()) {
             Some(other) if other != tid => {
-                Signals::read(other).is_ok_and(|other| signals & !other.blocked != 0)
+                Signals::read(proc, other).is_ok_and(|other| signals & !other.blocked != 0)
             }
             Some(_) => false,
             None => true,

@@ -1,5 +1,6 @@
 //! What `/proc` tells of a thread: its files' names, and the fields of its `status`.
 
+use crate::held::Proc;
 use crate::kernel::{self, file, Errno};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
@@ -92,13 +93,13 @@ pub(super) fn proc_path(tid: libc::pid_t, entry: &str) -> CString {
 }
 
 /// The text of `/proc/TID/status`.
-pub(super) fn status(tid: libc::pid_t) -> kernel::Result<Vec<u8>> {
-    file::read_made_up(&proc_path(tid, "status"))
+pub(super) fn status(proc: &Proc, tid: libc::pid_t) -> kernel::Result<Vec<u8>> {
+    file::read_made_up(proc.dir(), Entry::of(tid, "status").path())
 }
 
 /// The same of the calling thread.
-pub(super) fn own_status() -> kernel::Result<Vec<u8>> {
-    file::read_made_up(c"/proc/thread-self/status")
+pub(super) fn own_status(proc: &Proc) -> kernel::Result<Vec<u8>> {
+    file::read_made_up(proc.dir(), c"thread-self/status")
 }
 
 /// Errors with `ENOENT` unless `/proc` numbers processes as this process does: after

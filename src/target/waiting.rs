@@ -109,9 +109,10 @@ impl Wait {
             self.end(GONE);
             return;
         }
-        let signalled = interruption::is_signalled(self.tid).unwrap_or(false);
+        let proc = self.listener.proc();
+        let signalled = proc.and_then(|proc| interruption::is_signalled(proc, self.tid));
         // Of the target, if it waits still.
-        if signalled && seccomp::id_valid(self.listener.fd(), self.id).is_ok() {
+        if signalled == Ok(true) && seccomp::id_valid(self.listener.fd(), self.id).is_ok() {
             self.end(SIGNALLED);
         }
     }
