@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from harness.cases import Case, Plan
 
-RUN_LIMIT_S = 10
+RUN_LIMIT_S = 30
 TRIES = 2  # a case that fails this often is given up
 HANGS = 3  # and a program that hangs this often, with all its cases
 

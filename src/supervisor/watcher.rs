@@ -41,7 +41,8 @@ impl Watch {
     pub(super) fn run(&self, core: &Core) {
         let mut seen = Seen {
             leaders: core.pool.glances().collect(),
-            calls: Vec::new(),
+            // Room for all there may be, so that nothing is allocated while notifications come.
+            calls: Vec::with_capacity(core.slots.len()),
         };
         let mut quiet = 0;
         let mut nap = LOOK_EVERY;
