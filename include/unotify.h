@@ -26,8 +26,9 @@
  * or `const` pointer that is returned is the library's. Descriptors that are passed in remain the
  * caller's, unless it says otherwise; those given out are close-on-exec, and the caller's to close.
  *
- * Threads. Listeners, supervisors, children and probes may be shared between threads, until they
- * are freed. A filter and a notification belong to one thread at a time, and may be handed on.
+ * Threads. Listeners, supervisors, children, agents, containers and probes may be shared between
+ * threads, until they are freed. A filter and a notification belong to one thread at a time, and
+ * may be handed on.
  *
  * Structures. One that begins with `size_t size` may grow: set `size` to its sizeof, and what you
  * do not use to zero (UNOTIFY_OPTS() does). As options, NULL and every zero field mean the default,
@@ -68,6 +69,10 @@ typedef struct unotify_roots unotify_roots;
 typedef struct unotify_supervisor unotify_supervisor;
 /** A program that was started. One thread can kill it while another waits. */
 typedef struct unotify_child unotify_child;
+/** Takes the listeners of containers from their runtimes. */
+typedef struct unotify_agent unotify_agent;
+/** A container, or a process started in one, whose listener came to an agent. */
+typedef struct unotify_container unotify_container;
 /** What a probe has found. */
 typedef struct unotify_probe unotify_probe;
 
@@ -855,6 +860,97 @@ unotify_status unotify_supervisor_stand_in_for(
 /** Ends the calling process, as `exit(3)` does, like one with this `waitpid(2)` status: with its
  * exit status, or killed by its signal; with 128 and the signal's number where that cannot be. */
 void unotify_exit_like(int wstatus) __attribute__((noreturn));
+
+/* ---- Agent -------------------------------------------------------------------------------------
+ *
+ * Container runtimes (runc, crun, youki) connect to the socket that a profile names and send a
+ * container's state with its listener: see docs/oci.md. What a runtime leaves out is "" or 0. */
+
+/** Is told, in a sentence, of a connection that an agent has refused, and why. It must return. */
+typedef void (*unotify_agent_log)(const char *sentence, void *data);
+
+/** How an agent is to work. */
+typedef struct unotify_agent_opts {
+    size_t size;           /**< `sizeof(unotify_agent_opts)`. */
+    uint32_t mode;         /**< Permissions of its socket, whatever the umask. 0 is 0600. */
+    uint32_t max_fds;      /**< Descriptors that may come with a state, up to 253. 0 is 16. */
+    size_t max_message;    /**< Bytes that a state may have. 0 is 1 MiB. */
+    int time_limit_ms;     /**< Milliseconds that a connection may take for it. 0 is 10,000. */
+    uint32_t n_users;      /**< How many there are at `users`. 0: root and this process's user. */
+    const uid_t *users;    /**< The users who are listened to (`SO_PEERCRED`). */
+    unotify_agent_log log; /**< Is told of what is refused. NULL: nobody is. */
+    void *log_data;        /**< For `log`. */
+} unotify_agent_opts;
+
+/** Makes an agent with a socket of its own at `path`, which a profile names as `listenerPath`. One
+ * that is there already is replaced if it is this user's and nobody listens on it. It is removed
+ * when the agent is freed. `opts` may be NULL; `log` may be called on any thread that uses the
+ * agent.
+ * Errors: with `EADDRINUSE` BUSY when somebody listens there, PERMISSION when it is another
+ * user's, SYSTEM when it is no socket; INVALID_ARGUMENT for more than 107 bytes; SYSTEM or
+ * PERMISSION with the `errno` of `bind(2)`. */
+unotify_status unotify_agent_new(const char *path, const unotify_agent_opts *opts,
+                                 unotify_agent **out);
+
+/** Makes an agent on a Unix stream socket that listens already, which must not block from then on;
+ * a duplicate of `socket`, whose name is not removed. With -1 it is the one that a service manager
+ * has passed to this process (`LISTEN_FDS`, see `sd_listen_fds(3)`), which can be taken once.
+ * Errors: INVALID_ARGUMENT when it is no such socket, or not one was passed. */
+unotify_status unotify_agent_from_socket(int socket, const unotify_agent_opts *opts,
+                                         unotify_agent **out);
+
+/** A descriptor for an event loop, which remains the agent's; -1 for NULL. It polls readable when
+ * unotify_agent_accept() with a time limit of 0 has something to do, which may bring no
+ * container. */
+int unotify_agent_fd(const unotify_agent *agent);
+
+/** Waits for the next container. A connection that brings none is refused and logged, and delays
+ * nobody: no error.
+ * Errors: TIMEOUT; STOPPED by unotify_agent_interrupt(); SYSTEM when the socket is broken. */
+unotify_status unotify_agent_accept(unotify_agent *agent, int timeout_ms, unotify_container **out);
+
+/** Ends the unotify_agent_accept() that is under way, or else the next one at once; of several
+ * threads that wait, one is told. May be called from any thread and from a signal handler. */
+unotify_status unotify_agent_interrupt(unotify_agent *agent);
+
+/** Frees an agent and removes its socket. Containers that were accepted stay as they are; the
+ * listeners of those that were not are closed. */
+void unotify_agent_free(unotify_agent *agent);
+
+/** The container's name among those of its runtime; its user may have chosen it. */
+const char *unotify_container_id(const unotify_container *container);
+/** The directory that it was described in. crun says "." for `exec`. */
+const char *unotify_container_bundle(const unotify_container *container);
+/** "creating", "created", "running" or "stopped", or what a runtime has beyond these. */
+const char *unotify_container_status(const unotify_container *container);
+/** What the profile says in `listenerMetadata`. */
+const char *unotify_container_metadata(const unotify_container *container);
+/** The version of the OCI runtime specification that the runtime goes by. */
+const char *unotify_container_version(const unotify_container *container);
+/** The annotation `key`; NULL if there is none. */
+const char *unotify_container_annotation(const unotify_container *container, const char *key);
+/** The key of the annotation number `index`, from 0; NULL beyond the last. */
+const char *unotify_container_annotation_key(const unotify_container *container, size_t index);
+
+/** The process under the filter, **as the runtime numbers it**: it may have ended since. 0 if it
+ * was not told, as with crun's `exec`; -1 for NULL. */
+pid_t unotify_container_pid(const unotify_container *container);
+
+/** The container's first process, likewise. After `exec` it is another than that. */
+pid_t unotify_container_init_pid(const unotify_container *container);
+
+/** A descriptor that came with the listener, by its name; -1 if there is none. It is open as long
+ * as the container and its listener are. The runtimes of today send no other. */
+int unotify_container_fd(const unotify_container *container, const char *name);
+
+/** Hands out the container's listener. If nobody takes it, it is freed with the container.
+ * Errors: INVALID_ARGUMENT when it was taken before. */
+unotify_status unotify_container_take_listener(unotify_container *container,
+                                               unotify_listener **out);
+
+/** Frees a container, and its listener if nobody took it: its pending and later notifying calls
+ * fail with `ENOSYS` then. */
+void unotify_container_free(unotify_container *container);
 
 /* ---- Probe ----------------------------------------------------------------------------------- */
 

@@ -17,6 +17,7 @@
 //! | get a listener from elsewhere | [`Listener::from_socket`], [`Listener::from_pid`], `TryFrom<OwnedFd>` |
 //! | receive and answer in a loop of one's own | [`Listener::receive`], [`Listener::incoming`] |
 //! | give each call a handler, on one thread or several | [`Supervisor`] |
+//! | take the listeners of containers from their runtimes | [`Agent`], which gives [`Container`]s |
 //! | start a program and serve it to its end, in one call | [`Supervisor::run_program`] |
 //! | the same in a program that is there for that: signals, job control, its end | [`Supervisor::stand_in_for`], [`exit_like`] |
 //! | answer | [`Notification::reply_value`], [`reply_error`](Notification::reply_error), [`reply_continue`](Notification::reply_continue), [`reply_fd`](Notification::reply_fd) |
@@ -117,6 +118,7 @@ struct Readme;
 
 pub mod error;
 
+mod agent;
 #[cfg(feature = "capi")]
 mod capi;
 mod ending;
@@ -143,6 +145,7 @@ mod supervisor;
 mod target;
 mod transport;
 
+pub use agent::{Agent, AgentLog, AgentOptions, Container, Containers};
 #[doc(inline)]
 pub use error::{Error, Result, Status};
 pub use features::{features, Features};

@@ -8,8 +8,10 @@
 #![allow(dead_code)] // Rust 1.85 takes the constants for unused, which only the header needs
 
 mod action;
+mod agent;
 mod arch;
 mod boundary;
+mod container;
 mod features;
 mod filter;
 mod listener;

@@ -32,7 +32,9 @@ pub(crate) mod seccomp;
 pub(crate) mod signals;
 pub(crate) mod socket;
 mod syscall;
+pub(crate) mod timer;
 pub(crate) mod trial;
+pub(crate) mod unix_socket;
 pub(crate) mod version;
 
 /// An error number as the kernel returned it, positive.
