@@ -913,6 +913,43 @@ unotify_status unotify_agent_accept(unotify_agent *agent, int timeout_ms, unotif
  * threads that wait, one is told. May be called from any thread and from a signal handler. */
 unotify_status unotify_agent_interrupt(unotify_agent *agent);
 
+/** Is given each container that comes, which is its to keep or free, and whose listener is not to
+ * be had from it. It returns 0 to have it served, with `*listener_data` for
+ * unotify_notification_listener_data(), which is `container` at first; and any other number to
+ * have nothing to do with it: its calls fail with `ENOSYS` then. It must return. */
+typedef int (*unotify_container_handler)(unotify_container *container, void *data,
+                                         void **listener_data);
+
+/** Serves the containers that come with the handlers of `supervisor`, which has to be one that
+ * keeps running, until interrupted. `on_container` is told of each on this thread, before a
+ * handler is; these run on the library's threads. What it gave is given back by
+ * unotify_supervisor_on_close(). After the return nobody is served; the listeners are still the
+ * supervisor's, for the next call.
+ * Errors: STOPPED by unotify_agent_interrupt() or unotify_supervisor_stop(); INVALID_ARGUMENT
+ * without `UNOTIFY_SUPERVISOR_KEEP_RUNNING`; others of unotify_agent_accept() and
+ * unotify_supervisor_run(). */
+unotify_status unotify_agent_serve(unotify_agent *agent, unotify_supervisor *supervisor,
+                                   unotify_container_handler on_container, void *data);
+
+/** Hands everything over to the agent of another process, which calls unotify_agent_take_over() at
+ * the other end of `socket`, a connected Unix stream socket: its own socket, and the containers
+ * that `supervisor` (which may be NULL) serves or nobody has accepted. They wait meanwhile, and
+ * none of their calls fails. Nobody may accept or serve at the same time; afterwards that fails
+ * with `UNOTIFY_ERR_CLOSED`. What `supervisor` has received it still answers. After a failure all
+ * is here as before, and the containers come again, by unotify_agent_accept() or
+ * unotify_agent_serve().
+ * Errors: CLOSED when the other side hangs up; TIMEOUT when it does not answer within
+ * `time_limit_ms`; PERMISSION when it is a user who is not listened to. */
+unotify_status unotify_agent_hand_over(unotify_agent *agent, unotify_supervisor *supervisor,
+                                       int socket);
+
+/** Makes an agent of what unotify_agent_hand_over() gives away at the other end of `socket`. The
+ * containers come again: unotify_container_was_handed_over().
+ * Errors: as there, after which the old agent goes on; INVALID_ARGUMENT when the other side is no
+ * agent of this version. */
+unotify_status unotify_agent_take_over(int socket, const unotify_agent_opts *opts,
+                                       unotify_agent **out);
+
 /** Frees an agent and removes its socket. Containers that were accepted stay as they are; the
  * listeners of those that were not are closed. */
 void unotify_agent_free(unotify_agent *agent);
@@ -942,6 +979,9 @@ pid_t unotify_container_init_pid(const unotify_container *container);
 /** A descriptor that came with the listener, by its name; -1 if there is none. It is open as long
  * as the container and its listener are. The runtimes of today send no other. */
 int unotify_container_fd(const unotify_container *container, const char *name);
+
+/** 1 if another agent has had it before and handed it over, else 0; also for NULL. */
+int unotify_container_was_handed_over(const unotify_container *container);
 
 /** Hands out the container's listener. If nobody takes it, it is freed with the container.
  * Errors: INVALID_ARGUMENT when it was taken before. */

@@ -4,6 +4,7 @@
 #include "target.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
@@ -311,6 +312,232 @@ static void its_descriptor_tells_that_something_came(void)
     leave();
 }
 
+/* Which container a call came from: it returns the container's pid. */
+static int tell_pid(unotify_notification *call, void *data)
+{
+    unotify_container *container = unotify_notification_listener_data(call);
+
+    (void)unotify_notification_reply_value(call, unotify_container_pid(container));
+    return UNOTIFY_HANDLED;
+}
+
+typedef struct {
+    unotify_agent *agent;
+    unotify_supervisor *supervisor;
+    int come, gone, refuse;
+} room;
+
+static int container_came(unotify_container *container, void *data, void **listener_data)
+{
+    room *r = data;
+
+    CHECK(*listener_data == container);
+    r->come++;
+    if (r->refuse)
+        unotify_container_free(container);
+    return r->refuse;
+}
+
+static void container_went(void *listener_data, void *data)
+{
+    room *r = data;
+
+    unotify_container_free(listener_data);
+    r->gone++;
+}
+
+static void room_of(room *r, unotify_agent *agent)
+{
+    unotify_supervisor_opts opts = { .size = sizeof opts,
+                                     .flags = UNOTIFY_SUPERVISOR_KEEP_RUNNING };
+
+    memset(r, 0, sizeof *r);
+    r->agent = agent;
+    OK(unotify_supervisor_new(&opts, &r->supervisor));
+    OK(unotify_supervisor_on(r->supervisor, "getppid", 0, tell_pid, NULL));
+    OK(unotify_supervisor_on_close(r->supervisor, container_went, r));
+}
+
+static void *serve_room(void *data)
+{
+    room *r = data;
+
+    CHECK_STATUS(unotify_agent_serve(r->agent, r->supervisor, container_came, r),
+                 UNOTIFY_ERR_STOPPED);
+    return NULL;
+}
+
+/* On a thread: an agent and its supervisor, by way of a socket. */
+typedef struct {
+    room *room;
+    int socket;
+} hand;
+
+static void *hand_room_over(void *data)
+{
+    hand *h = data;
+
+    OK(unotify_agent_hand_over(h->room->agent, h->room->supervisor, h->socket));
+    return NULL;
+}
+
+static void containers_are_served_and_handed_over(void)
+{
+    unotify_agent *agent;
+    unotify_listener *listener;
+    target t = target_start(&listener);
+    room old, new;
+    pthread_t thread;
+    int s, ends[2];
+
+    place();
+    OK(unotify_agent_new(path, NULL, &agent));
+    room_of(&old, agent);
+    s = start_container(listener);
+    unotify_listener_free(listener);
+    CHECK(pthread_create(&thread, NULL, serve_room, &old) == 0);
+    target_call(&t, 0, 0);
+    CHECK_INT(target_result(&t), 12);
+    OK(unotify_agent_interrupt(agent));
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK_INT(old.come, 1);
+    CHECK_INT(old.gone, 0);
+
+    /* Here both are of one process. */
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+    target_call(&t, 0, 0);
+    {
+        hand h = { &old, ends[0] };
+
+        CHECK(pthread_create(&thread, NULL, hand_room_over, &h) == 0);
+        OK(unotify_agent_take_over(ends[1], NULL, &agent));
+        CHECK(pthread_join(thread, NULL) == 0);
+    }
+    CHECK_INT(old.gone, 1);
+    CHECK_STATUS(unotify_agent_serve(old.agent, old.supervisor, container_came, &old),
+                 UNOTIFY_ERR_CLOSED);
+    unotify_supervisor_free(old.supervisor);
+    unotify_agent_free(old.agent);
+
+    room_of(&new, agent);
+    CHECK(pthread_create(&thread, NULL, serve_room, &new) == 0);
+    CHECK_INT(target_result(&t), 12);
+    target_end(&t);
+    while (__atomic_load_n(&new.gone, __ATOMIC_SEQ_CST) == 0)
+        usleep(1000);
+    OK(unotify_supervisor_stop(new.supervisor));
+    CHECK(pthread_join(thread, NULL) == 0);
+    unotify_supervisor_free(new.supervisor);
+    unotify_agent_free(agent);
+    close(s);
+    close(ends[0]);
+    close(ends[1]);
+    leave();
+}
+
+static void a_container_that_is_not_wanted_is_let_go_of(void)
+{
+    unotify_agent *agent;
+    unotify_listener *listener;
+    target t = target_start(&listener);
+    room r;
+    pthread_t thread;
+    int s;
+
+    place();
+    OK(unotify_agent_new(path, NULL, &agent));
+    room_of(&r, agent);
+    r.refuse = 1;
+    s = start_container(listener);
+    unotify_listener_free(listener);
+    CHECK(pthread_create(&thread, NULL, serve_room, &r) == 0);
+    target_call(&t, 0, 0);
+    CHECK_INT(target_result(&t), -ENOSYS);
+    OK(unotify_agent_interrupt(agent));
+    CHECK(pthread_join(thread, NULL) == 0);
+    target_end(&t);
+    unotify_supervisor_free(r.supervisor);
+    CHECK_INT(r.gone, 0);
+    unotify_agent_free(agent);
+    close(s);
+    leave();
+}
+
+static void a_container_that_was_handed_over_says_so(void)
+{
+    unotify_agent *agent;
+    unotify_container *container;
+    unotify_listener *listener;
+    target t = target_start(&listener);
+    room old = { 0 };
+    pthread_t thread;
+    int s, ends[2];
+
+    place();
+    OK(unotify_agent_new(path, NULL, &old.agent));
+    /* It looks at both when it is asked for one. */
+    close(start_container(listener));
+    s = start_container(listener);
+    unotify_listener_free(listener);
+    OK(unotify_agent_accept(old.agent, slowed(20000), &container));
+    CHECK_INT(unotify_container_was_handed_over(container), 0);
+    unotify_container_free(container);
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+    {
+        hand h = { &old, ends[0] };
+
+        CHECK(pthread_create(&thread, NULL, hand_room_over, &h) == 0);
+        OK(unotify_agent_take_over(ends[1], NULL, &agent));
+        CHECK(pthread_join(thread, NULL) == 0);
+    }
+    unotify_agent_free(old.agent);
+    OK(unotify_agent_accept(agent, slowed(20000), &container));
+    CHECK_INT(unotify_container_was_handed_over(container), 1);
+    unotify_container_free(container);
+    unotify_agent_free(agent);
+    target_end(&t);
+    close(s);
+    close(ends[0]);
+    close(ends[1]);
+    leave();
+}
+
+static void what_cannot_be_handed_over_stays(void)
+{
+    unotify_agent *agent, *other;
+    unotify_supervisor *ends_by_itself;
+    room r;
+    int ends[2];
+
+    place();
+    OK(unotify_agent_new(path, NULL, &agent));
+    room_of(&r, agent);
+    OK(unotify_supervisor_new(NULL, &ends_by_itself));
+    CHECK_STATUS(unotify_agent_serve(agent, ends_by_itself, container_came, &r),
+                 UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_SAID_OF("keep_running");
+    CHECK_STATUS(unotify_agent_serve(agent, r.supervisor, NULL, NULL),
+                 UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_agent_serve(agent, NULL, container_came, NULL),
+                 UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_agent_serve(NULL, r.supervisor, container_came, NULL),
+                 UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_agent_hand_over(NULL, NULL, 0), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_agent_hand_over(agent, NULL, -1), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_agent_take_over(-1, NULL, &other), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+    CHECK_STATUS(unotify_agent_take_over(ends[0], NULL, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
+    close(ends[1]);
+    CHECK_STATUS(unotify_agent_hand_over(agent, r.supervisor, ends[0]), UNOTIFY_ERR_CLOSED);
+    CHECK_STATUS(unotify_agent_take_over(ends[0], NULL, &other), UNOTIFY_ERR_CLOSED);
+    CHECK_INT(unotify_container_was_handed_over(NULL), 0);
+    close(ends[0]);
+    unotify_supervisor_free(ends_by_itself);
+    unotify_supervisor_free(r.supervisor);
+    unotify_agent_free(agent);
+    leave();
+}
+
 static void null_is_refused(void)
 {
     unotify_agent *agent;
@@ -350,5 +577,8 @@ int main(void)
         CASE(a_peer_that_is_refused_is_logged), CASE(options_are_heeded),
         CASE(two_agents_do_not_share_a_socket), CASE(a_socket_from_elsewhere_stays_its_owners),
         CASE(an_accept_can_be_interrupted), CASE(its_descriptor_tells_that_something_came),
+        CASE(containers_are_served_and_handed_over),
+        CASE(a_container_that_is_not_wanted_is_let_go_of),
+        CASE(a_container_that_was_handed_over_says_so), CASE(what_cannot_be_handed_over_stays),
         CASE(null_is_refused));
 }

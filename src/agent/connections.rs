@@ -111,6 +111,23 @@ impl Connections {
         !self.open.is_empty()
     }
 
+    /// Looks at the socket no more.
+    pub(super) fn pause(&mut self, epoll: &Epoll, endpoint: &Endpoint) -> Result<()> {
+        let removed = epoll.remove(endpoint.as_fd());
+        removed.map_err(|e| Error::system(e, "leave the socket alone"))
+    }
+
+    /// Looks at it again.
+    pub(super) fn resume(&mut self, epoll: &Epoll, endpoint: &Endpoint) -> Result<()> {
+        let added = epoll.add(endpoint.as_fd(), SOCKET);
+        added.map_err(|e| Error::system(e, "watch the socket"))
+    }
+
+    /// Refuses all that are on their way.
+    pub(super) fn drop_all(&mut self, epoll: &Epoll, reason: &str) {
+        while self.drop_oldest(epoll, reason) {}
+    }
+
     /// Takes the connections that wait, not all if there are very many.
     fn accept(&mut self, epoll: &Epoll, endpoint: &Endpoint, options: &AgentOptions) -> Result<()> {
         let own = unix_socket::own_user();

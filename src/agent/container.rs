@@ -5,6 +5,7 @@ use crate::error::{Error, Result, Status};
 use crate::listener::Listener;
 use crate::lock::lock;
 use crate::notification::Notification;
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex};
@@ -66,7 +67,7 @@ impl Container {
         });
         listener
             .shared()
-            .set_origin(Arc::clone(&about) as Arc<dyn std::any::Any + Send + Sync>);
+            .set_origin(Arc::clone(&about) as Arc<dyn Any + Send + Sync>);
         Ok(Container {
             about,
             listener: Mutex::new(Some(listener)),
@@ -171,19 +172,25 @@ impl Container {
     }
 
     /// What is sent when it is handed over: what is told, and the descriptors in that order.
-    pub(super) fn told(&self, listener: &Listener) -> (Told, Vec<RawFd>) {
-        let (names, fds) = self
-            .about
-            .fds
-            .iter()
+    pub(super) fn told(&self) -> Result<(Told, Vec<RawFd>)> {
+        let listener = lock(&self.listener);
+        let listener = listener.as_ref().map(|listener| listener.as_raw_fd());
+        let listener = listener.ok_or_else(|| Error::plain(Status::InvalidArgument))?;
+        let fds = self.about.fds.iter();
+        let (names, fds) = fds
             .map(|(name, fd)| (name.clone(), fd.as_raw_fd()))
-            .chain([(LISTENER.to_owned(), listener.as_raw_fd())])
+            .chain([(LISTENER.to_owned(), listener)])
             .unzip();
         let state = self.about.state.clone();
-        (Told { state, names }, fds)
+        Ok((Told { state, names }, fds))
+    }
+
+    /// Whether a listener that came with this is a container's.
+    pub(super) fn is_origin(origin: &Arc<dyn Any + Send + Sync>) -> bool {
+        origin.is::<About>()
     }
 }
 
-fn about(origin: &Arc<dyn std::any::Any + Send + Sync>) -> Option<Arc<About>> {
+fn about(origin: &Arc<dyn Any + Send + Sync>) -> Option<Arc<About>> {
     Arc::clone(origin).downcast().ok()
 }

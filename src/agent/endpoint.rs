@@ -22,8 +22,6 @@ const FIRST_PASSED: i32 = 3;
 #[derive(Debug)]
 pub(super) struct Endpoint {
     socket: OwnedFd,
-    /// Its name, to be removed at the end.
-    pub(super) name: Option<Name>,
 }
 
 /// The name of a socket in the file system, and which file it was when it was made.
@@ -36,7 +34,7 @@ pub(super) struct Name {
 
 impl Endpoint {
     /// Makes a socket of that name, in the place of one that its user's last agent has left.
-    pub(super) fn bind(path: &Path, mode: u32) -> Result<Self> {
+    pub(super) fn bind(path: &Path, mode: u32) -> Result<(Self, Name)> {
         // It is removed at the end, wherever this process is then.
         let path = std::path::absolute(path).map_err(|e| no_socket(path, &e))?;
         // Two agents that begin at the same time are not to replace each other's.
@@ -61,10 +59,7 @@ impl Endpoint {
             _ => Error::system(errno, &format!("make the socket `{}`", path.display())),
         })?;
         match name(&path, mode) {
-            Ok(name) => Ok(Endpoint {
-                socket,
-                name: Some(name),
-            }),
+            Ok(name) => Ok((Endpoint { socket }, name)),
             Err(error) => {
                 let _ = fs::remove_file(&path);
                 Err(no_socket(&path, &error))
@@ -72,9 +67,8 @@ impl Endpoint {
         }
     }
 
-    /// Takes a socket that listens, from elsewhere. It has a name that is to be removed, or somebody
-    /// else's.
-    pub(super) fn of(socket: OwnedFd, name: Option<Name>) -> Result<Self> {
+    /// Takes a socket that listens, from elsewhere.
+    pub(super) fn of(socket: OwnedFd) -> Result<Self> {
         let number = socket.as_raw_fd();
         match unix_socket::is_listening(socket.as_fd()) {
             Ok(true) => {}
@@ -89,7 +83,7 @@ impl Endpoint {
         file::flags(socket.as_fd())
             .and_then(|flags| file::set_flags(socket.as_fd(), flags | libc::O_NONBLOCK))
             .map_err(|e| Error::system(e, "keep the socket from blocking"))?;
-        Ok(Endpoint { socket, name })
+        Ok(Endpoint { socket })
     }
 
     /// Takes the socket that a service manager has passed to this process.
@@ -114,16 +108,16 @@ impl Endpoint {
         // What is started from here on is not to have it.
         let own = fd_table::duplicate_from(socket.as_raw_fd(), 0)
             .map_err(|e| Error::system(e, "duplicate the socket that was passed"))?;
-        Endpoint::of(own, None)
+        Endpoint::of(own)
     }
+}
 
-    /// Removes the name, if it is still this socket's.
-    pub(super) fn remove_name(&mut self) {
-        if let Some(name) = self.name.take() {
-            let found = fs::symlink_metadata(&name.path);
-            if found.is_ok_and(|f| (f.dev(), f.ino()) == (name.device, name.inode)) {
-                let _ = fs::remove_file(&name.path);
-            }
+impl Name {
+    /// Removes it, if it is still that socket's.
+    pub(super) fn remove(&self) {
+        let found = fs::symlink_metadata(&self.path);
+        if found.is_ok_and(|f| (f.dev(), f.ino()) == (self.device, self.inode)) {
+            let _ = fs::remove_file(&self.path);
         }
     }
 }

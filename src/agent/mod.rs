@@ -3,7 +3,9 @@
 mod connections;
 mod container;
 mod endpoint;
+mod hand_over;
 mod options;
+mod serve;
 mod state;
 
 use crate::error::{Error, Result, Status};
@@ -12,12 +14,12 @@ use crate::kernel::fd;
 use crate::kernel::fork::Process;
 use crate::lock::lock;
 use connections::Connections;
-use endpoint::Endpoint;
+use endpoint::{Endpoint, Name};
 use std::iter::FusedIterator;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use container::Container;
@@ -46,6 +48,9 @@ pub struct Agent {
     interrupted: AtomicBool,
     connections: Mutex<Connections>,
     endpoint: Endpoint,
+    /// The socket's name, to be removed at the end.
+    name: Mutex<Option<Name>>,
+    handed_over: AtomicBool,
     made_in: Process,
 }
 
@@ -61,8 +66,14 @@ impl Agent {
     /// no socket can be there.
     pub fn bind(path: impl AsRef<Path>, options: AgentOptions) -> Result<Self> {
         options.check()?;
-        let endpoint = Endpoint::bind(path.as_ref(), options.mode)?;
-        Agent::new(endpoint, options)
+        let (endpoint, name) = Endpoint::bind(path.as_ref(), options.mode)?;
+        let agent = Agent::new(endpoint, options);
+        if agent.is_err() {
+            name.remove();
+        }
+        let agent = agent?;
+        agent.own_name(Some(name));
+        Ok(agent)
     }
 
     /// An agent on a Unix stream socket that listens already, which is made not to block. Its name
@@ -73,7 +84,7 @@ impl Agent {
     /// range. It is closed then.
     pub fn from_socket(socket: OwnedFd, options: AgentOptions) -> Result<Self> {
         options.check()?;
-        Agent::new(Endpoint::of(socket, None)?, options)
+        Agent::new(Endpoint::of(socket)?, options)
     }
 
     /// An agent on the socket that systemd, or who does as it does, has passed to this process
@@ -97,6 +108,8 @@ impl Agent {
             interrupted: AtomicBool::new(false),
             connections: Mutex::new(connections),
             endpoint,
+            name: Mutex::default(),
+            handed_over: AtomicBool::new(false),
             made_in: Process::current(),
         })
     }
@@ -104,11 +117,12 @@ impl Agent {
     /// Waits for the next container.
     ///
     /// # Errors
-    /// [`Status::Stopped`] after [`interrupt`](Agent::interrupt); [`Status::System`] when the socket
-    /// is broken; [`Status::InvalidArgument`] in a copy of the process. A connection that brings no
+    /// [`Status::Stopped`] after [`interrupt`](Agent::interrupt); [`Status::Closed`] after it was
+    /// [handed over](Agent::hand_over); [`Status::System`] when the socket is broken;
+    /// [`Status::InvalidArgument`] in a copy of the process. A connection that brings no
     /// container is no error.
     pub fn accept(&self) -> Result<Container> {
-        self.accept_until(None)
+        self.accept_unless(None, || false)
     }
 
     /// [`Agent::accept`] with a time limit; zero only looks, and never blocks: for event loops that
@@ -118,7 +132,7 @@ impl Agent {
     /// As there; [`Status::Timeout`].
     pub fn accept_timeout(&self, limit: Duration) -> Result<Container> {
         // A limit that no clock reaches is none.
-        self.accept_until(Instant::now().checked_add(limit))
+        self.accept_unless(Instant::now().checked_add(limit), || false)
     }
 
     /// One container after the other, each as [`accept`](Agent::accept) waits for it, until that is
@@ -130,10 +144,16 @@ impl Agent {
         }
     }
 
-    fn accept_until(&self, deadline: Option<Instant>) -> Result<Container> {
+    /// Waits for a container, until the deadline or until it is woken and something else is `over`.
+    fn accept_unless(
+        &self,
+        deadline: Option<Instant>,
+        over: impl Fn() -> bool,
+    ) -> Result<Container> {
         self.check_process()?;
         loop {
-            if self.interrupted.swap(false, SeqCst) {
+            self.check_here()?;
+            if over() || self.interrupted.swap(false, SeqCst) {
                 return Err(Error::plain(Status::Stopped));
             }
             if let Some(container) = self.look()? {
@@ -182,6 +202,25 @@ impl Agent {
         }
     }
 
+    fn check_here(&self) -> Result<()> {
+        if self.handed_over.load(SeqCst) {
+            return Err(Error::new(Status::Closed, "the agent was handed over"));
+        }
+        Ok(())
+    }
+
+    /// From here on the socket's name is to be removed at the end, or not.
+    fn own_name(&self, name: Option<Name>) {
+        *lock(&self.name) = name;
+    }
+
+    /// Everything is another agent's now.
+    fn is_handed_over(&self) {
+        self.own_name(None);
+        self.handed_over.store(true, SeqCst);
+        self.wake.wake();
+    }
+
     /// Refuses what a copy of the process must not do.
     fn check_process(&self) -> Result<()> {
         if self.made_in.is_current() {
@@ -209,8 +248,11 @@ impl AsRawFd for Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        if self.made_in.is_current() {
-            self.endpoint.remove_name();
+        // Without the lock, which a thread may have held that a copy of the process does not have.
+        let name = self.name.get_mut();
+        let name = name.unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(name) = name.filter(|_| self.made_in.is_current()) {
+            name.remove();
         }
     }
 }

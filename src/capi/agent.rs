@@ -5,6 +5,7 @@ use super::boundary::{
 };
 use super::container::unotify_container;
 use super::listener::{lent_fd, time_limit};
+use super::supervisor::unotify_supervisor;
 use crate::agent::{Agent, AgentOptions};
 use crate::error::{Error, Result};
 use crate::for_c::Uncancelled;
@@ -242,6 +243,106 @@ pub unsafe extern "C" fn unotify_agent_interrupt(agent: *mut unotify_agent) -> u
     // A signal handler must leave it as it was.
     errno.set();
     unotify_status::Ok
+}
+
+/// Is given each container that comes, which is its to keep or free, and whose listener is not to be
+/// had from it. It returns 0 to have it served, with `*listener_data` for
+/// unotify_notification_listener_data(), which is `container` at first; and any other number to have
+/// nothing to do with it: its calls fail with `ENOSYS` then. It must return.
+pub type unotify_container_handler = Option<
+    unsafe extern "C" fn(
+        container: *mut unotify_container,
+        data: *mut c_void,
+        listener_data: *mut *mut c_void,
+    ) -> c_int,
+>;
+
+/// Serves the containers that come with the handlers of `supervisor`, which has to be one that keeps
+/// running, until interrupted. `on_container` is told of each on this thread, before a handler is;
+/// these run on the library's threads. What it gave is given back by unotify_supervisor_on_close().
+/// After the return nobody is served; the listeners are still the supervisor's, for the next call.
+///
+/// Errors: `UNOTIFY_ERR_STOPPED` by unotify_agent_interrupt() or unotify_supervisor_stop();
+/// `UNOTIFY_ERR_INVALID_ARGUMENT` without `UNOTIFY_SUPERVISOR_KEEP_RUNNING`; others of
+/// unotify_agent_accept() and unotify_supervisor_run().
+///
+/// # Safety
+/// `agent` and `supervisor` are NULL or live handles; `on_container` and `data` are usable until this
+/// returns.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_agent_serve(
+    agent: *mut unotify_agent,
+    supervisor: *mut unotify_supervisor,
+    on_container: unotify_container_handler,
+    data: *mut c_void,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: NULL or live handles, as promised.
+        let (agent, supervisor) =
+            unsafe { (shared(agent, "agent")?, shared(supervisor, "supervisor")?) };
+        let function = on_container.ok_or_else(|| invalid("`on_container` is null"))?;
+        agent.0.serve(supervisor.core(), |container| {
+            let container = Box::into_raw(Box::new(unotify_container::new(container)));
+            let mut listener_data = container.cast();
+            // SAFETY: usable until this returns, as promised; the container is live and now its own.
+            let refused = unsafe { function(container, data, &mut listener_data) };
+            (refused == 0).then_some(listener_data as usize)
+        })
+    })
+}
+
+/// Hands everything over to the agent of another process, which calls unotify_agent_take_over() at the
+/// other end of `socket`, a connected Unix stream socket: its own socket, and the containers that
+/// `supervisor` (which may be NULL) serves or nobody has accepted. They wait meanwhile, and none of
+/// their calls fails. Nobody may accept or serve at the same time; afterwards that fails with
+/// `UNOTIFY_ERR_CLOSED`. What `supervisor` has received it still answers. After a failure all is here
+/// as before, and the containers come again, by unotify_agent_accept() or unotify_agent_serve().
+///
+/// Errors: `UNOTIFY_ERR_CLOSED` when the other side hangs up; `UNOTIFY_ERR_TIMEOUT` when it does not
+/// answer within `time_limit_ms`; `UNOTIFY_ERR_PERMISSION` when it is a user who is not listened to.
+///
+/// # Safety
+/// `agent` and `supervisor` are NULL or live handles.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_agent_hand_over(
+    agent: *mut unotify_agent,
+    supervisor: *mut unotify_supervisor,
+    socket: c_int,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: NULL or live handles, as promised.
+        let (agent, supervisor) = unsafe { (shared(agent, "agent")?, supervisor.as_ref()) };
+        // SAFETY: used for this call only.
+        let socket = unsafe { lent_fd(socket, "socket") }?;
+        let supervisor = supervisor.map(unotify_supervisor::core);
+        agent.0.hand_over(supervisor, socket)
+    })
+}
+
+/// Makes an agent of what unotify_agent_hand_over() gives away at the other end of `socket`. The
+/// containers come again: unotify_container_was_handed_over().
+///
+/// Errors: as there, after which the old agent goes on; `UNOTIFY_ERR_INVALID_ARGUMENT` when the other
+/// side is no agent of this version.
+///
+/// # Safety
+/// As `unotify_agent_new`.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_agent_take_over(
+    socket: c_int,
+    opts: *const unotify_agent_opts,
+    out: *mut *mut unotify_agent,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: `out` is NULL or valid for writing, as promised.
+        let out = unsafe { Out::new(out, "out") }?;
+        // SAFETY: `opts` is NULL or as long as its `size`, and as it says, as promised.
+        let opts = unsafe { options(opts)?.check() }?;
+        // SAFETY: used for this call only.
+        let socket = unsafe { lent_fd(socket, "socket") }?;
+        out.put_boxed(unotify_agent(Agent::take_over(socket, opts)?));
+        Ok(())
+    })
 }
 
 /// Frees an agent and removes its socket. Containers that were accepted stay as they are; the

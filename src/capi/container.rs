@@ -196,6 +196,20 @@ pub unsafe extern "C" fn unotify_container_fd(
     })
 }
 
+/// 1 if another agent has had it before and handed it over, else 0; also for NULL.
+///
+/// # Safety
+/// `container` is NULL or a live handle.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_container_was_handed_over(
+    container: *const unotify_container,
+) -> c_int {
+    infallible(0, || {
+        // SAFETY: `container` is NULL or a live handle, as promised.
+        unsafe { container.as_ref() }.map_or(0, |c| c.container.was_handed_over().into())
+    })
+}
+
 /// Hands out the container's listener. If nobody takes it, it is freed with the container.
 ///
 /// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when it was taken before.

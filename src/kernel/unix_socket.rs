@@ -62,11 +62,15 @@ pub(crate) fn somebody_listens_at(path: &[u8]) -> Result<bool> {
     }
 }
 
-/// Whether it is a Unix stream socket that listens.
-pub(crate) fn is_listening(socket: BorrowedFd<'_>) -> Result<bool> {
+/// Whether it is a Unix stream socket.
+pub(crate) fn is_stream(socket: BorrowedFd<'_>) -> Result<bool> {
     Ok(option(socket, libc::SO_DOMAIN)? == libc::AF_UNIX
-        && option(socket, libc::SO_TYPE)? == libc::SOCK_STREAM
-        && option(socket, libc::SO_ACCEPTCONN)? != 0)
+        && option(socket, libc::SO_TYPE)? == libc::SOCK_STREAM)
+}
+
+/// Whether it is one that listens.
+pub(crate) fn is_listening(socket: BorrowedFd<'_>) -> Result<bool> {
+    Ok(is_stream(socket)? && option(socket, libc::SO_ACCEPTCONN)? != 0)
 }
 
 fn option(socket: BorrowedFd<'_>, name: libc::c_int) -> Result<libc::c_int> {

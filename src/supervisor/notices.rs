@@ -25,9 +25,17 @@ impl Core {
         }
     }
 
-    /// Takes a listener away that has not ended.
+    /// Takes a listener away that has not ended, by the tag that it was added with.
     pub(super) fn take(&self, tag: usize) -> Option<Arc<Shared>> {
-        let (shared, gone) = self.listeners.take(tag)?;
+        self.take_found(self.listeners.take(|_, of| of == tag)?)
+    }
+
+    /// [`Core::take`] by what it is.
+    pub(super) fn take_where(&self, is_wanted: impl Fn(&Shared) -> bool) -> Option<Arc<Shared>> {
+        self.take_found(self.listeners.take(|shared, _| is_wanted(shared))?)
+    }
+
+    fn take_found(&self, (shared, gone): (Arc<Shared>, Leaving)) -> Option<Arc<Shared>> {
         // Before everybody is told and looks.
         self.taken.fetch_add(1, SeqCst);
         self.has_left_set(gone);

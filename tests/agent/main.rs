@@ -2,7 +2,9 @@
 
 mod bind;
 mod containers;
+mod hand_over;
 mod hostile;
 mod runtime;
+mod serve;
 #[path = "../support/mod.rs"]
 mod support;
