@@ -611,6 +611,29 @@ unotify_status unotify_notification_identity(unotify_notification *notification,
 unotify_status unotify_notification_executable(unotify_notification *notification, char *buf,
                                                size_t cap);
 
+/** Opens the target's root directory with `O_PATH`: for a container, its own file system. */
+unotify_status unotify_notification_open_root(unotify_notification *notification, int *fd);
+
+/** What is mounted, with the target's root and working directory. */
+#define UNOTIFY_NAMESPACE_MOUNT (1U << 0)
+/** Users: its root, if it has one, with all capabilities there. */
+#define UNOTIFY_NAMESPACE_USER (1U << 1)
+#define UNOTIFY_NAMESPACE_NET (1U << 2) /**< Network. */
+
+/** Returns 0, with `*value` and a descriptor in `*fd` (0 and -1 at first), or a positive error
+ * number. **It may only do what is async-signal-safe.** */
+typedef int (*unotify_run_function)(void *data, int64_t *value, int *fd);
+
+/** Runs `function` in namespaces of the target (`UNOTIFY_NAMESPACE_*`), to mount what it asks for,
+ * or to open a socket on its network: in a copy of this process, as after `fork(2)`, which is
+ * killed after `timeout_ms`. What it gives goes to `*value` and `*fd` (each may be NULL). The
+ * rights are the supervisor's. See "In a target's namespaces" in unotify(7).
+ * Errors: SYSTEM, or what else it means, with the number that the function returned; PERMISSION
+ * when the supervisor may not join them; TIMEOUT. */
+unotify_status unotify_notification_run_in(unotify_notification *notification, uint32_t namespaces,
+                                           int timeout_ms, unotify_run_function function,
+                                           void *data, int64_t *value, int *fd);
+
 /* ---- Supervisor --------------------------------------------------------------------------------
  *
  * Handlers get the `data` that they were set with; both must be usable until the supervisor is
@@ -882,76 +905,65 @@ typedef struct unotify_agent_opts {
     void *log_data;        /**< For `log`. */
 } unotify_agent_opts;
 
-/** Makes an agent with a socket of its own at `path`, which a profile names as `listenerPath`. One
- * that is there already is replaced if it is this user's and nobody listens on it. It is removed
- * when the agent is freed. `opts` may be NULL; `log` may be called on any thread that uses the
- * agent.
+/** Makes an agent with a socket at `path`, which profiles name as `listenerPath` and which goes
+ * with the agent. One that is there is replaced if it is this user's and nobody listens on it.
+ * `opts` may be NULL; `log` may be called on any thread that uses the agent.
  * Errors: with `EADDRINUSE` BUSY when somebody listens there, PERMISSION when it is another
- * user's, SYSTEM when it is no socket; INVALID_ARGUMENT for more than 107 bytes; SYSTEM or
- * PERMISSION with the `errno` of `bind(2)`. */
+ * user's, SYSTEM when it is no socket; else with that of `bind(2)`; INVALID_ARGUMENT for more than
+ * 107 bytes. */
 unotify_status unotify_agent_new(const char *path, const unotify_agent_opts *opts,
                                  unotify_agent **out);
 
-/** Makes an agent on a Unix stream socket that listens already, which must not block from then on;
- * a duplicate of `socket`, whose name is not removed. With -1 it is the one that a service manager
- * has passed to this process (`LISTEN_FDS`, see `sd_listen_fds(3)`), which can be taken once.
+/** Makes an agent on a Unix stream socket that listens: on a duplicate, and it does not block from
+ * then on. With -1 it is the one that a service manager passed (`LISTEN_FDS`), to be taken once.
  * Errors: INVALID_ARGUMENT when it is no such socket, or not one was passed. */
 unotify_status unotify_agent_from_socket(int socket, const unotify_agent_opts *opts,
                                          unotify_agent **out);
 
 /** A descriptor for an event loop, which remains the agent's; -1 for NULL. It polls readable when
- * unotify_agent_accept() with a time limit of 0 has something to do, which may bring no
- * container. */
+ * unotify_agent_accept() has something to do, which may bring no container. */
 int unotify_agent_fd(const unotify_agent *agent);
 
 /** Waits for the next container. A connection that brings none is refused and logged, and delays
- * nobody: no error.
- * Errors: TIMEOUT; STOPPED by unotify_agent_interrupt(); SYSTEM when the socket is broken. */
+ * nobody.
+ * Errors: TIMEOUT; STOPPED by unotify_agent_interrupt(); SYSTEM when the socket is broken; CLOSED
+ * when the agent was handed over. */
 unotify_status unotify_agent_accept(unotify_agent *agent, int timeout_ms, unotify_container **out);
 
-/** Ends the unotify_agent_accept() that is under way, or else the next one at once; of several
- * threads that wait, one is told. May be called from any thread and from a signal handler. */
+/** Ends one unotify_agent_accept() or unotify_agent_serve() that is under way, or else the next at
+ * once. May be called from any thread and from a signal handler. */
 unotify_status unotify_agent_interrupt(unotify_agent *agent);
 
-/** Is given each container that comes, which is its to keep or free, and whose listener is not to
- * be had from it. It returns 0 to have it served, with `*listener_data` for
- * unotify_notification_listener_data(), which is `container` at first; and any other number to
- * have nothing to do with it: its calls fail with `ENOSYS` then. It must return. */
+/** Is given a container, to keep or free. Returns 0 to have it served, with `*listener_data`, which
+ * is `container` at first, for unotify_notification_listener_data(); else its calls fail with
+ * `ENOSYS`. It must return. */
 typedef int (*unotify_container_handler)(unotify_container *container, void *data,
                                          void **listener_data);
 
-/** Serves the containers that come with the handlers of `supervisor`, which has to be one that
- * keeps running, until interrupted. `on_container` is told of each on this thread, before a
- * handler is; these run on the library's threads. What it gave is given back by
- * unotify_supervisor_on_close(). After the return nobody is served; the listeners are still the
- * supervisor's, for the next call.
- * Errors: STOPPED by unotify_agent_interrupt() or unotify_supervisor_stop(); INVALID_ARGUMENT
- * without `UNOTIFY_SUPERVISOR_KEEP_RUNNING`; others of unotify_agent_accept() and
- * unotify_supervisor_run(). */
+/** Serves all containers with the handlers of `supervisor`, until interrupted. `on_container` is
+ * told of each first, on this thread; handlers run on the library's. What it gave comes back by
+ * unotify_supervisor_on_close(). After the return the listeners are still the supervisor's.
+ * Errors: INVALID_ARGUMENT without `UNOTIFY_SUPERVISOR_KEEP_RUNNING`; those of
+ * unotify_agent_accept() and unotify_supervisor_run(). */
 unotify_status unotify_agent_serve(unotify_agent *agent, unotify_supervisor *supervisor,
                                    unotify_container_handler on_container, void *data);
 
-/** Hands everything over to the agent of another process, which calls unotify_agent_take_over() at
- * the other end of `socket`, a connected Unix stream socket: its own socket, and the containers
- * that `supervisor` (which may be NULL) serves or nobody has accepted. They wait meanwhile, and
- * none of their calls fails. Nobody may accept or serve at the same time; afterwards that fails
- * with `UNOTIFY_ERR_CLOSED`. What `supervisor` has received it still answers. After a failure all
- * is here as before, and the containers come again, by unotify_agent_accept() or
- * unotify_agent_serve().
- * Errors: CLOSED when the other side hangs up; TIMEOUT when it does not answer within
- * `time_limit_ms`; PERMISSION when it is a user who is not listened to. */
+/** Gives everything to another process, which calls unotify_agent_take_over() at the other end of
+ * `socket`, a Unix stream socket: the agent's socket, and the containers that `supervisor` (NULL:
+ * none) serves or nobody has accepted. They wait meanwhile, and none of their calls fails. After
+ * an error all is here, and the containers come again. See "Replacing an agent" in unotify(7).
+ * Errors: CLOSED when the other side hangs up; TIMEOUT without an answer in `time_limit_ms`;
+ * PERMISSION for a user who is not listened to. */
 unotify_status unotify_agent_hand_over(unotify_agent *agent, unotify_supervisor *supervisor,
                                        int socket);
 
-/** Makes an agent of what unotify_agent_hand_over() gives away at the other end of `socket`. The
- * containers come again: unotify_container_was_handed_over().
- * Errors: as there, after which the old agent goes on; INVALID_ARGUMENT when the other side is no
- * agent of this version. */
+/** Makes an agent of that; the containers come again.
+ * Errors: as there, and the old one goes on; INVALID_ARGUMENT also when the other side is no agent
+ * of this version. */
 unotify_status unotify_agent_take_over(int socket, const unotify_agent_opts *opts,
                                        unotify_agent **out);
 
-/** Frees an agent and removes its socket. Containers that were accepted stay as they are; the
- * listeners of those that were not are closed. */
+/** Frees an agent and removes its socket. Containers that were accepted stay as they are. */
 void unotify_agent_free(unotify_agent *agent);
 
 /** The container's name among those of its runtime; its user may have chosen it. */
@@ -968,19 +980,16 @@ const char *unotify_container_version(const unotify_container *container);
 const char *unotify_container_annotation(const unotify_container *container, const char *key);
 /** The key of the annotation number `index`, from 0; NULL beyond the last. */
 const char *unotify_container_annotation_key(const unotify_container *container, size_t index);
-
-/** The process under the filter, **as the runtime numbers it**: it may have ended since. 0 if it
- * was not told, as with crun's `exec`; -1 for NULL. */
+/** The process under the filter, **as the runtime numbers it**; it may have ended. -1 for NULL. */
 pid_t unotify_container_pid(const unotify_container *container);
-
-/** The container's first process, likewise. After `exec` it is another than that. */
+/** The container's first process, likewise: after `exec` it is another. */
 pid_t unotify_container_init_pid(const unotify_container *container);
 
-/** A descriptor that came with the listener, by its name; -1 if there is none. It is open as long
- * as the container and its listener are. The runtimes of today send no other. */
+/** A descriptor that came with the listener, by its name, open as long as container and listener
+ * are; -1 if there is none. The runtimes of today send no other. */
 int unotify_container_fd(const unotify_container *container, const char *name);
 
-/** 1 if another agent has had it before and handed it over, else 0; also for NULL. */
+/** 1 if another agent has handed it over, else 0; also for NULL. */
 int unotify_container_was_handed_over(const unotify_container *container);
 
 /** Hands out the container's listener. If nobody takes it, it is freed with the container.
@@ -988,8 +997,8 @@ int unotify_container_was_handed_over(const unotify_container *container);
 unotify_status unotify_container_take_listener(unotify_container *container,
                                                unotify_listener **out);
 
-/** Frees a container, and its listener if nobody took it: its pending and later notifying calls
- * fail with `ENOSYS` then. */
+/** Frees a container, and its listener if nobody took it: its notifying calls fail with
+ * `ENOSYS`. */
 void unotify_container_free(unotify_container *container);
 
 /* ---- Probe ----------------------------------------------------------------------------------- */

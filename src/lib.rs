@@ -24,6 +24,7 @@
 //! | read and write a target's memory | [`Notification::read`], [`write`](Notification::write), [`read_string`](Notification::read_string), [`read_pointers`](Notification::read_pointers) |
 //! | exchange descriptors with it | [`Notification::get_fd`], [`add_fd`](Notification::add_fd), [`open_pidfd`](Notification::open_pidfd) |
 //! | open what a path names to it | [`Notification::open`], [`open_parent`](Notification::open_parent), [`reopen`](Notification::reopen) |
+//! | do something in its namespaces | [`Notification::run_in`] |
 //! | know who it is | [`Notification::identity`], [`executable`](Notification::executable), [`read_path`](Notification::read_path) |
 //! | learn that its process has ended | [`Supervisor::on_exit`], [`Notification::watch_exit`] |
 //!
@@ -166,4 +167,4 @@ pub use scmp::{
 pub use serve::exit_like;
 pub use spawn::{Child, Spawn, Stdio};
 pub use supervisor::{HandlerFlags, Stats, Supervisor, SupervisorOptions, Verdict, WakeUp};
-pub use target::{Identity, OpenHow, Rights, Roots};
+pub use target::{Identity, Namespaces, OpenHow, Rights, Roots};

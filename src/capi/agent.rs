@@ -125,14 +125,13 @@ impl unotify_agent_opts {
     }
 }
 
-/// Makes an agent with a socket of its own at `path`, which a profile names as `listenerPath`. One
-/// that is there already is replaced if it is this user's and nobody listens on it. It is removed
-/// when the agent is freed. `opts` may be NULL; `log` may be called on any thread that uses the agent.
+/// Makes an agent with a socket at `path`, which profiles name as `listenerPath` and which goes with
+/// the agent. One that is there is replaced if it is this user's and nobody listens on it. `opts`
+/// may be NULL; `log` may be called on any thread that uses the agent.
 ///
 /// Errors: with `EADDRINUSE` `UNOTIFY_ERR_BUSY` when somebody listens there, `UNOTIFY_ERR_PERMISSION`
-/// when it is another user's, `UNOTIFY_ERR_SYSTEM` when it is no socket; `UNOTIFY_ERR_INVALID_ARGUMENT`
-/// for more than 107 bytes; `UNOTIFY_ERR_SYSTEM` or `UNOTIFY_ERR_PERMISSION` with the `errno` of
-/// `bind(2)`.
+/// when it is another user's, `UNOTIFY_ERR_SYSTEM` when it is no socket; else with that of `bind(2)`;
+/// `UNOTIFY_ERR_INVALID_ARGUMENT` for more than 107 bytes.
 ///
 /// # Safety
 /// `path` is NULL or a string; `opts` is NULL or as long as its `size` says, and what it points to is
@@ -154,9 +153,8 @@ pub unsafe extern "C" fn unotify_agent_new(
     })
 }
 
-/// Makes an agent on a Unix stream socket that listens already, which must not block from then on; a
-/// duplicate of `socket`, whose name is not removed. With -1 it is the one that a service manager has
-/// passed to this process (`LISTEN_FDS`, see `sd_listen_fds(3)`), which can be taken once.
+/// Makes an agent on a Unix stream socket that listens: on a duplicate, and it does not block from
+/// then on. With -1 it is the one that a service manager passed (`LISTEN_FDS`), to be taken once.
 ///
 /// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when it is no such socket, or not one was passed.
 ///
@@ -188,7 +186,7 @@ pub unsafe extern "C" fn unotify_agent_from_socket(
 }
 
 /// A descriptor for an event loop, which remains the agent's; -1 for NULL. It polls readable when
-/// unotify_agent_accept() with a time limit of 0 has something to do, which may bring no container.
+/// unotify_agent_accept() has something to do, which may bring no container.
 ///
 /// # Safety
 /// `agent` is NULL or a live handle.
@@ -201,10 +199,10 @@ pub unsafe extern "C" fn unotify_agent_fd(agent: *const unotify_agent) -> c_int 
 }
 
 /// Waits for the next container. A connection that brings none is refused and logged, and delays
-/// nobody: no error.
+/// nobody.
 ///
 /// Errors: `UNOTIFY_ERR_TIMEOUT`; `UNOTIFY_ERR_STOPPED` by unotify_agent_interrupt();
-/// `UNOTIFY_ERR_SYSTEM` when the socket is broken.
+/// `UNOTIFY_ERR_SYSTEM` when the socket is broken; `UNOTIFY_ERR_CLOSED` when the agent was handed over.
 ///
 /// # Safety
 /// `agent` is NULL or a live handle; `out` is NULL or valid for writing.
@@ -226,8 +224,8 @@ pub unsafe extern "C" fn unotify_agent_accept(
     })
 }
 
-/// Ends the unotify_agent_accept() that is under way, or else the next one at once; of several
-/// threads that wait, one is told. May be called from any thread and from a signal handler.
+/// Ends one unotify_agent_accept() or unotify_agent_serve() that is under way, or else the next at
+/// once. May be called from any thread and from a signal handler.
 ///
 /// # Safety
 /// `agent` is NULL or a live handle.
@@ -245,10 +243,9 @@ pub unsafe extern "C" fn unotify_agent_interrupt(agent: *mut unotify_agent) -> u
     unotify_status::Ok
 }
 
-/// Is given each container that comes, which is its to keep or free, and whose listener is not to be
-/// had from it. It returns 0 to have it served, with `*listener_data` for
-/// unotify_notification_listener_data(), which is `container` at first; and any other number to have
-/// nothing to do with it: its calls fail with `ENOSYS` then. It must return.
+/// Is given a container, to keep or free. Returns 0 to have it served, with `*listener_data`, which is
+/// `container` at first, for unotify_notification_listener_data(); else its calls fail with `ENOSYS`.
+/// It must return.
 pub type unotify_container_handler = Option<
     unsafe extern "C" fn(
         container: *mut unotify_container,
@@ -257,13 +254,11 @@ pub type unotify_container_handler = Option<
     ) -> c_int,
 >;
 
-/// Serves the containers that come with the handlers of `supervisor`, which has to be one that keeps
-/// running, until interrupted. `on_container` is told of each on this thread, before a handler is;
-/// these run on the library's threads. What it gave is given back by unotify_supervisor_on_close().
-/// After the return nobody is served; the listeners are still the supervisor's, for the next call.
+/// Serves all containers with the handlers of `supervisor`, until interrupted. `on_container` is told
+/// of each first, on this thread; handlers run on the library's. What it gave comes back by
+/// unotify_supervisor_on_close(). After the return the listeners are still the supervisor's.
 ///
-/// Errors: `UNOTIFY_ERR_STOPPED` by unotify_agent_interrupt() or unotify_supervisor_stop();
-/// `UNOTIFY_ERR_INVALID_ARGUMENT` without `UNOTIFY_SUPERVISOR_KEEP_RUNNING`; others of
+/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` without `UNOTIFY_SUPERVISOR_KEEP_RUNNING`; those of
 /// unotify_agent_accept() and unotify_supervisor_run().
 ///
 /// # Safety
@@ -291,15 +286,13 @@ pub unsafe extern "C" fn unotify_agent_serve(
     })
 }
 
-/// Hands everything over to the agent of another process, which calls unotify_agent_take_over() at the
-/// other end of `socket`, a connected Unix stream socket: its own socket, and the containers that
-/// `supervisor` (which may be NULL) serves or nobody has accepted. They wait meanwhile, and none of
-/// their calls fails. Nobody may accept or serve at the same time; afterwards that fails with
-/// `UNOTIFY_ERR_CLOSED`. What `supervisor` has received it still answers. After a failure all is here
-/// as before, and the containers come again, by unotify_agent_accept() or unotify_agent_serve().
+/// Gives everything to another process, which calls unotify_agent_take_over() at the other end of
+/// `socket`, a Unix stream socket: the agent's socket, and the containers that `supervisor` (NULL:
+/// none) serves or nobody has accepted. They wait meanwhile, and none of their calls fails. After an
+/// error all is here, and the containers come again. See "Replacing an agent" in unotify(7).
 ///
-/// Errors: `UNOTIFY_ERR_CLOSED` when the other side hangs up; `UNOTIFY_ERR_TIMEOUT` when it does not
-/// answer within `time_limit_ms`; `UNOTIFY_ERR_PERMISSION` when it is a user who is not listened to.
+/// Errors: `UNOTIFY_ERR_CLOSED` when the other side hangs up; `UNOTIFY_ERR_TIMEOUT` without an answer in
+/// `time_limit_ms`; `UNOTIFY_ERR_PERMISSION` for a user who is not listened to.
 ///
 /// # Safety
 /// `agent` and `supervisor` are NULL or live handles.
@@ -319,11 +312,10 @@ pub unsafe extern "C" fn unotify_agent_hand_over(
     })
 }
 
-/// Makes an agent of what unotify_agent_hand_over() gives away at the other end of `socket`. The
-/// containers come again: unotify_container_was_handed_over().
+/// Makes an agent of that; the containers come again.
 ///
-/// Errors: as there, after which the old agent goes on; `UNOTIFY_ERR_INVALID_ARGUMENT` when the other
-/// side is no agent of this version.
+/// Errors: as there, and the old one goes on; `UNOTIFY_ERR_INVALID_ARGUMENT` also when the other side
+/// is no agent of this version.
 ///
 /// # Safety
 /// As `unotify_agent_new`.
@@ -345,8 +337,7 @@ pub unsafe extern "C" fn unotify_agent_take_over(
     })
 }
 
-/// Frees an agent and removes its socket. Containers that were accepted stay as they are; the
-/// listeners of those that were not are closed.
+/// Frees an agent and removes its socket. Containers that were accepted stay as they are.
 ///
 /// # Safety
 /// `agent` is NULL or a live handle that is not used again.

@@ -149,8 +149,7 @@ pub unsafe extern "C" fn unotify_container_annotation_key(
     })
 }
 
-/// The process under the filter, **as the runtime numbers it**: it may have ended since. 0 if it
-/// was not told, as with crun's `exec`; -1 for NULL.
+/// The process under the filter, **as the runtime numbers it**; it may have ended. -1 for NULL.
 ///
 /// # Safety
 /// `container` is NULL or a live handle.
@@ -162,7 +161,7 @@ pub unsafe extern "C" fn unotify_container_pid(container: *const unotify_contain
     })
 }
 
-/// The container's first process, likewise. After `exec` it is another than that.
+/// The container's first process, likewise: after `exec` it is another.
 ///
 /// # Safety
 /// `container` is NULL or a live handle.
@@ -176,8 +175,8 @@ pub unsafe extern "C" fn unotify_container_init_pid(
     })
 }
 
-/// A descriptor that came with the listener, by its name; -1 if there is none. It is open as long as
-/// the container and its listener are. The runtimes of today send no other.
+/// A descriptor that came with the listener, by its name, open as long as container and listener are;
+/// -1 if there is none. The runtimes of today send no other.
 ///
 /// # Safety
 /// `container` is NULL or a live handle; `name` is NULL or a string.
@@ -196,7 +195,7 @@ pub unsafe extern "C" fn unotify_container_fd(
     })
 }
 
-/// 1 if another agent has had it before and handed it over, else 0; also for NULL.
+/// 1 if another agent has handed it over, else 0; also for NULL.
 ///
 /// # Safety
 /// `container` is NULL or a live handle.
@@ -229,8 +228,7 @@ pub unsafe extern "C" fn unotify_container_take_listener(
     })
 }
 
-/// Frees a container, and its listener if nobody took it: its pending and later notifying calls fail
-/// with `ENOSYS` then.
+/// Frees a container, and its listener if nobody took it: its notifying calls fail with `ENOSYS`.
 ///
 /// # Safety
 /// `container` is NULL or a live handle that is not used again.

@@ -32,5 +32,6 @@ mod target_fifo;
 mod target_identity;
 mod target_memory;
 mod target_open;
+mod target_run;
 mod target_within;
 mod throw;

@@ -15,6 +15,7 @@ pub(crate) mod file;
 pub(crate) mod fork;
 pub(crate) mod futex;
 pub(crate) mod guard;
+pub(crate) mod helper;
 pub(crate) mod interrupt;
 mod known;
 mod lasting;
