@@ -5,6 +5,7 @@
 
 mod bundle;
 mod containers;
+mod example;
 mod lives;
 mod rootless;
 mod runtimes;
