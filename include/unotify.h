@@ -944,7 +944,7 @@ typedef int (*unotify_container_handler)(unotify_container *container, void *dat
  * told of each first, on this thread; handlers run on the library's. What it gave comes back by
  * unotify_supervisor_on_close(). After the return the listeners are still the supervisor's.
  * Errors: INVALID_ARGUMENT without `UNOTIFY_SUPERVISOR_KEEP_RUNNING`; those of
- * unotify_agent_accept() and unotify_supervisor_run(). */
+ * unotify_agent_accept(), but an interruption is none; those of unotify_supervisor_run(). */
 unotify_status unotify_agent_serve(unotify_agent *agent, unotify_supervisor *supervisor,
                                    unotify_container_handler on_container, void *data);
 

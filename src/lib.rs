@@ -146,6 +146,9 @@ mod supervisor;
 mod target;
 mod transport;
 
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use agent::fuzzing;
 pub use agent::{Agent, AgentLog, AgentOptions, Container, Containers};
 #[doc(inline)]
 pub use error::{Error, Result, Status};

@@ -362,8 +362,7 @@ static void *serve_room(void *data)
 {
     room *r = data;
 
-    CHECK_STATUS(unotify_agent_serve(r->agent, r->supervisor, container_came, r),
-                 UNOTIFY_ERR_STOPPED);
+    OK(unotify_agent_serve(r->agent, r->supervisor, container_came, r));
     return NULL;
 }
 
@@ -425,7 +424,7 @@ static void containers_are_served_and_handed_over(void)
     target_end(&t);
     while (__atomic_load_n(&new.gone, __ATOMIC_SEQ_CST) == 0)
         usleep(1000);
-    OK(unotify_supervisor_stop(new.supervisor));
+    OK(unotify_agent_interrupt(agent));
     CHECK(pthread_join(thread, NULL) == 0);
     unotify_supervisor_free(new.supervisor);
     unotify_agent_free(agent);
@@ -458,6 +457,10 @@ static void a_container_that_is_not_wanted_is_let_go_of(void)
     target_end(&t);
     unotify_supervisor_free(r.supervisor);
     CHECK_INT(r.gone, 0);
+    room_of(&r, agent);
+    OK(unotify_supervisor_stop(r.supervisor));
+    CHECK_STATUS(unotify_agent_serve(agent, r.supervisor, container_came, &r), UNOTIFY_ERR_STOPPED);
+    unotify_supervisor_free(r.supervisor);
     unotify_agent_free(agent);
     close(s);
     leave();

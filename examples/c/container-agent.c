@@ -136,7 +136,7 @@ int main(int argc, char **argv)
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
 
-    if (unotify_agent_serve(agent, supervisor, on_container, NULL) != UNOTIFY_ERR_STOPPED)
+    if (unotify_agent_serve(agent, supervisor, on_container, NULL)) /* until on_signal() */
         return fail("serve");
     unotify_supervisor_free(supervisor);
     unotify_agent_free(agent);

@@ -3,6 +3,8 @@
 mod connections;
 mod container;
 mod endpoint;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod hand_over;
 mod options;
 mod serve;

@@ -23,7 +23,7 @@ impl Agent {
     /// [handed over](Agent::hand_over).
     ///
     /// # Errors
-    /// [`Status::Stopped`] when interrupted, or the supervisor was [stopped](Supervisor::stop);
+    /// [`Status::Stopped`] when the supervisor was [stopped](Supervisor::stop);
     /// [`Status::Handler`] after [`Verdict::Failed`](crate::Verdict::Failed);
     /// [`Status::InvalidArgument`] when the supervisor runs already, or is not made with
     /// [`keep_running`](crate::SupervisorOptions::keep_running), as there is not always a container;
@@ -72,15 +72,17 @@ impl Agent {
                     "the supervisor panicked: please report this",
                 ))
             });
-            // It was stopped because of the former, or the former ended because of it.
-            match accepted {
-                Err(error) if error.status() != Status::Stopped => Err(error),
-                _ => ran,
+            match (accepted, ran) {
+                (Err(error), _) if error.status() != Status::Stopped => Err(error),
+                // It was stopped because of the interruption.
+                (Ok(()), Err(error)) if error.status() == Status::Stopped => Ok(()),
+                (_, ran) => ran,
             }
         })
     }
 
-    /// Gives the supervisor what comes, until one of them ends.
+    /// Gives the supervisor what comes, until interrupted, or until the supervisor has ended
+    /// ([`Status::Stopped`]).
     fn accept_for(
         &self,
         supervisor: &Supervisor,
@@ -88,7 +90,12 @@ impl Agent {
         on_container: &mut dyn FnMut(Container) -> Option<usize>,
     ) -> Result<()> {
         loop {
-            let container = self.accept_unless(None, || over.load(SeqCst))?;
+            let container = match self.accept_unless(None, || over.load(SeqCst)) {
+                Err(error) if error.status() == Status::Stopped && !over.load(SeqCst) => {
+                    return Ok(())
+                }
+                accepted => accepted?,
+            };
             let listener = container.take_listener()?;
             let id = container.id().to_owned();
             if let Some(tag) = on_container(container) {

@@ -259,7 +259,7 @@ pub type unotify_container_handler = Option<
 /// unotify_supervisor_on_close(). After the return the listeners are still the supervisor's.
 ///
 /// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` without `UNOTIFY_SUPERVISOR_KEEP_RUNNING`; those of
-/// unotify_agent_accept() and unotify_supervisor_run().
+/// unotify_agent_accept(), but an interruption is none; those of unotify_supervisor_run().
 ///
 /// # Safety
 /// `agent` and `supervisor` are NULL or live handles; `on_container` and `data` are usable until this
