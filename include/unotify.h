@@ -797,7 +797,8 @@ typedef struct unotify_spawn_opts {
  * executed; with that of `chdir` for the working directory; PERMISSION for a pid namespace without
  * `CAP_SYS_ADMIN`; BUSY when the calling thread has a filter with a listener, which is inherited;
  * INVALID_ARGUMENT without `argv[0]`; others of unotify_filter_load(); SYSTEM or NO_MEMORY without
- * room for a process or thread. */
+ * room for a process or thread, the first with `ECANCELED` when a signal has killed the process
+ * before its `execve`. */
 unotify_status unotify_spawn(const unotify_filter *filter, const char *file, char *const *argv,
                              char *const *envp, const unotify_spawn_opts *opts,
                              unotify_child **out);
@@ -835,9 +836,10 @@ void unotify_child_free(unotify_child *child);
  * that it has started have ended, and gives its status, in the form of `waitpid(2)`, to `wstatus`
  * unless that is NULL. Other listeners are served too, and this returns when the last has closed,
  * with `UNOTIFY_SUPERVISOR_KEEP_RUNNING` when stopped. The program's listener has no data (NULL).
- * Errors: those of unotify_spawn(), with the `errno` of `execve` also when a handler refused that
- * call; those of unotify_supervisor_run(), so STOPPED when stopped before the program has ended:
- * it was killed and waited for then; what it has started remains. */
+ * Errors: those of unotify_spawn(), but a signal that kills the program before its `execve` is its
+ * end like any other; with the `errno` of `execve` also when a handler refused that call; those of
+ * unotify_supervisor_run(), so STOPPED when stopped before the program has ended: it was killed
+ * and waited for then; what it has started remains. */
 unotify_status unotify_supervisor_run_program(
     unotify_supervisor *supervisor, const unotify_filter *filter, const char *file,
     char *const *argv, char *const *envp, const unotify_spawn_opts *opts, int *wstatus);
