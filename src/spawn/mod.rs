@@ -11,6 +11,7 @@ mod start;
 
 pub use child::Child;
 pub use files::Stdio;
+pub(crate) use start::Early;
 
 use crate::ending::Life;
 use crate::error::{Error, Result, Status};
@@ -355,15 +356,6 @@ pub(crate) enum Begun {
     Runs(Child),
     /// A signal has killed it before its `execve`.
     Killed(ExitStatus),
-}
-
-/// What somebody who stands in for a program does before that runs. It is called on another thread.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Early {
-    /// The process is there: what the terminal sends to the group from now on, it gets.
-    pub(crate) born: fn(),
-    /// The process is stopped, by this signal. Whether it is to go on now.
-    pub(crate) stopped: fn(i32, libc::pid_t) -> bool,
 }
 
 /// `key=value`.

@@ -12,7 +12,6 @@
 //! became of the `execve`, the child is killed with this process, by a [`guard`].
 
 use super::files::{self, Move};
-use super::Early;
 use crate::error::{Error, Status};
 use crate::install;
 use crate::kernel::child::{self, Progress, Stage};
@@ -51,6 +50,15 @@ pub(super) struct Job {
     pub(super) pid_namespace: bool,
     /// Who follows what happens to it before its `execve`.
     pub(super) early: Option<Early>,
+}
+
+/// What somebody who stands in for a program does before that runs. It is called on another thread.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Early {
+    /// The process is there: what the terminal sends to the group from now on, it gets.
+    pub(crate) born: fn(),
+    /// The process is stopped, by this signal. Whether it is to go on now.
+    pub(crate) stopped: fn(i32, libc::pid_t) -> bool,
 }
 
 /// Why there is no child.
