@@ -7,7 +7,7 @@ use crate::kernel::epoll::{Epoll, WakeFd};
 use crate::kernel::fd;
 use crate::listener::Listener;
 use crate::lock::lock;
-use crate::shared::Shared;
+use crate::shared::{Owned, Shared};
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
@@ -54,13 +54,13 @@ pub(super) struct Listeners {
 struct Set {
     by_key: HashMap<u64, Member>,
     unwatched: Option<u64>,
-    /// What was removed and somebody may hold all the same; see [`Listeners::let_go`].
-    removed: Vec<Weak<Shared>>,
+    /// What was taken away and workers may hold all the same; see [`Listeners::let_go`].
+    taken: Vec<Weak<Shared>>,
 }
 
 #[derive(Debug)]
 struct Member {
-    shared: Arc<Shared>,
+    shared: Owned,
     /// What it was added with; its own may be changed.
     tag: usize,
 }
@@ -105,7 +105,7 @@ impl Listeners {
             let _ = self.epoll.remove(listener.as_fd());
             return Err(error);
         }
-        let shared = Arc::clone(listener.shared());
+        let shared = Owned::new(Arc::clone(listener.shared()));
         set.by_key.insert(key, Member { shared, tag });
         self.changed(&set);
         Ok(())
@@ -121,7 +121,7 @@ impl Listeners {
 
     /// Takes away the one that was added with `tag`, the first if several were, to be received from
     /// elsewhere.
-    pub(super) fn take(&self, tag: usize) -> Option<(Arc<Shared>, Leaving)> {
+    pub(super) fn take(&self, tag: usize) -> Option<(Owned, Leaving)> {
         let mut set = self.lock();
         let tagged = set.by_key.iter().filter(|(_, member)| member.tag == tag);
         let key = tagged.map(|(key, _)| *key).min()?;
@@ -133,14 +133,12 @@ impl Listeners {
             }
         }
         let leaving = taken.leaving();
+        // It may be taken, added and taken again.
+        let others =
+            |other: &Weak<_>| !Weak::ptr_eq(other, &leaving.shared) && other.strong_count() > 0;
+        set.taken.retain(others);
+        set.taken.push(Weak::clone(&leaving.shared));
         Some((taken.shared, leaving))
-    }
-
-    /// What was taken is nobody's any more, to be closed when nobody is at work on a notification of it.
-    pub(super) fn remember_removed(&self, shared: &Arc<Shared>) {
-        let removed = &mut self.lock().removed;
-        removed.retain(|other| other.strong_count() > 0);
-        removed.push(Arc::downgrade(shared));
     }
 
     fn take_out(&self, set: &mut Set, key: u64) -> Option<Member> {
@@ -292,25 +290,23 @@ impl Listeners {
         self.lock().by_key.iter().map(entry).collect()
     }
 
-    /// Lets go of all of them. Their tags, and those, with what was removed before, that somebody holds
-    /// all the same: a worker that is stuck, or a notification that was kept.
+    /// Lets go of all of them. Their tags, and those, with what was taken away before, that somebody
+    /// holds all the same: a worker that is stuck, or a notification that was kept.
     pub(super) fn let_go(&self) -> (Vec<usize>, Vec<Weak<Shared>>) {
         let mut set = self.lock();
         let mut all: Vec<_> = set.by_key.drain().collect();
         all.sort_by_key(|(key, _)| *key);
         set.unwatched = None;
-        let removed = std::mem::take(&mut set.removed);
+        let mut held = std::mem::take(&mut set.taken);
         self.changed(&set);
         drop(set);
-        let held = |(_, member): &(u64, Member)| {
-            let is_held = Arc::strong_count(&member.shared) > 1;
-            is_held.then(|| Arc::downgrade(&member.shared))
-        };
-        let held = all.iter().filter_map(held).chain(removed).collect();
-        (
-            all.into_iter().map(|(_, member)| member.tag).collect(),
-            held,
-        )
+        let left = all.into_iter().map(|(_, member)| {
+            held.push(Arc::downgrade(&member.shared));
+            member.tag
+        });
+        let left = left.collect();
+        held.retain(|listener| listener.strong_count() > 0);
+        (left, held)
     }
 
     pub(super) fn len(&self) -> usize {
