@@ -1,0 +1,187 @@
+package notify
+
+import (
+	"context"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+// What a listener and its notifications have in common. The descriptor is closed when the listener was
+// closed and nobody uses it any more; a notification uses it for as long as it is pending.
+type shared struct {
+	fd       int
+	users    atomic.Int64 // and one while it is not closed
+	isClosed atomic.Bool
+	closed   chan struct{} // closed then
+	turn     chan struct{} // holds something while somebody receives
+	deadline deadline
+	fallback atomic.Int32 // the error number, positive, for what nobody answers
+	child    atomic.Int32 // a pidfd whose end is the listener's too, before Linux 6.11, or -1
+}
+
+func newShared(fd int) *shared {
+	s := &shared{
+		fd:       fd,
+		closed:   make(chan struct{}),
+		turn:     make(chan struct{}, 1),
+		deadline: newDeadline(),
+	}
+	s.users.Store(1)
+	s.child.Store(-1)
+	s.fallback.Store(int32(syscall.ENOSYS))
+	return s
+}
+
+// use keeps the descriptor open until it is released; false when it is closed.
+func (s *shared) use() bool {
+	for {
+		users := s.users.Load()
+		if users == 0 {
+			return false
+		}
+		if s.users.CompareAndSwap(users, users+1) {
+			return true
+		}
+	}
+}
+
+func (s *shared) release() {
+	if s.users.Add(-1) == 0 {
+		syscall.Close(s.fd)
+		if child := s.child.Swap(-1); child >= 0 {
+			syscall.Close(int(child))
+		}
+	}
+}
+
+func (s *shared) close() error {
+	if !s.isClosed.CompareAndSwap(false, true) {
+		return errListenerClosed
+	}
+	close(s.closed)
+	s.deadline.set(time.Time{})
+	s.release()
+	return nil
+}
+
+// over is why a receive is not to go on; nil if it is.
+func (s *shared) over(ctx context.Context, passed <-chan struct{}) error {
+	if s.isClosed.Load() {
+		return errListenerClosed
+	}
+	if done := ctx.Done(); done != nil {
+		select {
+		case <-done:
+			return ctx.Err()
+		default:
+		}
+	}
+	select {
+	case <-passed:
+		return plain(ErrTimeout)
+	default:
+		return nil
+	}
+}
+
+// receive waits for a notification and puts it into the buffer, which is as long as the kernel's
+// structure. The caller uses the descriptor.
+func (s *shared) receive(ctx context.Context, buffer []uint64) error {
+	passed := s.deadline.channel()
+	if err := s.over(ctx, passed); err != nil {
+		return err
+	}
+	select {
+	case s.turn <- struct{}{}:
+	default:
+		if err := s.await(ctx, passed, s.turn, nil); err != nil {
+			return err
+		}
+	}
+	defer func() { <-s.turn }()
+	for {
+		events, errno := s.poll()
+		switch {
+		case errno == syscall.EINTR || errno == 0 && events&(pollIn|pollHup) == 0:
+			// Nothing came, or a signal.
+		case errno != 0:
+			return system(errno, "wait for the listener")
+		case events&pollIn == 0:
+			return plain(ErrClosed)
+		default:
+			// The kernel receives into zeroes only.
+			for i := range buffer {
+				buffer[i] = 0
+			}
+			_, errno := ioctl(s.fd, ioctlRecv, unsafe.Pointer(&buffer[0]))
+			switch errno {
+			case 0:
+				return nil
+			case syscall.ENOENT, syscall.EINTR:
+				// The target died between waking us and our looking.
+			default:
+				return system(errno, "receive from the listener")
+			}
+			continue
+		}
+		if err := s.over(ctx, passed); err != nil {
+			return err
+		}
+		if err := s.waitOutside(ctx, passed); err != nil {
+			return err
+		}
+	}
+}
+
+// waitOutside waits without a thread until the listener may have something.
+func (s *shared) waitOutside(ctx context.Context, passed <-chan struct{}) error {
+	fds := []int{s.fd}
+	if child := int(s.child.Load()); child >= 0 {
+		zombie, errno := isZombie(child)
+		if zombie {
+			if events, _ := pollFd(s.fd, 0); events&pollIn == 0 {
+				return plain(ErrClosed)
+			}
+			return nil
+		}
+		// Once it was waited for the listener tells by itself.
+		if errno == 0 {
+			fds = append(fds, child)
+		}
+	}
+	ready, errno := waitingRoom.enter(fds...)
+	if errno != 0 {
+		// Too many are watched already: on the thread, then.
+		pollFd(s.fd, inPlace)
+		return nil
+	}
+	defer waitingRoom.leave(fds...)
+	return s.await(ctx, passed, nil, ready)
+}
+
+// poll waits on this thread for a moment, if there is a seat, else only looks.
+func (s *shared) poll() (int16, syscall.Errno) {
+	if !takeSeat() {
+		return pollFd(s.fd, 0)
+	}
+	defer giveSeatBack()
+	return pollFd(s.fd, inPlace)
+}
+
+// await waits for one of the two channels, of which one is nil, and for whatever ends a receive.
+func (s *shared) await(ctx context.Context, passed <-chan struct{}, turn chan<- struct{}, ready <-chan struct{}) error {
+	select {
+	case turn <- struct{}{}:
+		return nil
+	case <-ready:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.closed:
+		return errListenerClosed
+	case <-passed:
+		return plain(ErrTimeout)
+	}
+}
