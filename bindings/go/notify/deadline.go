@@ -16,8 +16,8 @@ func newDeadline() deadline {
 	return deadline{passed: make(chan struct{})}
 }
 
-// set moves the deadline; the zero time is none.
-func (d *deadline) set(when time.Time) {
+// set moves the deadline, when expired is called; the zero time is none.
+func (d *deadline) set(when time.Time, expired func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.timer != nil && !d.timer.Stop() {
@@ -35,6 +35,7 @@ func (d *deadline) set(when time.Time) {
 	case !when.IsZero() && limit <= 0:
 		if !isPassed {
 			close(d.passed)
+			expired()
 		}
 		return
 	case isPassed:
@@ -42,7 +43,10 @@ func (d *deadline) set(when time.Time) {
 	}
 	if !when.IsZero() {
 		passed := d.passed
-		d.timer = time.AfterFunc(limit, func() { close(passed) })
+		d.timer = time.AfterFunc(limit, func() {
+			close(passed)
+			expired()
+		})
 	}
 }
 

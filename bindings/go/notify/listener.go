@@ -36,6 +36,19 @@ func ListenerFromFd(fd int) (*Listener, error) {
 	return listener, nil
 }
 
+// ListenerFromFile makes a listener of a duplicate of a file's descriptor.
+func ListenerFromFile(file *os.File) (*Listener, error) {
+	own := -1
+	var errno syscall.Errno
+	if err := withFd(file, func(fd int) { own, errno = duplicate(fd) }); err != nil {
+		return nil, err
+	}
+	if errno != 0 {
+		return nil, system(errno, "duplicate the descriptor")
+	}
+	return owned(own)
+}
+
 // ListenerFromPid takes a duplicate of the listener that process pid has as descriptor fd (Linux 5.6).
 //
 // It fails with [ErrPermission] without the right to trace that process.
@@ -67,7 +80,7 @@ func owned(fd int) (*Listener, error) {
 // when the deadline has passed, with the context's error when that is done, and with os.ErrClosed when
 // the listener is closed. What nobody has received then is still there for the next receive.
 func (l *Listener) Receive(ctx context.Context) (*Notification, error) {
-	into := &Notification{newNotification()}
+	into := new(Notification)
 	if err := l.ReceiveInto(ctx, into); err != nil {
 		return nil, err
 	}
@@ -79,10 +92,12 @@ func (l *Listener) Receive(ctx context.Context) (*Notification, error) {
 // nobody has answered it.
 func (l *Listener) ReceiveInto(ctx context.Context, into *Notification) error {
 	defer runtime.KeepAlive(l)
-	if into.notification == nil {
-		into.notification = newNotification()
+	held := into.held.Load()
+	if held == nil {
+		into.held.CompareAndSwap(nil, newNotification())
+		held = into.held.Load()
 	}
-	return into.fill(ctx, l.shared)
+	return held.fill(ctx, l.shared)
 }
 
 // SetDeadline sets the time when receives, those that wait and later ones, fail with [ErrTimeout]. The
@@ -91,7 +106,7 @@ func (l *Listener) SetDeadline(when time.Time) error {
 	if l.shared.isClosed.Load() {
 		return errListenerClosed
 	}
-	l.shared.deadline.set(when)
+	l.shared.deadline.set(when, l.shared.kick)
 	return nil
 }
 
@@ -126,12 +141,17 @@ func (l *Listener) SetSyncWakeUp(on bool) error {
 	return system(errno, "set the listener's flags")
 }
 
-// Fd is the listener's descriptor, which remains the listener's, and valid until it is closed.
-func (l *Listener) Fd() int { return l.shared.fd }
+// Fd is the listener's descriptor, which remains the listener's, or -1 when it is closed.
+func (l *Listener) Fd() int {
+	if l.shared.isClosed.Load() {
+		return -1
+	}
+	return l.shared.fd
+}
 
 // File duplicates the descriptor, for another process or another library.
 func (l *Listener) File() (*os.File, error) {
-	if !l.shared.use() || l.shared.isClosed.Load() {
+	if l.shared.isClosed.Load() || !l.shared.use() {
 		return nil, errListenerClosed
 	}
 	defer l.shared.release()

@@ -2,9 +2,9 @@ package notify
 
 import (
 	"context"
-	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"unsafe"
 )
@@ -26,19 +26,20 @@ type Request struct {
 // Its methods fail with [ErrGone] when the target does not wait any more, because it died or a signal
 // interrupted its call, and with [ErrAnswered] when it was answered before. After other errors the
 // target waits for a better answer.
+//
+// It may not be copied.
 type Notification struct {
-	*notification
+	held atomic.Pointer[notification]
 }
 
-// An own object, so that the collector can tell of its end however the one above is used.
+// What a Notification holds is an object of its own, so that the collector can tell of its end wherever the
+// Notification itself lies.
 type notification struct {
 	mu       sync.Mutex
 	state    state
 	listener *shared  // used while pending
 	buffer   []uint64 // as long as the kernel's structure
 	answer   []uint64
-	memory   *os.File // the target's, while it is pending
-	writable bool
 }
 
 type state uint8
@@ -109,15 +110,24 @@ func (n *notification) vacate() error {
 	return nil
 }
 
+func requestIn(buffer []uint64) *rawRequest {
+	return (*rawRequest)(unsafe.Pointer(&buffer[0]))
+}
+
 func (n *notification) raw() *rawRequest {
-	return (*rawRequest)(unsafe.Pointer(&n.buffer[0]))
+	return requestIn(n.buffer)
 }
 
 // Request is the call: who made it and with what arguments. It is zero before the first.
 func (n *Notification) Request() Request {
-	if n.notification == nil {
+	held := n.held.Load()
+	if held == nil {
 		return Request{}
 	}
+	return held.request()
+}
+
+func (n *notification) request() Request {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.state == empty || n.state == receiving {
@@ -137,14 +147,15 @@ func (n *Notification) Request() Request {
 
 // Close answers with the fallback error if nobody has answered. It holds no notification afterwards.
 func (n *Notification) Close() error {
-	if n.notification == nil {
+	held := n.held.Load()
+	if held == nil {
 		return nil
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.fallBack()
-	if n.state != receiving {
-		n.state = empty
+	held.mu.Lock()
+	defer held.mu.Unlock()
+	held.fallBack()
+	if held.state != receiving {
+		held.state = empty
 	}
 	return nil
 }
@@ -171,17 +182,18 @@ type pendant struct {
 
 // look is for everything but answering. What it finds belongs to the target if check says so afterwards.
 func (n *Notification) look() (pendant, error) {
-	if n.notification == nil {
+	held := n.held.Load()
+	if held == nil {
 		return pendant{}, notPending(empty)
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.state != pending {
-		return pendant{}, notPending(n.state)
+	held.mu.Lock()
+	defer held.mu.Unlock()
+	if held.state != pending {
+		return pendant{}, notPending(held.state)
 	}
-	n.listener.users.Add(1) // it has one already
-	raw := n.raw()
-	return pendant{n.notification, n.listener, raw.id, int(raw.pid)}, nil
+	held.listener.users.Add(1) // it has one already
+	raw := held.raw()
+	return pendant{held, held.listener, raw.id, int(raw.pid)}, nil
 }
 
 func (p pendant) done() { p.on.release() }
@@ -223,10 +235,6 @@ func (p pendant) target() (int, error) {
 // end is that of a pending notification. Under the lock.
 func (n *notification) end(how state) {
 	n.state = how
-	if n.memory != nil {
-		n.memory.Close()
-		n.memory = nil
-	}
 	n.listener.release()
 }
 

@@ -32,12 +32,13 @@ func (n *Notification) ReplyContinue() error {
 }
 
 func (n *Notification) reply(value int64, errno int32, flags uint32) error {
-	if n.notification == nil {
+	held := n.held.Load()
+	if held == nil {
 		return notPending(empty)
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.send(value, errno, flags)
+	held.mu.Lock()
+	defer held.mu.Unlock()
+	return held.send(value, errno, flags)
 }
 
 // send answers. Under the lock.
@@ -103,9 +104,6 @@ func (n *Notification) AddFd(file *os.File, target int, flags ...int) (int, erro
 //
 // It fails as AddFd, and with [ErrBusy] while another holder of the listener gives a descriptor.
 func (n *Notification) ReplyFd(file *os.File, flags ...int) (int, error) {
-	if n.notification == nil {
-		return -1, notPending(empty)
-	}
 	looked, err := n.look()
 	if err != nil {
 		return -1, err

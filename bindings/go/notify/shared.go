@@ -18,6 +18,7 @@ type shared struct {
 	turn     chan struct{} // holds something while somebody receives
 	deadline deadline
 	fallback atomic.Int32 // the error number, positive, for what nobody answers
+	place    place
 	child    atomic.Int32 // a pidfd whose end is the listener's too, before Linux 6.11, or -1
 }
 
@@ -61,7 +62,8 @@ func (s *shared) close() error {
 		return errListenerClosed
 	}
 	close(s.closed)
-	s.deadline.set(time.Time{})
+	s.deadline.set(time.Time{}, nil)
+	s.kick()
 	s.release()
 	return nil
 }
@@ -100,39 +102,84 @@ func (s *shared) receive(ctx context.Context, buffer []uint64) error {
 			return err
 		}
 	}
-	defer func() { <-s.turn }()
-	for {
-		events, errno := s.poll()
-		switch {
-		case errno == syscall.EINTR || errno == 0 && events&(pollIn|pollHup) == 0:
-			// Nothing came, or a signal.
-		case errno != 0:
-			return system(errno, "wait for the listener")
-		case events&pollIn == 0:
-			return plain(ErrClosed)
-		default:
-			// The kernel receives into zeroes only.
-			for i := range buffer {
-				buffer[i] = 0
+	err := s.receiveInTurn(ctx, passed, buffer)
+	<-s.turn
+	return err
+}
+
+func (s *shared) receiveInTurn(ctx context.Context, passed <-chan struct{}, buffer []uint64) error {
+	for isFirst := true; ; isFirst = false {
+		ready := false
+		if !s.place.isWarm() {
+			var err error
+			if ready, err = s.look(isFirst); err != nil {
+				return err
 			}
-			_, errno := ioctl(s.fd, ioctlRecv, unsafe.Pointer(&buffer[0]))
-			switch errno {
-			case 0:
-				return nil
-			case syscall.ENOENT, syscall.EINTR:
-				// The target died between waking us and our looking.
-			default:
-				return system(errno, "receive from the listener")
+			if !ready {
+				if err := s.over(ctx, passed); err != nil {
+					return err
+				}
+				if err := s.waitOutside(ctx, passed); err != nil {
+					return err
+				}
+				continue
 			}
-			continue
+			if isFirst {
+				s.warmUp()
+			}
+		}
+		if received, err := s.fetch(buffer, ready); received || err != nil {
+			return err
 		}
 		if err := s.over(ctx, passed); err != nil {
 			return err
 		}
-		if err := s.waitOutside(ctx, passed); err != nil {
-			return err
-		}
 	}
+}
+
+// fetch is one RECV, of a listener that has something, or that is warm. It fails when no other will succeed.
+func (s *shared) fetch(buffer []uint64, ready bool) (received bool, err error) {
+	// The kernel receives into zeroes only.
+	for i := range buffer {
+		buffer[i] = 0
+	}
+	isWarm := s.place.enter(requestIn(buffer))
+	if !isWarm && !ready {
+		return false, nil // it was, a moment ago
+	}
+	_, errno := ioctl(s.fd, ioctlRecv, unsafe.Pointer(&buffer[0]))
+	if isWarm && s.place.leave() && errno != 0 {
+		return false, nil
+	}
+	switch errno {
+	case 0:
+		return true, nil
+	case syscall.EINTR:
+		return false, nil
+	case syscall.ENOENT:
+		// The target died between waking us and our looking, or they all have.
+		_, err := s.look(false)
+		return false, err
+	}
+	return false, system(errno, "receive from the listener")
+}
+
+// look tells whether there is something to receive; the first time, if there is a seat, it waits for that
+// on this thread for a moment.
+func (s *shared) look(isFirst bool) (ready bool, err error) {
+	limit := int64(0)
+	if isFirst && takeSeat() {
+		defer giveSeatBack()
+		limit = inPlace
+	}
+	events, errno := pollFd(s.fd, limit)
+	switch {
+	case errno != 0 && errno != syscall.EINTR:
+		return false, system(errno, "wait for the listener")
+	case events&(pollIn|pollHup) == pollHup:
+		return false, plain(ErrClosed)
+	}
+	return errno == 0 && events&pollIn != 0, nil
 }
 
 // waitOutside waits without a thread until the listener may have something.
@@ -159,15 +206,6 @@ func (s *shared) waitOutside(ctx context.Context, passed <-chan struct{}) error 
 	}
 	defer waitingRoom.leave(fds...)
 	return s.await(ctx, passed, nil, ready)
-}
-
-// poll waits on this thread for a moment, if there is a seat, else only looks.
-func (s *shared) poll() (int16, syscall.Errno) {
-	if !takeSeat() {
-		return pollFd(s.fd, 0)
-	}
-	defer giveSeatBack()
-	return pollFd(s.fd, inPlace)
 }
 
 // await waits for one of the two channels, of which one is nil, and for whatever ends a receive.

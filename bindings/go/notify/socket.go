@@ -22,11 +22,13 @@ func (l *Listener) SendTo(conn *net.UnixConn) error {
 		return failure(ErrInvalidArgument, errnoOf(err), "the connection is closed")
 	}
 	var failed error
-	err = raw.Write(func(fd uintptr) bool {
-		failed = syscall.Sendmsg(int(fd), []byte("L"), syscall.UnixRights(l.shared.fd), nil, syscall.MSG_NOSIGNAL)
-		return failed != syscall.EAGAIN && failed != syscall.EINTR
+	err = raw.Write(func(fd uintptr) (done bool) {
+		for failed = syscall.EINTR; failed == syscall.EINTR; {
+			failed = syscall.Sendmsg(int(fd), []byte("L"), syscall.UnixRights(l.shared.fd), nil, syscall.MSG_NOSIGNAL)
+		}
+		return failed != syscall.EAGAIN
 	})
-	if failed != nil {
+	if err == nil {
 		err = failed
 	}
 	return socketError(err, "send the listener")
@@ -47,11 +49,13 @@ func ListenerFromConn(conn *net.UnixConn) (*Listener, error) {
 	var payload [1]byte
 	var count, controlCount int
 	var failed error
-	err = raw.Read(func(fd uintptr) bool {
-		count, controlCount, _, _, failed = syscall.Recvmsg(int(fd), payload[:], control, syscall.MSG_CMSG_CLOEXEC)
-		return failed != syscall.EAGAIN && failed != syscall.EINTR
+	err = raw.Read(func(fd uintptr) (done bool) {
+		for failed = syscall.EINTR; failed == syscall.EINTR; {
+			count, controlCount, _, _, failed = syscall.Recvmsg(int(fd), payload[:], control, syscall.MSG_CMSG_CLOEXEC)
+		}
+		return failed != syscall.EAGAIN
 	})
-	if failed != nil {
+	if err == nil {
 		err = failed
 	}
 	if err != nil {
