@@ -59,8 +59,8 @@ var patrol struct {
 	once    sync.Once
 }
 
-// warmUp makes a cold listener warm, if it can be. By the receiver.
-func (s *shared) warmUp() {
+// warmUp makes a cold listener warm, if it can be; there may be only so many that stay it. By the receiver.
+func (s *shared) warmUp(toStay bool) {
 	patrol.once.Do(func() {
 		_, err := os.ReadFile("/proc/self/syscall")
 		patrol.canKick = err == nil && checkProc() == nil && kernelIsAtLeast(6, 11)
@@ -72,7 +72,7 @@ func (s *shared) warmUp() {
 	patrol.mu.Lock()
 	defer patrol.mu.Unlock()
 	_, known := patrol.round[s]
-	if !known && len(patrol.round) >= maxWarm {
+	if !known && toStay && len(patrol.round) >= maxWarm {
 		return
 	}
 	word := s.place.word.Load()&^phase + round + warm
@@ -84,6 +84,13 @@ func (s *shared) warmUp() {
 }
 
 func (p *place) isWarm() bool { return p.word.Load()&phase == warm }
+
+// coolDown makes a warm listener cold. By the receiver.
+func (p *place) coolDown() {
+	if word := p.word.Load(); word&phase == warm {
+		p.word.CompareAndSwap(word, word&^phase)
+	}
+}
 
 // enter is to be followed by RECV and leave, unless the listener is cold. By the receiver.
 func (p *place) enter(buffer *rawRequest) bool {

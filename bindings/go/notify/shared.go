@@ -124,11 +124,15 @@ func (s *shared) receiveInTurn(ctx context.Context, passed <-chan struct{}, buff
 				}
 				continue
 			}
-			if isFirst {
-				s.warmUp()
-			}
+			// Somebody else who holds the listener may be faster, and RECV block. So the patrol knows of
+			// it; but only what comes within a moment is worth staying warm for.
+			s.warmUp(isFirst)
 		}
-		if received, err := s.fetch(buffer, ready); received || err != nil {
+		received, err := s.fetch(buffer, ready)
+		if ready && !isFirst {
+			s.place.coolDown()
+		}
+		if received || err != nil {
 			return err
 		}
 		if err := s.over(ctx, passed); err != nil {
