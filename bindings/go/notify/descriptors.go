@@ -1,7 +1,6 @@
 package notify
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -115,9 +114,7 @@ func processPidfd(tid int) (fd, tgid int, errno syscall.Errno) {
 	if err != nil {
 		return -1, 0, errnoOf(err)
 	}
-	_, after, _ := bytes.Cut(status, []byte("\nTgid:"))
-	line, _, _ := bytes.Cut(after, []byte("\n"))
-	tgid, err = strconv.Atoi(string(bytes.TrimSpace(line)))
+	tgid, err = strconv.Atoi(statusField(status, "Tgid"))
 	if err != nil {
 		return -1, 0, syscall.EIO
 	}

@@ -21,11 +21,21 @@ type rule struct {
 	conditions []Condition
 }
 
-// A Condition compares an argument (0 to 5): its bits in Mask are Value, or, with Not, are not.
+// Op is how a condition compares an argument.
+type Op uint32
+
+const (
+	NotEqual    Op = 1 // The argument differs from Value.
+	Equal       Op = 4 // The argument is Value.
+	MaskedEqual Op = 7 // The argument and-ed with Mask is Value.
+)
+
+// Condition is one on an argument of a system call, an unsigned 64-bit number.
 type Condition struct {
-	Arg         int
-	Mask, Value uint64
-	Not         bool
+	Arg   int    // The number of the argument, 0 to 5.
+	Op    Op     // How it is compared.
+	Value uint64 // What it is compared with.
+	Mask  uint64 // For MaskedEqual the bits that count, otherwise 0.
 }
 
 // What a filter answers (linux/seccomp.h).
@@ -52,7 +62,14 @@ func (f *Filter) Refuse(number int, errno syscall.Errno, when ...Condition) {
 func (f *Filter) add(r rule) {
 	for _, condition := range r.conditions {
 		if (condition.Arg < 0 || condition.Arg > 5) && f.err == nil {
-			f.err = invalid("a call has no argument %d", condition.Arg)
+			f.err = invalid("a condition is on argument %d; there are 0 to 5", condition.Arg)
+		}
+		switch condition.Op {
+		case NotEqual, Equal, MaskedEqual:
+		default:
+			if f.err == nil {
+				f.err = invalid("no condition has the operation %d", condition.Op)
+			}
 		}
 	}
 	if r.number < 0 && f.err == nil {
@@ -112,16 +129,20 @@ func (r rule) program() []syscall.SockFilter {
 		syscall.SockFilter{Code: jumpEqual, K: uint32(r.number)})
 	failing = append(failing, 1)
 	for _, c := range r.conditions {
+		mask := ^uint64(0)
+		if c.Op == MaskedEqual {
+			mask = c.Mask
+		}
 		at := uint32(atArgs + 8*c.Arg) // little-endian, the lower half first
 		program = append(program,
 			syscall.SockFilter{Code: load, K: at},
-			syscall.SockFilter{Code: and, K: uint32(c.Mask)},
+			syscall.SockFilter{Code: and, K: uint32(mask)},
 			syscall.SockFilter{Code: jumpEqual, K: uint32(c.Value)},
 			syscall.SockFilter{Code: load, K: at + 4},
-			syscall.SockFilter{Code: and, K: uint32(c.Mask >> 32)},
+			syscall.SockFilter{Code: and, K: uint32(mask >> 32)},
 			syscall.SockFilter{Code: jumpEqual, K: uint32(c.Value >> 32)})
 		last := len(program) - 1
-		if c.Not {
+		if c.Op == NotEqual {
 			// A lower half that differs is enough; if the upper one is the same too, it does not match.
 			program[last-3].Jf = 4
 			program = append(program, syscall.SockFilter{Code: syscall.BPF_JMP | syscall.BPF_JA})

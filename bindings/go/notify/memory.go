@@ -2,6 +2,7 @@ package notify
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"os"
@@ -59,21 +60,83 @@ func (p pendant) read(addr uint64, bytes []byte) error {
 	return explainMemory(errno, "read", addr)
 }
 
-// ReadString reads the target's string at addr, without its NUL, which has to be among the first limit
-// bytes, else it fails with [ErrTooLong]. A page is touched only when the string goes on into it.
+// ReadString copies the string at an address of the target's, which may be limit bytes long, else it is
+// [ErrTooLong]. A page is touched only when the string goes on into it.
 func (n *Notification) ReadString(addr uint64, limit int) (string, error) {
-	looked, err := n.look()
+	if limit < 0 {
+		return "", invalid("limit is %d, which is negative", limit)
+	}
+	text, end, err := n.search(addr, limit+1, func(all []byte, new int) int {
+		at := bytes.IndexByte(all[new:], 0)
+		if at < 0 {
+			return -1
+		}
+		return new + at
+	})
+	if err == nil && end < 0 {
+		err = failure(ErrTooLong, syscall.ENAMETOOLONG, "the string at %#x is longer than %d bytes", addr, limit)
+	}
 	if err != nil {
 		return "", err
+	}
+	return string(text[:end]), nil
+}
+
+// ReadPointers copies the pointers of a null-terminated array in the target's memory (argv, envp), without
+// the terminator; when there are more than limit, it is [ErrTooLong]. 32-bit ones are widened.
+func (n *Notification) ReadPointers(addr uint64, limit int) ([]uint64, error) {
+	if limit < 0 {
+		return nil, invalid("limit is %d, which is negative", limit)
+	}
+	width := pointerWidth(n.Request())
+	pointers := []uint64{}
+	_, end, err := n.search(addr, (limit+1)*width, func(bytes []byte, _ int) int {
+		for at := len(pointers) * width; at+width <= len(bytes); at += width {
+			pointer := binary.LittleEndian.Uint32(bytes[at:])
+			wide := uint64(pointer)
+			if width == 8 {
+				wide = binary.LittleEndian.Uint64(bytes[at:])
+			}
+			if wide == 0 {
+				return at
+			}
+			pointers = append(pointers, wide)
+		}
+		return -1
+	})
+	if err == nil && end < 0 {
+		err = failure(ErrTooLong, syscall.E2BIG, "the array at %#x has more than %d pointers", addr, limit)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return pointers, nil
+}
+
+// pointerWidth is how wide a pointer is in such a call.
+func pointerWidth(request Request) int {
+	const bits64 = 0x80000000 // __AUDIT_ARCH_64BIT
+	isX32 := x32Bit != 0 && request.Arch == nativeArch && request.Syscall&x32Bit != 0
+	if request.Arch&bits64 != 0 && !isX32 {
+		return 8
+	}
+	return 4
+}
+
+// search reads page by page, at most limit bytes, until find gives an index that is not negative; it is
+// given everything and where the latest bytes begin.
+func (n *Notification) search(addr uint64, limit int, find func(all []byte, new int) int) ([]byte, int, error) {
+	looked, err := n.look()
+	if err != nil {
+		return nil, -1, err
 	}
 	defer looked.done()
 	tid, err := looked.target()
 	if err != nil {
-		return "", err
+		return nil, -1, err
 	}
 	var all []byte
-	end := -1
-	errno := syscall.Errno(0)
+	end, errno := -1, syscall.Errno(0)
 	for len(all) < limit && end < 0 && errno == 0 {
 		had := len(all)
 		at := addr + uint64(had)
@@ -87,21 +150,15 @@ func (n *Notification) ReadString(addr uint64, limit int) (string, error) {
 			errno = syscall.EFAULT
 		}
 		all = all[:had+count]
-		if at := bytes.IndexByte(all[had:], 0); at >= 0 {
-			end = had + at
-		}
+		end = find(all, had)
 	}
 	if err := looked.check(); err != nil {
-		return "", err
-	}
-	if err := explainMemory(errno, "read", addr); err != nil {
-		return "", err
+		return nil, -1, err
 	}
 	if end < 0 {
-		return "", failure(ErrTooLong, syscall.ENAMETOOLONG,
-			"the string at this address is longer than %d bytes", limit)
+		err = explainMemory(errno, "read", addr)
 	}
-	return string(all[:end]), nil
+	return all, end, err
 }
 
 // fetch is one read, not yet checked to be of the target. The count falls short where memory ends.

@@ -145,18 +145,20 @@ func (n *notification) request() Request {
 	}
 }
 
-// Close answers with the fallback error if nobody has answered. It holds no notification afterwards.
+// Close answers with the fallback error if nobody has answered. It holds nothing afterwards, and can be
+// received into again.
 func (n *Notification) Close() error {
 	held := n.held.Load()
 	if held == nil {
-		return nil
+		return notPending(empty)
 	}
 	held.mu.Lock()
 	defer held.mu.Unlock()
-	held.fallBack()
-	if held.state != receiving {
-		held.state = empty
+	if held.state == empty || held.state == receiving {
+		return notPending(held.state)
 	}
+	held.fallBack()
+	held.state = empty
 	return nil
 }
 
@@ -245,5 +247,5 @@ func notPending(s state) error {
 	case gone:
 		return plain(ErrGone)
 	}
-	return invalid("it holds no notification")
+	return failure(ErrInvalidArgument, syscall.EBADF, "the notification is closed, or nothing was received into it")
 }

@@ -94,34 +94,34 @@ func (n *Notification) AddFd(file *os.File, target int, flags ...int) (int, erro
 	return looked.give(file, what, flags)
 }
 
-// ReplyFd gives the target a duplicate of file at the lowest free number, and lets its call return that
-// number, which it gives back as well (Linux 5.14; before, in two steps, between which a signal can
-// come: the target keeps a descriptor then that its call never returned).
+// ReplyFd gives the target a duplicate of file at the lowest free number (Linux 5.9), and lets its call
+// return that number. The flags are none, or syscall.O_CLOEXEC. Before Linux 5.14 it takes two steps, and a
+// target that a signal interrupts in between keeps a descriptor that its call never returned.
 //
 // Signals are held back on this thread meanwhile, some microseconds. What stops or kills the supervisor
 // in that moment can make the call return 0, its standard input; [Notification.AddFd] and then
 // [Notification.ReplyValue] cannot go wrong like this.
 //
 // It fails as AddFd, and with [ErrBusy] while another holder of the listener gives a descriptor.
-func (n *Notification) ReplyFd(file *os.File, flags ...int) (int, error) {
+func (n *Notification) ReplyFd(file *os.File, flags ...int) error {
 	looked, err := n.look()
 	if err != nil {
-		return -1, err
+		return err
 	}
 	defer looked.done()
-	number, err := looked.give(file, addFd{flags: addFdSend}, flags)
+	_, err = looked.give(file, addFd{flags: addFdSend}, flags)
 	if errors.Is(err, ErrUnsupported) {
 		// The flag may be what this kernel does not know.
-		number, err = looked.give(file, addFd{}, flags)
-		if err == nil {
-			err = n.reply(int64(number), 0, 0)
+		number, err := looked.give(file, addFd{}, flags)
+		if err != nil {
+			return err
 		}
-		return number, err
+		return n.ReplyValue(int64(number))
 	}
 	if err == nil {
 		looked.answered()
 	}
-	return number, err
+	return err
 }
 
 // answered remembers that the kernel has let the target go.

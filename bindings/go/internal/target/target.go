@@ -169,6 +169,30 @@ var commands = map[string]func(string){
 	},
 	// handled handles SIGUSR1.
 	"handled": func(string) { signal.Notify(make(chan os.Signal, 1), syscall.SIGUSR1) },
+	// array:N passes the address of an array of N pointers, 1 to N, and a null.
+	"array": func(text string) {
+		pages := newPages(2)
+		array := unsafe.Slice((*uint64)(unsafe.Pointer(&pages[0])), number(text))
+		for i := range array {
+			array[i] = uint64(i + 1)
+		}
+		_, _ = call([6]uint64{address(pages)})
+	},
+	// number:N makes the call with this number, without arguments.
+	"number": func(text string) {
+		number, _ := strconv.ParseUint(text, 0, 64)
+		value, _, errno := syscall.RawSyscall(uintptr(number), 0, 0, 0)
+		fmt.Println(int64(value), int(errno))
+	},
+	// privs says whether no_new_privs is set, and how many filters there are.
+	"privs": func(string) {
+		status, _ := os.ReadFile("/proc/thread-self/status")
+		for _, line := range strings.Split(string(status), "\n") {
+			if strings.HasPrefix(line, "NoNewPrivs:") {
+				fmt.Println(strings.Fields(line)[1])
+			}
+		}
+	},
 	// sleep:N sleeps for N milliseconds.
 	"sleep": func(text string) { time.Sleep(time.Duration(number(text)) * time.Millisecond) },
 	// line waits for a line on standard input.
