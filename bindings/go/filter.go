@@ -100,6 +100,9 @@ func (f *Filter) AddArch(arch uint32) error {
 func (f *Filter) AddRule(action Action, name string, conditions ...Condition) error {
 	compares := make([]C.unotify_arg_compare, len(conditions)+1)
 	for i, condition := range conditions {
+		if condition.Arg < 0 || condition.Arg > 5 {
+			return newError(ErrInvalidArgument, syscall.EINVAL, "a condition is on argument %d; there are 0 to 5", condition.Arg)
+		}
 		compares[i] = C.unotify_arg_compare{
 			arg: C.uint32_t(condition.Arg), op: C.uint32_t(condition.Op),
 			value: C.uint64_t(condition.Value), mask: C.uint64_t(condition.Mask),
