@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"syscall"
-	"unsafe"
 )
 
 // Status is what kind of error it is, the C library's unotify_status. The constants are errors to compare with:
@@ -106,9 +105,10 @@ func failure(result C.shim_result) error {
 // Kept apart, so that success is checked in place.
 func failed(result C.shim_result) error {
 	failed := &Error{Status: Status(result.status), Errno: syscall.Errno(result.errnum)}
-	if result.sentence != nil {
-		failed.Message = C.GoString(result.sentence)
-		C.free(unsafe.Pointer(result.sentence))
+	if result.sentence != 0 {
+		sentence := C.shim_pointer(result.sentence)
+		failed.Message = C.GoString((*C.char)(sentence))
+		C.free(sentence)
 	} else {
 		failed.Message = failed.Status.Error()
 	}

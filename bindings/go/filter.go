@@ -72,7 +72,7 @@ func NewFilter(action Action) (*Filter, error) {
 	if err := failure(result); err != nil {
 		return nil, err
 	}
-	f := &Filter{c: (*C.unotify_filter)(result.handle)}
+	f := &Filter{c: (*C.unotify_filter)(C.shim_pointer(result.handle))}
 	runtime.SetFinalizer(f, (*Filter).Close)
 	return f, nil
 }
@@ -143,8 +143,9 @@ func (f *Filter) ExportBPF() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer C.free(result.handle)
-	return C.GoBytes(result.handle, C.int(result.value)), nil
+	program := C.shim_pointer(result.handle)
+	defer C.free(program)
+	return C.GoBytes(program, C.int(result.value)), nil
 }
 
 // ExportPFC writes the filter as text for people, in libseccomp's Pseudo Filter Code.
@@ -160,7 +161,8 @@ func (f *Filter) ExportPFC(file *os.File) error {
 // Load puts the filter on the calling thread, for good, and gives its listener, or nil for a filter that notifies
 // nothing. To supervise another program use [Spawn]; this is for those who know which thread they are on:
 //
-// Without LoadTsync call runtime.LockOSThread first and never unlock, so that the thread ends with its goroutine.
+// Without LoadTsync call runtime.LockOSThread first and never unlock, so that the thread ends with its goroutine
+// (but for the process's first).
 // The runtime makes system calls of its own on every thread, and what it notifies somebody else must answer: another
 // process that the listener was sent to, or a goroutine that is on a thread without the filter already. With
 // LoadTsync all threads of this process are targets.
@@ -168,10 +170,10 @@ func (f *Filter) Load(flags uint32) (*Listener, error) {
 	result, err := f.with(func(c *C.unotify_filter) C.shim_result {
 		return C.shim_filter_load(c, C.uint32_t(flags))
 	})
-	if err != nil || result.handle == nil {
+	if err != nil || result.handle == 0 {
 		return nil, err
 	}
-	return newListener((*C.unotify_listener)(result.handle)), nil
+	return newListener((*C.unotify_listener)(C.shim_pointer(result.handle))), nil
 }
 
 // Close frees the filter. What was loaded stays loaded.

@@ -41,7 +41,7 @@ func listenerOf(result C.shim_result) (*Listener, error) {
 	if err := failure(result); err != nil {
 		return nil, err
 	}
-	return newListener((*C.unotify_listener)(result.handle)), nil
+	return newListener((*C.unotify_listener)(C.shim_pointer(result.handle))), nil
 }
 
 // ListenerFromFd makes a listener of a descriptor from elsewhere, and takes ownership of it unless this fails.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,7 +21,11 @@ import (
 // The test's own program is the target too: with this in its environment it is one.
 const targetMode = "UNOTIFY_GO_TARGET"
 
+// The first thread is the main goroutine's, as it does not end with another that was locked to it.
+func init() { runtime.LockOSThread() }
+
 func TestMain(m *testing.M) {
+	debug.SetTraceback("all")
 	switch mode := os.Getenv(targetMode); {
 	case mode == "":
 		os.Exit(m.Run())

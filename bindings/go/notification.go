@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"sync/atomic"
 	"syscall"
+	"unsafe"
 )
 
 // Request is one system call of a target, as it was when the target made it.
@@ -53,11 +54,14 @@ func newHandle() (*handle, error) {
 	if err := failure(result); err != nil {
 		return nil, err
 	}
-	c := (*C.unotify_notification)(result.handle)
+	c := (*C.unotify_notification)(C.shim_pointer(result.handle))
 	h := &handle{c, C.unotify_notification_request(c)}
 	runtime.SetFinalizer(h, (*handle).free)
 	return h, nil
 }
+
+// address gives a handle of C's as a number.
+func address(handle unsafe.Pointer) C.uintptr_t { return C.uintptr_t(uintptr(handle)) }
 
 func (h *handle) free() {
 	runtime.SetFinalizer(h, nil)
@@ -65,7 +69,7 @@ func (h *handle) free() {
 }
 
 func (h *handle) answer(reply C.uint32_t, value int64) error {
-	err := failure(C.shim_reply(h.c, reply, C.int64_t(value)))
+	err := failure(C.shim_reply(address(unsafe.Pointer(h.c)), reply, C.int64_t(value)))
 	runtime.KeepAlive(h)
 	return err
 }

@@ -174,7 +174,7 @@ func NewRoots(flags uint32) (*Roots, error) {
 	if err := failure(result); err != nil {
 		return nil, err
 	}
-	r := &Roots{c: (*C.unotify_roots)(result.handle)}
+	r := &Roots{c: (*C.unotify_roots)(C.shim_pointer(result.handle))}
 	runtime.SetFinalizer(r, (*Roots).Close)
 	return r, nil
 }

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
 // How a goroutine waits for a notification.
@@ -135,9 +136,9 @@ func (l *Listener) receive(ctx context.Context, n *Notification, reply C.uint32_
 		}
 		var result C.shim_result
 		if reply == C.UNOTIFY_REPLY_NONE {
-			result = C.shim_receive(l.c, n.h.c, timeout)
+			result = C.shim_receive(address(unsafe.Pointer(l.c)), address(unsafe.Pointer(n.h.c)), timeout)
 		} else {
-			result = C.shim_reply_receive(l.c, n.h.c, reply, C.int64_t(value), timeout)
+			result = C.shim_reply_receive(address(unsafe.Pointer(l.c)), address(unsafe.Pointer(n.h.c)), reply, C.int64_t(value), timeout)
 		}
 		p.count.Add(1)
 		if result.replied != 0 {

@@ -9,14 +9,17 @@
 #include <stdlib.h>
 #include <unotify.h>
 
+/* Without a pointer, as Go does more for those: shim_pointer() makes them. */
 typedef struct {
     int32_t status;
     int32_t errnum;
-    char *sentence; /* NULL on success, otherwise to be freed */
-    void *handle;
+    int32_t replied;    /* of shim_reply_receive() */
+    uintptr_t sentence; /* 0 on success, otherwise to be freed */
+    uintptr_t handle;
     int64_t value;
-    int32_t replied; /* of shim_reply_receive() */
 } shim_result;
+
+static inline void *shim_pointer(uintptr_t pointer) { return (void *)pointer; }
 
 /* What `status`, which the last call on this thread gave, comes to. */
 static inline shim_result shim_failed(int32_t status)
@@ -24,9 +27,11 @@ static inline shim_result shim_failed(int32_t status)
     shim_result result = { .status = status, .errnum = errno };
     size_t length = unotify_last_error(NULL, 0);
 
-    result.sentence = malloc(length + 1);
-    if (result.sentence)
-        unotify_last_error(result.sentence, length + 1);
+    char *sentence = malloc(length + 1);
+
+    if (sentence)
+        unotify_last_error(sentence, length + 1);
+    result.sentence = (uintptr_t)sentence;
     return result;
 }
 
@@ -34,7 +39,7 @@ static inline shim_result shim_done(int32_t status, void *handle, int64_t value)
 {
     if (status != UNOTIFY_OK)
         return shim_failed(status);
-    return (shim_result){ .handle = handle, .value = value };
+    return (shim_result){ .handle = (uintptr_t)handle, .value = value };
 }
 
 #define SHIM(call) return shim_done((call), NULL, 0)
@@ -159,18 +164,20 @@ static inline shim_result shim_received(int32_t status)
     return shim_done(status, NULL, 0);
 }
 
-static inline shim_result shim_receive(unotify_listener *listener, unotify_notification *notification,
-                                       int timeout_ms)
+/* This, and what else is called again and again, takes handles as numbers, which Go does not look into. */
+static inline shim_result shim_receive(uintptr_t listener, uintptr_t handle, int timeout_ms)
 {
-    return shim_received(unotify_listener_receive(listener, timeout_ms, &notification));
+    unotify_notification *notification = (unotify_notification *)handle;
+
+    return shim_received(unotify_listener_receive((unotify_listener *)listener, timeout_ms, &notification));
 }
 
-static inline shim_result shim_reply_receive(unotify_listener *listener, unotify_notification *notification,
-                                             uint32_t reply, int64_t value, int timeout_ms)
+static inline shim_result shim_reply_receive(uintptr_t listener, uintptr_t notification, uint32_t reply,
+                                             int64_t value, int timeout_ms)
 {
     unotify_status replied = UNOTIFY_OK;
-    int32_t status =
-        unotify_listener_reply_receive(listener, notification, reply, value, timeout_ms, &replied);
+    int32_t status = unotify_listener_reply_receive((unotify_listener *)listener, (unotify_notification *)notification,
+                                                    reply, value, timeout_ms, &replied);
     shim_result result = shim_received(status);
 
     result.replied = replied;
@@ -189,8 +196,10 @@ static inline shim_result shim_check_valid(unotify_notification *notification)
     SHIM(unotify_notification_check_valid(notification));
 }
 
-static inline shim_result shim_reply(unotify_notification *notification, uint32_t reply, int64_t value)
+static inline shim_result shim_reply(uintptr_t handle, uint32_t reply, int64_t value)
 {
+    unotify_notification *notification = (unotify_notification *)handle;
+
     switch (reply) {
     case UNOTIFY_REPLY_VALUE: SHIM(unotify_notification_reply_value(notification, value));
     case UNOTIFY_REPLY_ERROR: SHIM(unotify_notification_reply_error(notification, (int)value));

@@ -128,7 +128,7 @@ func (s *Spawn) start(files []*os.File) (*Child, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newChild((*C.unotify_child)(result.handle))
+	return newChild((*C.unotify_child)(C.shim_pointer(result.handle)))
 }
 
 func newChild(c *C.unotify_child) (*Child, error) {
