@@ -1,0 +1,228 @@
+package unotify
+
+// #include "shim.h"
+import "C"
+
+import (
+	"context"
+	"math"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+// How a goroutine waits for a notification.
+//
+// The fast way is to block in C, in the kernel's RECV: with synchronous wake-up target and supervisor then take turns
+// on one processor. It takes a thread as long as it lasts, and sees neither contexts nor other listeners. So it is for
+// a listener that is busy: the *hot* one, whose last notification is some milliseconds old. A timer looks whether it
+// still is, and if not gets the receiver out of C. All others wait in the lot (lot.go), which takes no thread, and
+// there for contexts too.
+const (
+	lookEvery = 4 * time.Millisecond // So a cancelled context is noticed after twice that.
+	mostHot   = 16                   // Listeners: as many threads may be blocked.
+)
+
+var hotListeners atomic.Int32
+
+// passage says of a listener whether it is hot, and whether somebody is in C for it.
+type passage struct {
+	count atomic.Uint64 // Odd while somebody is blocked in C.
+	seen  atomic.Uint64 // What count was when the timer looked.
+	hot   atomic.Bool
+	timer *time.Timer
+}
+
+// heat makes the listener a hot one, if there may be one more.
+func (l *Listener) heat(most int32) {
+	p := &l.passage
+	if hotListeners.Add(1) > most || !p.hot.CompareAndSwap(false, true) {
+		hotListeners.Add(-1)
+		return
+	}
+	p.seen.Store(p.count.Load())
+	if p.timer == nil {
+		p.timer = time.AfterFunc(lookEvery, l.look)
+	} else {
+		p.timer.Reset(lookEvery)
+	}
+}
+
+// look is the timer. It says that the listener is hot no longer before it looks whether somebody is in C, and who goes
+// there says so before he looks whether it is hot: so nobody stays there unseen.
+func (l *Listener) look() {
+	p := &l.passage
+	count := p.count.Load()
+	if p.seen.Swap(count) != count && !isClosed(l.closed) {
+		p.timer.Reset(lookEvery)
+		return
+	}
+	p.hot.Store(false)
+	hotListeners.Add(-1)
+	if p.count.Load()&1 == 1 {
+		l.interrupt()
+	}
+}
+
+// Receive waits for the next notification, which is the caller's to answer and to close.
+//
+// It ends with ErrClosed when the last target has ended, with os.ErrClosed when the listener is closed, with ErrTimeout
+// when its deadline passes, and with the context's error when that is done, some milliseconds later at most. Several
+// goroutines may wait: one receives, the others queue. Who waits for long takes no thread.
+func (l *Listener) Receive(ctx context.Context) (*Notification, error) {
+	n := new(Notification)
+	if err := l.ReceiveInto(ctx, n); err != nil {
+		n.Close()
+		return nil, err
+	}
+	return n, nil
+}
+
+// ReceiveInto is [Listener.Receive] into a notification that exists, such as a zero one, which allocates nothing once
+// it was used. What it held gets the fallback error unless it was answered. After an error it holds nothing.
+func (l *Listener) ReceiveInto(ctx context.Context, n *Notification) error {
+	if !n.busy.CompareAndSwap(false, true) {
+		return errInUse
+	}
+	_, err := l.receive(ctx, n, C.UNOTIFY_REPLY_NONE, 0)
+	if err != nil {
+		n.drop()
+	}
+	n.busy.Store(false)
+	return err
+}
+
+// receive answers what n holds, if it is to, and receives the next into it. The notification is the caller's, and so
+// is what it holds after an error. An error of the answer that the target waits on after is also the second one.
+func (l *Listener) receive(ctx context.Context, n *Notification, reply C.uint32_t, value int64) (replied, err error) {
+	if n.h == nil {
+		if n.h, err = newHandle(); err != nil {
+			return nil, err
+		}
+	}
+	if !l.users.enter() {
+		return nil, errListenerClosed
+	}
+	defer l.leave()
+	select {
+	case l.turn <- struct{}{}:
+	default:
+		// What is held now is answered before others are waited for.
+		if reply != C.UNOTIFY_REPLY_NONE {
+			if replied = n.h.answer(reply, value); replied != nil && !isLate(replied) {
+				return replied, replied
+			}
+			n.pending = false
+			reply = C.UNOTIFY_REPLY_NONE
+		} else {
+			n.drop()
+			if n.h, err = newHandle(); err != nil {
+				return nil, err
+			}
+		}
+		if err := l.queue(ctx); err != nil {
+			return replied, err
+		}
+	}
+	defer l.passOn()
+
+	p := &l.passage
+	for {
+		timeout := C.int(0)
+		p.count.Add(1)
+		if p.hot.Load() {
+			timeout = -1
+		}
+		var result C.shim_result
+		if reply == C.UNOTIFY_REPLY_NONE {
+			result = C.shim_receive(address(unsafe.Pointer(l.c)), address(unsafe.Pointer(n.h.c)), timeout)
+		} else {
+			result = C.shim_reply_receive(address(unsafe.Pointer(l.c)), address(unsafe.Pointer(n.h.c)), reply, C.int64_t(value), timeout)
+		}
+		p.count.Add(1)
+		if result.replied != 0 {
+			if replied = repliedError(result); !isLate(replied) {
+				return replied, replied
+			}
+		}
+		reply = C.UNOTIFY_REPLY_NONE
+		n.pending = result.status == 0
+		switch Status(result.status) {
+		case 0:
+			n.fill()
+			if timeout == 0 {
+				l.heat(mostHot)
+			}
+			return replied, nil
+		case ErrTimeout:
+		case ErrStopped:
+			C.unotify_listener_set_interrupted(l.c, 0)
+		default:
+			return replied, failed(result)
+		}
+		if isClosed(l.closed) {
+			return replied, errListenerClosed
+		}
+		if l.deadline.isOver() {
+			return replied, errDeadline
+		}
+		if !p.hot.Load() {
+			if err := l.park(ctx); err != nil {
+				return replied, err
+			}
+		} else if err := ctx.Err(); err != nil {
+			return replied, err
+		}
+	}
+}
+
+// What an answer came to that did not go out.
+func repliedError(result C.shim_result) error {
+	if result.status == result.replied {
+		return failed(result)
+	}
+	status := Status(result.replied)
+	return &Error{Status: status, Errno: syscall.ENOENT, Message: status.Error()}
+}
+
+// queue waits until it is this goroutine's turn to receive.
+func (l *Listener) queue(ctx context.Context) error {
+	select {
+	case l.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-l.closed:
+		return errListenerClosed
+	case <-l.deadline.wait():
+		return errDeadline
+	}
+}
+
+func (l *Listener) passOn() { <-l.turn }
+
+// park waits without a thread until there is something to receive, or nearly so.
+func (l *Listener) park(ctx context.Context) error {
+	fds := []int{l.fd}
+	if child := l.child.Load(); child >= 0 {
+		fds = append(fds, int(child))
+	}
+	ready, err := parked.enter(fds...)
+	if err != nil {
+		// Without a descriptor left for the lot, or room in the kernel, it has to take a thread.
+		l.heat(math.MaxInt32)
+		return ctx.Err()
+	}
+	defer parked.leave(fds...)
+	select {
+	case <-ready:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-l.closed:
+		return errListenerClosed
+	case <-l.deadline.wait():
+		return errDeadline
+	}
+}
