@@ -28,6 +28,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
 func main() {
@@ -109,5 +110,6 @@ func exitLike(status syscall.WaitStatus) int {
 	_ = syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{})
 	signal.Reset(number)
 	_ = syscall.Kill(os.Getpid(), number)
+	time.Sleep(time.Second) // another thread may take it
 	return 128 + int(number)
 }
