@@ -71,6 +71,9 @@ func run() int {
 		log = file
 	}
 
+	// The program has the terminal's signals from there. Handled ones are as usual in the program.
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGHUP)
 	program, err := start(argv[1:])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "netguard:", err)
@@ -79,9 +82,6 @@ func run() int {
 		}
 		return 126
 	}
-	// The program has the terminal's signals from there. Handled ones are as usual in the program.
-	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGHUP)
 	go func() {
 		for number := range signals {
 			if number == syscall.SIGTERM || number == syscall.SIGHUP {
