@@ -282,10 +282,11 @@ func TestAHandlerThatEndsItsGoroutineEndsTheRun(t *testing.T) {
 
 func TestAHandlerThatFailsEndsTheRunWithItsError(t *testing.T) {
 	guard(t, patience)
-	for _, cause := range []error{os.ErrExist, nil} {
+	for _, given := range []error{os.ErrExist, nil} {
+		cause := given
 		it := start(t)
 		s := &unotify.Supervisor{}
-		r := run(t, s, func(*unotify.Notification) unotify.Verdict { return unotify.Failed(cause) }, it.Listener)
+		r := run(t, s, func(*unotify.Notification) unotify.Verdict { return unotify.Failed(given) }, it.Listener)
 		it.getppid()
 		if _, errno := it.result(); errno != syscall.ENOSYS {
 			t.Error(errno)
