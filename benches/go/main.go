@@ -15,10 +15,12 @@ import (
 
 func main() {
 	listener, err := unotify.ListenerFromFd(3)
-	if err == nil {
+	if err == nil && len(os.Args) == 2 && os.Args[1] == "supervise" {
+		err = supervise(listener)
+	} else if err == nil {
 		err = receive(listener)
 	}
-	if !errors.Is(err, unotify.ErrClosed) {
+	if err != nil && !errors.Is(err, unotify.ErrClosed) {
 		fmt.Fprintln(os.Stderr, "go:", err)
 		os.Exit(1)
 	}
@@ -34,4 +36,16 @@ func receive(listener *unotify.Listener) error {
 		}
 		_ = n.ReplyValue(1) // It may have been killed.
 	}
+}
+
+func supervise(listener *unotify.Listener) error {
+	var s unotify.Supervisor
+	err := s.On("getppid", func(*unotify.Notification) unotify.Verdict { return unotify.Value(1) })
+	if err == nil {
+		err = s.AddListener(listener, nil)
+	}
+	if err == nil {
+		err = s.Run(context.Background())
+	}
+	return err
 }

@@ -117,3 +117,6 @@ func failed(result C.shim_result) error {
 
 // Whether an error only says that the target does not wait any more, or that it was answered.
 func isLate(err error) bool { return errors.Is(err, ErrGone) || errors.Is(err, ErrAnswered) }
+
+// Whether an error says that a listener has come to its end, as all do.
+func isEnd(err error) bool { return errors.Is(err, ErrClosed) || errors.Is(err, os.ErrClosed) }

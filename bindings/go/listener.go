@@ -14,27 +14,40 @@ import (
 
 // Listener is the supervising end of a filter that notifies. All its methods may be called by several goroutines.
 type Listener struct {
-	c        *C.unotify_listener
+	*listenerHandle
 	users    users
-	fd       int
-	child    atomic.Int32 // A pidfd of our own whose end is the listener's too (before Linux 6.11), or -1.
 	closed   chan struct{}
 	deadline deadline
 
-	turn    chan struct{} // Whoever has put something in is the one that receives.
-	passage passage
+	turn chan struct{} // Whoever has put something in is the one that receives.
+	hot  lookout       // At those who are blocked in C for it. While it is awake the listener is a hot one: receive.go.
+}
+
+// listenerHandle is what is freed, apart from the Listener as that is known to its own timer.
+type listenerHandle struct {
+	c     *C.unotify_listener
+	fd    int
+	child atomic.Int32 // A pidfd of our own whose end is the listener's too (before Linux 6.11), or -1.
 }
 
 func newListener(c *C.unotify_listener) *Listener {
 	l := &Listener{
-		c:      c,
-		fd:     int(C.unotify_listener_fd(c)),
-		closed: make(chan struct{}),
-		turn:   make(chan struct{}, 1),
+		listenerHandle: &listenerHandle{c: c, fd: int(C.unotify_listener_fd(c))},
+		closed:         make(chan struct{}),
+		turn:           make(chan struct{}, 1),
 	}
 	l.child.Store(-1)
-	runtime.SetFinalizer(l, (*Listener).Close)
+	l.hot.unmoved = l.cool
+	runtime.SetFinalizer(l.listenerHandle, (*listenerHandle).free)
 	return l
+}
+
+func (h *listenerHandle) free() {
+	runtime.SetFinalizer(h, nil)
+	C.unotify_listener_free(h.c)
+	if child := h.child.Load(); child >= 0 {
+		syscall.Close(int(child))
+	}
 }
 
 func listenerOf(result C.shim_result) (*Listener, error) {
@@ -210,7 +223,6 @@ func (l *Listener) Close() error {
 	if !l.users.close() {
 		return errListenerClosed
 	}
-	runtime.SetFinalizer(l, nil)
 	close(l.closed)
 	l.deadline.set(time.Time{}, nil)
 	C.unotify_listener_set_interrupted(l.c, 1)
@@ -219,10 +231,7 @@ func (l *Listener) Close() error {
 
 func (l *Listener) leave() {
 	if l.users.leave() {
-		C.unotify_listener_free(l.c)
-		if child := l.child.Swap(-1); child >= 0 {
-			syscall.Close(int(child))
-		}
+		l.free()
 	}
 }
 

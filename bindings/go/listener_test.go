@@ -1,15 +1,12 @@
 package unotify_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"net"
 	"os"
-	"os/exec"
 	"os/signal"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -204,26 +201,10 @@ func TestManyGoroutinesShareAListener(t *testing.T) {
 func TestManyWaitingListenersTakeNoThreads(t *testing.T) {
 	guard(t, 2*patience)
 	const many = 1000
-	target := exec.Command("/proc/self/exe")
-	target.Env = append(os.Environ(), targetMode+"=listeners 1000")
-	target.Stderr = os.Stderr
-	in, err := target.StdinPipe()
-	must(t, err)
-	out, err := target.StdoutPipe()
-	must(t, err)
-	must(t, target.Start())
-	defer target.Wait()
-	defer in.Close()
 	fds, goroutines, before := descriptors(t), runtime.NumGoroutine(), threads(t)
-	listeners := make([]*unotify.Listener, many)
-	lines := bufio.NewScanner(out)
-	for i := range listeners {
-		lines.Scan()
-		fd, err := strconv.Atoi(lines.Text())
-		must(t, err)
-		listeners[i], err = unotify.ListenerFromPid(target.Process.Pid, fd)
-		must(t, err)
-	}
+	target := startListeners(t, many)
+	listeners := target.listeners
+	fds += target.descriptors
 	ctx, cancel := context.WithCancel(background)
 	done := make(chan error)
 	for _, l := range listeners {

@@ -139,7 +139,7 @@ func callOnThreads(mode string) {
 			defer all.Done()
 			runtime.LockOSThread()
 			for i := uintptr(0); i < uintptr(calls); i++ {
-				got, _, errno := syscall.RawSyscall6(syscall.SYS_GETPPID, thread, i, 0, 0, 0, 0)
+				got, _, errno := syscall.Syscall6(syscall.SYS_GETPPID, thread, i, 0, 0, 0, 0)
 				if errno != 0 || got != thread+i {
 					fmt.Fprintln(os.Stderr, "call", i, "of thread", thread, "gave", got, errno)
 					os.Exit(1)

@@ -37,16 +37,19 @@ func (r *Request) Name() string {
 // answered late, because the target died or a signal interrupted its call, gives ErrGone, and what was answered before
 // ErrAnswered. After other errors the target waits for a better answer.
 type Notification struct {
-	request Request
-	h       *handle
-	busy    atomic.Bool
-	pending bool // It holds a call, as far as is known.
+	request  Request
+	h        *handle
+	busy     atomic.Bool
+	pending  bool // It holds a call, as far as is known.
+	listener *Listener
+	counts   *counts // Of the supervisor that has handed it out.
 }
 
 // handle is a notification in C, apart from the Notification so that it can be freed with it wherever that lies.
 type handle struct {
 	c       *C.unotify_notification
 	request *C.unotify_request // Always the same.
+	kept    *atomic.Int64      // Where it counts as deferred, if it is.
 }
 
 func newHandle() (*handle, error) {
@@ -55,7 +58,7 @@ func newHandle() (*handle, error) {
 		return nil, err
 	}
 	c := (*C.unotify_notification)(C.shim_pointer(result.handle))
-	h := &handle{c, C.unotify_notification_request(c)}
+	h := &handle{c: c, request: C.unotify_notification_request(c)}
 	runtime.SetFinalizer(h, (*handle).free)
 	return h, nil
 }
@@ -66,6 +69,9 @@ func address(handle unsafe.Pointer) C.uintptr_t { return C.uintptr_t(uintptr(han
 func (h *handle) free() {
 	runtime.SetFinalizer(h, nil)
 	C.unotify_notification_free(h.c)
+	if h.kept != nil {
+		h.kept.Add(-1)
+	}
 }
 
 func (h *handle) answer(reply C.uint32_t, value int64) error {
@@ -117,16 +123,28 @@ func (n *Notification) answer(reply C.uint32_t, value int64) error {
 	}
 	err := error(errEmpty)
 	if n.h != nil {
-		if err = n.h.answer(reply, value); err == nil {
-			n.pending = false
-		}
+		err = n.h.answer(reply, value)
+		n.answered(reply, err)
 	}
 	n.busy.Store(false)
 	return err
 }
 
+// answered notes what an answer came to.
+func (n *Notification) answered(reply C.uint32_t, err error) {
+	if err == nil {
+		n.pending = false
+	}
+	if n.counts != nil {
+		n.counts.answered(reply, err)
+	}
+}
+
 // Request is the system call, all zero if nothing was received.
 func (n *Notification) Request() Request { return n.request }
+
+// Listener is where it was received from, nil if nothing was.
+func (n *Notification) Listener() *Listener { return n.listener }
 
 // Name is the name of the system call, such as "openat".
 func (n *Notification) Name() string { return n.request.Name() }
@@ -174,6 +192,9 @@ func (n *Notification) replied(use func(*C.unotify_notification) C.shim_result) 
 		result := use(c)
 		if result.status == 0 {
 			n.pending = false
+			if n.counts != nil {
+				n.counts.fds.Add(1)
+			}
 		}
 		return result
 	})

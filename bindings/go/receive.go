@@ -8,7 +8,6 @@ import (
 	"math"
 	"sync/atomic"
 	"syscall"
-	"time"
 	"unsafe"
 )
 
@@ -19,48 +18,25 @@ import (
 // a listener that is busy: the *hot* one, whose last notification is some milliseconds old. A timer looks whether it
 // still is, and if not gets the receiver out of C. All others wait in the lot (lot.go), which takes no thread, and
 // there for contexts too.
-const (
-	lookEvery = 4 * time.Millisecond // So a cancelled context is noticed after twice that.
-	mostHot   = 16                   // Listeners: as many threads may be blocked.
-)
+//
+// A context is looked at when the timer has found that nothing comes, after twice lookEvery at most.
+const mostHot = 16 // Listeners: as many threads may be blocked.
 
 var hotListeners atomic.Int32
 
-// passage says of a listener whether it is hot, and whether somebody is in C for it.
-type passage struct {
-	count atomic.Uint64 // Odd while somebody is blocked in C.
-	seen  atomic.Uint64 // What count was when the timer looked.
-	hot   atomic.Bool
-	timer *time.Timer
-}
-
 // heat makes the listener a hot one, if there may be one more.
 func (l *Listener) heat(most int32) {
-	p := &l.passage
-	if hotListeners.Add(1) > most || !p.hot.CompareAndSwap(false, true) {
+	if hotListeners.Add(1) > most || l.hot.awake.Load() {
 		hotListeners.Add(-1)
 		return
 	}
-	p.seen.Store(p.count.Load())
-	if p.timer == nil {
-		p.timer = time.AfterFunc(lookEvery, l.look)
-	} else {
-		p.timer.Reset(lookEvery)
-	}
+	l.hot.wake()
 }
 
-// look is the timer. It says that the listener is hot no longer before it looks whether somebody is in C, and who goes
-// there says so before he looks whether it is hot: so nobody stays there unseen.
-func (l *Listener) look() {
-	p := &l.passage
-	count := p.count.Load()
-	if p.seen.Swap(count) != count && !isClosed(l.closed) {
-		p.timer.Reset(lookEvery)
-		return
-	}
-	p.hot.Store(false)
+// cool is called when the listener is hot no longer.
+func (l *Listener) cool(inC bool) {
 	hotListeners.Add(-1)
-	if p.count.Load()&1 == 1 {
+	if inC {
 		l.interrupt()
 	}
 }
@@ -102,7 +78,11 @@ func (l *Listener) receive(ctx context.Context, n *Notification, reply C.uint32_
 		}
 	}
 	if !l.users.enter() {
-		return nil, errListenerClosed
+		if reply != C.UNOTIFY_REPLY_NONE {
+			replied = n.h.answer(reply, value)
+			n.answered(reply, replied)
+		}
+		return replied, errListenerClosed
 	}
 	defer l.leave()
 	select {
@@ -110,15 +90,18 @@ func (l *Listener) receive(ctx context.Context, n *Notification, reply C.uint32_
 	default:
 		// What is held now is answered before others are waited for.
 		if reply != C.UNOTIFY_REPLY_NONE {
-			if replied = n.h.answer(reply, value); replied != nil && !isLate(replied) {
+			replied = n.h.answer(reply, value)
+			n.answered(reply, replied)
+			if replied != nil && !isLate(replied) {
 				return replied, replied
 			}
-			n.pending = false
 			reply = C.UNOTIFY_REPLY_NONE
 		} else {
 			n.drop()
-			if n.h, err = newHandle(); err != nil {
-				return nil, err
+			if n.h == nil {
+				if n.h, err = newHandle(); err != nil {
+					return nil, err
+				}
 			}
 		}
 		if err := l.queue(ctx); err != nil {
@@ -127,11 +110,10 @@ func (l *Listener) receive(ctx context.Context, n *Notification, reply C.uint32_
 	}
 	defer l.passOn()
 
-	p := &l.passage
 	for {
 		timeout := C.int(0)
-		p.count.Add(1)
-		if p.hot.Load() {
+		l.hot.count.Add(1)
+		if l.hot.awake.Load() {
 			timeout = -1
 		}
 		var result C.shim_result
@@ -140,17 +122,22 @@ func (l *Listener) receive(ctx context.Context, n *Notification, reply C.uint32_
 		} else {
 			result = C.shim_reply_receive(address(unsafe.Pointer(l.c)), address(unsafe.Pointer(n.h.c)), reply, C.int64_t(value), timeout)
 		}
-		p.count.Add(1)
-		if result.replied != 0 {
-			if replied = repliedError(result); !isLate(replied) {
+		l.hot.count.Add(1)
+		if reply != C.UNOTIFY_REPLY_NONE {
+			if result.replied != 0 {
+				replied = repliedError(result)
+			}
+			n.answered(reply, replied)
+			if replied != nil && !isLate(replied) {
 				return replied, replied
 			}
+			reply = C.UNOTIFY_REPLY_NONE
 		}
-		reply = C.UNOTIFY_REPLY_NONE
 		n.pending = result.status == 0
 		switch Status(result.status) {
 		case 0:
 			n.fill()
+			n.listener = l
 			if timeout == 0 {
 				l.heat(mostHot)
 			}
@@ -167,7 +154,7 @@ func (l *Listener) receive(ctx context.Context, n *Notification, reply C.uint32_
 		if l.deadline.isOver() {
 			return replied, errDeadline
 		}
-		if !p.hot.Load() {
+		if !l.hot.awake.Load() {
 			if err := l.park(ctx); err != nil {
 				return replied, err
 			}

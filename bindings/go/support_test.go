@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -176,4 +178,39 @@ func eventually(t testing.TB, what string, is func() bool) {
 			t.Fatal("it never came to this: ", what)
 		}
 	}
+}
+
+// A process with many listeners, which are all here too.
+type manyListeners struct {
+	listeners   []*unotify.Listener
+	descriptors int // What it takes besides.
+	end         func()
+}
+
+func startListeners(t testing.TB, many int) *manyListeners {
+	t.Helper()
+	before := descriptors(t)
+	target := exec.Command("/proc/self/exe")
+	target.Env = append(os.Environ(), fmt.Sprint(targetMode, "=listeners ", many))
+	target.Stderr = os.Stderr
+	in, err := target.StdinPipe()
+	must(t, err)
+	out, err := target.StdoutPipe()
+	must(t, err)
+	must(t, target.Start())
+	it := &manyListeners{listeners: make([]*unotify.Listener, many), descriptors: descriptors(t) - before}
+	it.end = func() {
+		in.Close()
+		target.Wait()
+	}
+	t.Cleanup(it.end)
+	lines := bufio.NewScanner(out)
+	for i := range it.listeners {
+		lines.Scan()
+		fd, err := strconv.Atoi(lines.Text())
+		must(t, err)
+		it.listeners[i], err = unotify.ListenerFromPid(target.Process.Pid, fd)
+		must(t, err)
+	}
+	return it
 }
