@@ -18,6 +18,7 @@ CALLS = [
     ("libunotify, max_workers 4", "supervisor/4"),
     ("libunotify, max_workers 8", "supervisor/8"),
     ("libunotify, max_workers 16", "supervisor/16"),
+    ("libunotify, Go without cgo", "go/notify"),
     ("loop by hand, sync wake-up, calls in place", "loop/in-place"),
     ("loop by hand, sync wake-up", "loop/on"),
     ("loop by hand", "loop/off"),

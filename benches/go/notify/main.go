@@ -1,4 +1,4 @@
-// Receives and answers without cgo, for scripts/bench. The listener is descriptor 3.
+// libunotify's package for Go that does without cgo, receiving and answering in a loop. The listener is descriptor 3.
 package main
 
 import (
@@ -12,15 +12,17 @@ import (
 
 func main() {
 	listener, err := notify.ListenerFromFd(3)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	var call notify.Notification
 	for err == nil {
-		if err = listener.ReceiveInto(context.Background(), &call); err == nil {
+		if err = listener.ReceiveInto(ctx, &call); err == nil {
 			// It fails if the target was killed, and then nobody waits for it.
 			_ = call.ReplyValue(1)
 		}
 	}
 	if !errors.Is(err, notify.ErrClosed) {
-		fmt.Fprintln(os.Stderr, err)
+		fmt.Fprintln(os.Stderr, "notify:", err)
 		os.Exit(1)
 	}
 }
