@@ -145,6 +145,9 @@ func TestAProgramOfAnotherArchitectureIsKilled(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
 		t.Skip("no other architecture runs here")
 	}
+	if _, err := exec.LookPath("go"); err != nil {
+		t.Skip(err)
+	}
 	directory := t.TempDir()
 	source := filepath.Join(directory, "main.go")
 	must(t, os.WriteFile(source, []byte("package main\n\nfunc main() {}\n"), 0o600))
