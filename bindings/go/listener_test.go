@@ -396,3 +396,25 @@ func TestEachGoroutineGetsItsOwnSentence(t *testing.T) {
 	}
 	all.Wait()
 }
+
+func TestTheEndOfAChildIsSeenWhereAZombieKeepsItsListener(t *testing.T) {
+	guard(t, patience)
+	fds := descriptors(t)
+	defer unotify.LetZombiesKeepListeners()()
+	it := start(t)
+	n := it.called()
+	must(t, n.ReplyValue(1))
+	must(t, n.Close())
+	time.AfterFunc(20*time.Millisecond, func() { it.in.Close() })
+	_, err := it.Listener.Receive(background)
+	wantError(t, err, unotify.ErrClosed)
+	pidfd, err := it.PidFd()
+	must(t, err)
+	must(t, it.Listener.WatchChild(pidfd))
+	must(t, it.Wait())
+	pidfd.Close()
+	it.end()
+	if now := descriptors(t); now > fds+1 { // The pipe that it has written to.
+		t.Errorf("%d descriptors became %d", fds, now)
+	}
+}
