@@ -21,6 +21,8 @@ CALLS = [
     ("loop by hand, sync wake-up, calls in place", "loop/in-place"),
     ("loop by hand, sync wake-up", "loop/on"),
     ("loop by hand", "loop/off"),
+    ("libunotify from Go, ReceiveInto and reply", "go/receive"),
+    ("libunotify from Go, supervisor", "go/supervise"),
     ("libseccomp's Go binding", "peer/libseccomp-golang"),
     ("libseccomp crate", "peer/libseccomp-crate"),
     ("libseccomp's C API", "peer/libseccomp"),
