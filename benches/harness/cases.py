@@ -89,9 +89,12 @@ def all_cases(programs: Programs, plan: Plan, scratch: Path) -> list[Case]:
         supervised(f"loop/{wake_up}", "baseline", f"herd -s {int(wake_up == 'on')}", target())
     supervised("loop/in-place", "baseline", "herd -s 1 -i", target())
     supervised("receive", "receive", "", target())
-    supervised("go/notify", "go-notify", "", target())
     for workers in (1, 4, 8, 16):
         supervised(f"supervisor/{workers}", "supervise", f"-w {workers}", target())
+
+    for how in ("receive", "supervise"):
+        supervised(f"go/{how}", "go", how, target())
+    supervised("go/notify", "go-notify", "", target())
 
     for peer in ("libseccomp", "libseccomp-crate", "libseccomp-golang"):
         supervised(f"peer/{peer}", peer, "", target())
