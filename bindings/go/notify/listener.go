@@ -113,6 +113,9 @@ func (l *Listener) SetDeadline(when time.Time) error {
 // SetFallbackError chooses the error number that a notification gets which nobody answers: ENOSYS at
 // first.
 func (l *Listener) SetFallbackError(errno syscall.Errno) error {
+	if l.shared.isClosed.Load() {
+		return errListenerClosed
+	}
 	if err := checkErrno(errno); err != nil {
 		return err
 	}

@@ -225,6 +225,24 @@ func TestManyReceiversOfOneListenerGetEachCallOnce(t *testing.T) {
 	says(t, p, "4000")
 }
 
+func TestTwoListenersOfOneFilterGetEachCallOnceAndEnd(t *testing.T) {
+	p := start(t, "threads:4,1000")
+	file, err := p.listener.File()
+	must(t, err)
+	defer file.Close()
+	other, err := unotify.ListenerFromFile(file)
+	must(t, err)
+	defer other.Close()
+	errs := make(chan error)
+	for _, listener := range []*unotify.Listener{p.listener, other} {
+		listener := listener
+		go func() { errs <- serve(&program{listener: listener}) }()
+	}
+	must(t, <-errs)
+	must(t, <-errs)
+	says(t, p, "4000")
+}
+
 func TestAStormOfGoroutinesAnswersEachCallOnce(t *testing.T) {
 	p := start(t, "threads:16,200")
 	var all sync.WaitGroup

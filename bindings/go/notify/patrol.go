@@ -24,8 +24,9 @@ import (
 //
 // Who comes out is who has been in RECV for a whole round of the patrol, and then waits as others do, where
 // contexts, deadlines and Close reach it. The signal is SIGURG, which Go's runtime sends its threads all
-// the time. Which thread it is shows in /proc/self/task. Where that is not to be seen, and before Linux
-// 6.11, where RECV does not end with the last target, no listener is ever warm.
+// the time. Which thread it is shows in /proc/self/task. Where that is not to be seen, or the signal is
+// blocked or ignored, and before Linux 6.11, where RECV does not end with the last target, no listener is
+// ever warm.
 
 const (
 	// patrolInterval is that of the rounds: a receive is got out after one, or two.
@@ -52,35 +53,52 @@ const (
 	round   = 8
 )
 
-var patrol struct {
-	mu      sync.Mutex
-	round   map[*shared]uint64 // and the word as it was seen last
-	canKick bool
-	once    sync.Once
+var patrol = struct {
+	mu    sync.Mutex
+	round map[*shared]uint64 // and the word as it was seen last
+}{round: make(map[*shared]uint64)}
+
+// canKick tells whether a receive can be got out of RECV here.
+var canKick = onlyOnce(func() bool {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil || checkProc() != nil || !kernelIsAtLeast(6, 11) {
+		return false
+	}
+	_, err = os.ReadFile("/proc/self/syscall")
+	takes := true
+	for _, field := range []string{"SigBlk", "SigIgn"} {
+		set, _ := strconv.ParseUint(statusField(status, field), 16, 64)
+		takes = takes && set>>(syscall.SIGURG-1)&1 == 0
+	}
+	return err == nil && takes
+})
+
+func onlyOnce(find func() bool) func() bool {
+	var once sync.Once
+	var found bool
+	return func() bool {
+		once.Do(func() { found = find() })
+		return found
+	}
 }
 
-// warmUp makes a cold listener warm, if it can be; there may be only so many that stay it. By the receiver.
-func (s *shared) warmUp(toStay bool) {
-	patrol.once.Do(func() {
-		_, err := os.ReadFile("/proc/self/syscall")
-		patrol.canKick = err == nil && checkProc() == nil && kernelIsAtLeast(6, 11)
-		patrol.round = make(map[*shared]uint64)
-	})
-	if !patrol.canKick {
-		return
+// warmUp makes a cold listener warm, if it can be. Whether it is to stay so; there may be only so many. By the
+// receiver.
+func (s *shared) warmUp(isBusy bool) (stays bool) {
+	if !canKick() {
+		return false
 	}
 	patrol.mu.Lock()
 	defer patrol.mu.Unlock()
 	_, known := patrol.round[s]
-	if !known && toStay && len(patrol.round) >= maxWarm {
-		return
-	}
+	stays = isBusy && (known || len(patrol.round) < maxWarm)
 	word := s.place.word.Load()&^phase + round + warm
 	s.place.word.Store(word)
 	patrol.round[s] = word
 	if !known && len(patrol.round) == 1 {
 		go walk()
 	}
+	return stays
 }
 
 func (p *place) isWarm() bool { return p.word.Load()&phase == warm }

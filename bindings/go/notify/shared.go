@@ -109,7 +109,7 @@ func (s *shared) receive(ctx context.Context, buffer []uint64) error {
 
 func (s *shared) receiveInTurn(ctx context.Context, passed <-chan struct{}, buffer []uint64) error {
 	for isFirst := true; ; isFirst = false {
-		ready := false
+		ready, stays := false, true
 		if !s.place.isWarm() {
 			var err error
 			if ready, err = s.look(isFirst); err != nil {
@@ -126,10 +126,10 @@ func (s *shared) receiveInTurn(ctx context.Context, passed <-chan struct{}, buff
 			}
 			// Somebody else who holds the listener may be faster, and RECV block. So the patrol knows of
 			// it; but only what comes within a moment is worth staying warm for.
-			s.warmUp(isFirst)
+			stays = s.warmUp(isFirst)
 		}
 		received, err := s.fetch(buffer, ready)
-		if ready && !isFirst {
+		if !stays {
 			s.place.coolDown()
 		}
 		if received || err != nil {
