@@ -274,6 +274,22 @@ func waysAroundClient(ports []string) error {
 	}
 	_, err = syscall.Socket(syscall.AF_INET6, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)
 	fmt.Println(errnoName(err))
+	datagram, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_DGRAM, 0)
+	if err != nil {
+		return err
+	}
+	const endOfOptions, returnedOptions = "\x00\x00\x00\x00", 7 // IP_RETOPTS
+	fmt.Println(errnoName(syscall.SetsockoptString(datagram, syscall.IPPROTO_IP, syscall.IP_OPTIONS, endOfOptions)))
+	control := make([]byte, syscall.CmsgSpace(4))
+	header := (*syscall.Cmsghdr)(unsafe.Pointer(&control[0]))
+	header.Level, header.Type = syscall.IPPROTO_IP, returnedOptions
+	header.SetLen(syscall.CmsgLen(4))
+	_, err = syscall.SendmsgN(datagram, []byte("x"), control, &to, 0)
+	fmt.Println(errnoName(err))
+	header.Type = syscall.IP_TTL
+	control[syscall.CmsgLen(0)] = 1
+	_, err = syscall.SendmsgN(datagram, []byte("x"), control, &to, 0)
+	fmt.Println(errnoName(err))
 	const familyVsock = 40
 	if socket, err := syscall.Socket(familyVsock, syscall.SOCK_STREAM, 0); err != nil {
 		fmt.Println(errnoName(syscall.EACCES))

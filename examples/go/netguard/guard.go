@@ -262,7 +262,7 @@ func (g *guard) sendMsg(call *notification, addr uint64, flags int) (int, error)
 		if err := call.Read(control, out.control); err != nil {
 			return 0, err
 		}
-		files, err := ownRights(call, out.control)
+		files, err := ownControl(call, out.control)
 		defer closeAll(files)
 		if err != nil {
 			return 0, err
@@ -298,15 +298,33 @@ func (g *guard) sendMany(call *notification) (int, error) {
 	return count, nil
 }
 
-// ownRights puts numbers of this process in the place of the program's in a control message, for descriptors that
-// are sent.
-func ownRights(call *notification, control []byte) (files []*os.File, err error) {
+// harmless is what a control message may say beside its descriptors, by level and kind. Others say which host a
+// packet goes by.
+var harmless = map[[2]uint32]bool{
+	{syscall.SOL_SOCKET, syscall.SCM_RIGHTS}:      true,
+	{syscall.SOL_SOCKET, syscall.SCM_CREDENTIALS}: true, // The kernel checks them.
+	{syscall.IPPROTO_IP, syscall.IP_PKTINFO}:      true,
+	{syscall.IPPROTO_IP, syscall.IP_TOS}:          true,
+	{syscall.IPPROTO_IP, syscall.IP_TTL}:          true,
+	{syscall.IPPROTO_IPV6, 50}:                    true, // IPV6_PKTINFO
+	{syscall.IPPROTO_IPV6, 52}:                    true, // IPV6_HOPLIMIT
+	{syscall.IPPROTO_IPV6, 62}:                    true, // IPV6_DONTFRAG
+	{syscall.IPPROTO_IPV6, 67}:                    true, // IPV6_TCLASS
+	{syscall.IPPROTO_UDP, 103}:                    true, // UDP_SEGMENT
+}
+
+// ownControl checks the control messages, and puts numbers of this process in the place of the program's for
+// descriptors that are sent.
+func ownControl(call *notification, control []byte) (files []*os.File, err error) {
 	const header = syscall.SizeofCmsghdr
 	for rest := control; len(rest) >= header; {
 		length := binary.LittleEndian.Uint64(rest)
 		level, kind := binary.LittleEndian.Uint32(rest[8:]), binary.LittleEndian.Uint32(rest[12:])
 		if length < header || length > uint64(len(rest)) {
 			return files, syscall.EINVAL
+		}
+		if !harmless[[2]uint32{level, kind}] {
+			return files, syscall.EACCES
 		}
 		if level == syscall.SOL_SOCKET && kind == syscall.SCM_RIGHTS {
 			for numbers := rest[header:length]; len(numbers) >= 4; numbers = numbers[4:] {

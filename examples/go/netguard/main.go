@@ -13,8 +13,8 @@
 //
 // The program's calls are not let through once they were found good, as it could change what they point to in
 // between. Netguard reads each destination once, duplicates the program's socket, and makes the call itself.
-// io_uring and SCTP, which would go past that, are refused; calls of other architectures kill. It exits like the
-// program.
+// io_uring, SCTP and options that choose a packet's way, which would go past that, are refused; calls of other
+// architectures kill. It exits like the program.
 //
 // It is built with cgo on libunotify, and without (CGO_ENABLED=0) on package notify alone, from the same source.
 package main

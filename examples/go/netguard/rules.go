@@ -14,6 +14,10 @@ const (
 	fastOpen = 0x20000000 // MSG_FASTOPEN: connects on the way
 	sctp     = 132        // IPPROTO_SCTP and SOL_SCTP: connects by setsockopt(2), too
 
+	ipv6RoutingHeader    = 57 // IPV6_RTHDR
+	ipv6RoutingHeaderOld = 5  // IPV6_2292RTHDR
+	ipv6PacketOptionsOld = 6  // IPV6_2292PKTOPTIONS
+
 	// On every architecture.
 	sysIoUringSetup    = 425
 	sysIoUringEnter    = 426
@@ -37,6 +41,12 @@ var rules = []ruleOf{
 	{"io_uring_enter", sysIoUringEnter, syscall.ENOSYS, nil},
 	{"io_uring_register", sysIoUringRegister, syscall.ENOSYS, nil},
 
+	// They choose which host a packet goes by.
+	{"setsockopt", syscall.SYS_SETSOCKOPT, syscall.EACCES, option(syscall.IPPROTO_IP, syscall.IP_OPTIONS)},
+	{"setsockopt", syscall.SYS_SETSOCKOPT, syscall.EACCES, option(syscall.IPPROTO_IPV6, ipv6RoutingHeader)},
+	{"setsockopt", syscall.SYS_SETSOCKOPT, syscall.EACCES, option(syscall.IPPROTO_IPV6, ipv6RoutingHeaderOld)},
+	{"setsockopt", syscall.SYS_SETSOCKOPT, syscall.EACCES, option(syscall.IPPROTO_IPV6, ipv6PacketOptionsOld)},
+
 	{"socket", syscall.SYS_SOCKET, syscall.EPROTONOSUPPORT, []condition{{Arg: 2, Op: lower32, Value: sctp, Mask: int32Bits}}},
 	{"socket", syscall.SYS_SOCKET, syscall.EPROTONOSUPPORT, seqpacket(syscall.AF_INET)},
 	{"socket", syscall.SYS_SOCKET, syscall.EPROTONOSUPPORT, seqpacket(syscall.AF_INET6)},
@@ -47,6 +57,14 @@ const (
 	int32Bits = 0xffffffff
 	lower32   = masked
 )
+
+// option is one of a socket's.
+func option(level, name uint64) []condition {
+	return []condition{
+		{Arg: 1, Op: lower32, Value: level, Mask: int32Bits},
+		{Arg: 2, Op: lower32, Value: name, Mask: int32Bits},
+	}
+}
 
 // seqpacket is SCTP by its kind of socket.
 func seqpacket(family uint64) []condition {
