@@ -381,7 +381,7 @@ func TestTerminatingItTerminatesTheProgram(t *testing.T) {
 func TestWrongArgumentsAreRefused(t *testing.T) {
 	for _, argv := range [][]string{
 		{}, {"127.0.0.1:1"}, {"127.0.0.1", "--", "true"}, {"127.0.0.1:65536", "true"}, {"127.0.0.1:x", "true"},
-		{"no.such.host.invalid:1", "true"}, {"300.0.0.0/8:1", "true"}, {"", "true"}, {"-no", "1"},
+		{"300.0.0.0/8:1", "true"}, {"", "true"}, {"-no", "1"},
 	} {
 		command := exec.Command("/proc/self/exe", argv...)
 		command.Env = append(os.Environ(), guardVariable+"=1")
