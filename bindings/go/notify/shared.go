@@ -15,7 +15,7 @@ type shared struct {
 	users    atomic.Int64 // and one while it is not closed
 	isClosed atomic.Bool
 	closed   chan struct{} // closed then
-	turn     chan struct{} // holds something while somebody receives
+	turn     turn          // to receive
 	deadline deadline
 	fallback atomic.Int32 // the error number, positive, for what nobody answers
 	place    place
@@ -26,7 +26,7 @@ func newShared(fd int) *shared {
 	s := &shared{
 		fd:       fd,
 		closed:   make(chan struct{}),
-		turn:     make(chan struct{}, 1),
+		turn:     newTurn(),
 		deadline: newDeadline(),
 	}
 	s.users.Store(1)
@@ -69,7 +69,7 @@ func (s *shared) close() error {
 }
 
 // over is why a receive is not to go on; nil if it is.
-func (s *shared) over(ctx context.Context, passed <-chan struct{}) error {
+func (s *shared) over(ctx context.Context) error {
 	if s.isClosed.Load() {
 		return errListenerClosed
 	}
@@ -80,34 +80,54 @@ func (s *shared) over(ctx context.Context, passed <-chan struct{}) error {
 		default:
 		}
 	}
-	select {
-	case <-passed:
+	if s.deadline.hasPassed() {
 		return plain(ErrTimeout)
-	default:
+	}
+	return nil
+}
+
+// await waits for a channel, and for whatever ends a receive.
+func (s *shared) await(ctx context.Context, ready <-chan struct{}) error {
+	select {
+	case <-ready:
 		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.closed:
+		return errListenerClosed
+	case <-s.deadline.channel():
+		return plain(ErrTimeout)
 	}
 }
 
 // receive waits for a notification and puts it into the buffer, which is as long as the kernel's
 // structure. The caller uses the descriptor.
 func (s *shared) receive(ctx context.Context, buffer []uint64) error {
-	passed := s.deadline.channel()
-	if err := s.over(ctx, passed); err != nil {
+	if err := s.over(ctx); err != nil {
 		return err
 	}
-	select {
-	case s.turn <- struct{}{}:
-	default:
-		if err := s.await(ctx, passed, s.turn, nil); err != nil {
+	if !s.turn.take() {
+		if err := s.awaitTurn(ctx); err != nil {
 			return err
 		}
 	}
-	err := s.receiveInTurn(ctx, passed, buffer)
-	<-s.turn
+	err := s.receiveInTurn(ctx, buffer)
+	s.turn.giveBack()
 	return err
 }
 
-func (s *shared) receiveInTurn(ctx context.Context, passed <-chan struct{}, buffer []uint64) error {
+func (s *shared) awaitTurn(ctx context.Context) error {
+	s.turn.waiting.Add(1)
+	defer s.turn.waiting.Add(-1)
+	for !s.turn.take() {
+		if err := s.await(ctx, s.turn.free); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *shared) receiveInTurn(ctx context.Context, buffer []uint64) error {
 	for isFirst := true; ; isFirst = false {
 		ready, stays := false, true
 		if !s.place.isWarm() {
@@ -116,10 +136,10 @@ func (s *shared) receiveInTurn(ctx context.Context, passed <-chan struct{}, buff
 				return err
 			}
 			if !ready {
-				if err := s.over(ctx, passed); err != nil {
+				if err := s.over(ctx); err != nil {
 					return err
 				}
-				if err := s.waitOutside(ctx, passed); err != nil {
+				if err := s.waitOutside(ctx); err != nil {
 					return err
 				}
 				continue
@@ -135,7 +155,7 @@ func (s *shared) receiveInTurn(ctx context.Context, passed <-chan struct{}, buff
 		if received || err != nil {
 			return err
 		}
-		if err := s.over(ctx, passed); err != nil {
+		if err := s.over(ctx); err != nil {
 			return err
 		}
 	}
@@ -187,7 +207,7 @@ func (s *shared) look(isFirst bool) (ready bool, err error) {
 }
 
 // waitOutside waits without a thread until the listener may have something.
-func (s *shared) waitOutside(ctx context.Context, passed <-chan struct{}) error {
+func (s *shared) waitOutside(ctx context.Context) error {
 	fds := []int{s.fd}
 	if child := int(s.child.Load()); child >= 0 {
 		zombie, errno := isZombie(child)
@@ -209,21 +229,5 @@ func (s *shared) waitOutside(ctx context.Context, passed <-chan struct{}) error 
 		return nil
 	}
 	defer waitingRoom.leave(fds...)
-	return s.await(ctx, passed, nil, ready)
-}
-
-// await waits for one of the two channels, of which one is nil, and for whatever ends a receive.
-func (s *shared) await(ctx context.Context, passed <-chan struct{}, turn chan<- struct{}, ready <-chan struct{}) error {
-	select {
-	case turn <- struct{}{}:
-		return nil
-	case <-ready:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-s.closed:
-		return errListenerClosed
-	case <-passed:
-		return plain(ErrTimeout)
-	}
+	return s.await(ctx, ready)
 }
