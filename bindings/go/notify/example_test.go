@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"sync"
 	"syscall"
 	"time"
 
@@ -27,15 +26,6 @@ func Example() {
 	}
 	defer listener.Close()
 
-	// Before Linux 6.11 the listener ends when the program was waited for.
-	var ended sync.WaitGroup
-	ended.Add(1)
-	go func() {
-		defer ended.Done()
-		if err := cmd.Wait(); err != nil {
-			log.Print(err)
-		}
-	}()
 	var call notify.Notification
 	for {
 		err := listener.ReceiveInto(context.Background(), &call)
@@ -48,7 +38,9 @@ func Example() {
 			log.Print(err) // it was killed meanwhile
 		}
 	}
-	ended.Wait()
+	if err := cmd.Wait(); err != nil {
+		log.Print(err)
+	}
 	// Output: my parent is 1234
 }
 
@@ -83,7 +75,6 @@ func ExampleNotification_ReadString() {
 		log.Fatal(err)
 	}
 	defer listener.Close()
-	go cmd.Wait()
 	for {
 		call, err := listener.Receive(context.Background())
 		if err != nil {
@@ -95,6 +86,7 @@ func ExampleNotification_ReadString() {
 		}
 		_ = call.ReplyContinue()
 	}
+	_ = cmd.Wait()
 	// Output: /dev/null
 }
 
@@ -117,12 +109,6 @@ func ExampleNotification_ReplyFd() {
 		log.Fatal(err)
 	}
 	defer listener.Close()
-	var ended sync.WaitGroup
-	ended.Add(1)
-	go func() {
-		defer ended.Done()
-		_ = cmd.Wait()
-	}()
 	for {
 		call, err := listener.Receive(context.Background())
 		if err != nil {
@@ -135,7 +121,7 @@ func ExampleNotification_ReplyFd() {
 			_ = call.ReplyContinue()
 		}
 	}
-	ended.Wait()
+	_ = cmd.Wait()
 	// Output: something else
 }
 

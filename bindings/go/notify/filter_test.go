@@ -205,6 +205,20 @@ func TestOpeningMayBeNotified(t *testing.T) {
 	}
 }
 
+func TestAProgramMayBeWaitedForWhenItsListenerHasEnded(t *testing.T) {
+	var filter unotify.Filter
+	filter.Notify(target.Number)
+	command := exec.Command("/proc/self/exe", "calls:5")
+	command.Env = target.Environment()
+	listener, err := unotify.Start(command, &filter)
+	must(t, err)
+	defer listener.Close()
+	must(t, serve(&program{listener: listener}))
+	must(t, command.Wait())
+	_, err = listener.Receive(background)
+	expect(t, err, unotify.ErrClosed)
+}
+
 func TestManyProgramsAreStartedAtOnce(t *testing.T) {
 	before := threads(t)
 	var all sync.WaitGroup

@@ -20,9 +20,11 @@ import (
 // cmd.SysProcAttr.Pdeathsig is refused, as it would come when that thread ends. When this process ends
 // before the program, the calls that are notified fail with ENOSYS.
 //
-// Before Linux 6.11 the program is a target until cmd.Wait has returned: then [ErrClosed] comes only
-// after that, and cmd.Wait may not wait for it. It fails with [ErrUnsupported] before Linux 5.0, with
-// [ErrBusy] when this process is under a filter with a listener itself.
+// The program is to be waited for with cmd.Wait, after [ErrClosed] has come, or by a goroutine meanwhile. See
+// [Listener.WatchChild] for what ErrClosed means before Linux 6.11, when the program leaves others behind.
+//
+// It fails with [ErrUnsupported] before Linux 5.0, with [ErrBusy] when this process is under a filter with a
+// listener itself.
 func Start(cmd *exec.Cmd, filter *Filter) (*Listener, error) {
 	program, err := filter.Program()
 	if err != nil {
@@ -46,6 +48,12 @@ func Start(cmd *exec.Cmd, filter *Filter) (*Listener, error) {
 	started := make(chan startedProgram, 1)
 	go startOnOwnThread(cmd, program, started)
 	result := <-started
+	if result.err == nil {
+		// Without it the listener ends later, on a kernel that is as old as to have none.
+		if pidfd, errno := pidfdOpen(cmd.Process.Pid, 0); errno == 0 {
+			result.listener.shared.watch(pidfd)
+		}
+	}
 	return result.listener, result.err
 }
 

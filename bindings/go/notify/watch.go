@@ -34,7 +34,7 @@ func kernelIsAtLeast(major, minor int) bool {
 // ends with it on every kernel. Before Linux 6.11 receives also fail with [ErrClosed] when that child is a
 // zombie and no notification is pending. It is not waited for. Whether other targets are left cannot be
 // known before it was: who has such targets waits for the child and receives again. Only the first call
-// for a listener counts.
+// for a listener counts, and programs that [Start] starts are watched already.
 //
 // It fails with [ErrUnsupported] before Linux 5.4.
 func (l *Listener) WatchChild(pidfd *os.File) error {
@@ -56,10 +56,15 @@ func (l *Listener) WatchChild(pidfd *os.File) error {
 	case errno != 0:
 		return system(errno, "watch the child")
 	}
-	if kernelIsAtLeast(6, 11) || !l.shared.child.CompareAndSwap(-1, int32(own)) {
-		syscall.Close(own)
-	}
+	l.shared.watch(own)
 	return nil
+}
+
+// watch takes a pidfd over.
+func (s *shared) watch(pidfd int) {
+	if kernelIsAtLeast(6, 11) || !s.child.CompareAndSwap(-1, int32(pidfd)) {
+		syscall.Close(pidfd)
+	}
 }
 
 // isZombie tells whether the process that a pidfd stands for is a child of this one that has ended and
