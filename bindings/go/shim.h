@@ -446,4 +446,11 @@ static inline shim_result shim_child_kill(unotify_child *child, int sig)
     SHIM(unotify_child_kill(child, sig));
 }
 
+/* ---- probe ---- */
+
+static inline shim_result shim_probe_new(int timeout_ms)
+{
+    SHIM_HANDLE(unotify_probe, unotify_probe_new(timeout_ms, &out));
+}
+
 #endif
