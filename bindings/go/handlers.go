@@ -88,22 +88,27 @@ func isSyscall(name string) bool {
 	return false
 }
 
+// callKey is a system call of an architecture.
+type callKey uint64
+
+func keyOf(r *Request) callKey { return callKey(r.Arch)<<32 | callKey(uint32(r.Syscall)) }
+
 // find gives the handlers that are to be asked about a call, in order.
-func (s *Supervisor) find(arch uint32, number int) []handler {
-	key := uint64(arch)<<32 | uint64(uint32(number))
+func (s *Supervisor) find(r *Request) []handler {
+	key := keyOf(r)
 	if table := s.table.Load(); table != nil {
 		if found, ok := (*table)[key]; ok {
 			return found
 		}
 	}
-	name, err := SyscallName(arch, number)
+	name, err := SyscallName(r.Arch, r.Syscall)
 	if err != nil {
 		return s.defaults // And not kept: there are too many numbers that are none.
 	}
 	found := append(append([]handler(nil), s.handlers[name]...), s.defaults...)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	table := map[uint64][]handler{key: found}
+	table := map[callKey][]handler{key: found}
 	if before := s.table.Load(); before != nil {
 		for key, found := range *before {
 			table[key] = found

@@ -19,8 +19,8 @@ type Listener struct {
 	closed   chan struct{}
 	deadline deadline
 
-	turn chan struct{} // Whoever has put something in is the one that receives.
-	hot  lookout       // At those who are blocked in C for it. While it is awake the listener is a hot one: receive.go.
+	turn *turns  // Of receiving, one at a time.
+	hot  lookout // At those who are blocked in C for it. While it is awake the listener is a hot one: receive.go.
 }
 
 // listenerHandle is what is freed, apart from the Listener as that is known to its own timer.
@@ -34,7 +34,7 @@ func newListener(c *C.unotify_listener) *Listener {
 	l := &Listener{
 		listenerHandle: &listenerHandle{c: c, fd: int(C.unotify_listener_fd(c))},
 		closed:         make(chan struct{}),
-		turn:           make(chan struct{}, 1),
+		turn:           newTurns(1),
 	}
 	l.child.Store(-1)
 	l.hot.unmoved = l.cool

@@ -75,13 +75,17 @@ func (h *handle) free() {
 }
 
 func (h *handle) answer(reply C.uint32_t, value int64) error {
-	err := failure(C.shim_reply(address(unsafe.Pointer(h.c)), reply, C.int64_t(value)))
+	kept := C.shim_reply(address(unsafe.Pointer(h.c)), reply, C.int64_t(value))
 	runtime.KeepAlive(h)
-	return err
+	if kept != 0 {
+		return failed(C.shim_take(kept))
+	}
+	return nil
 }
 
 // fill takes over what was received.
-func (n *Notification) fill() {
+func (n *Notification) fill(l *Listener) {
+	n.pending, n.listener = true, l
 	r := n.h.request
 	n.request = Request{
 		ID: uint64(r.id), Pid: int(r.pid), Flags: uint32(r.flags), Syscall: int(r.syscall), Arch: uint32(r.arch),
@@ -90,6 +94,23 @@ func (n *Notification) fill() {
 			uint64(r.args[0]), uint64(r.args[1]), uint64(r.args[2]), uint64(r.args[3]), uint64(r.args[4]), uint64(r.args[5]),
 		},
 	}
+}
+
+// settle answers what is held before something else is waited for. The second error says that there is no way on.
+func (n *Notification) settle(reply C.uint32_t, value int64) (replied, err error) {
+	if reply != C.UNOTIFY_REPLY_NONE {
+		replied = n.h.answer(reply, value)
+		n.answered(reply, replied)
+		if replied != nil && !isLate(replied) {
+			return replied, replied
+		}
+		return replied, nil
+	}
+	n.drop()
+	if n.h == nil {
+		n.h, err = newHandle()
+	}
+	return nil, err
 }
 
 // drop answers what is held with the fallback error, unless it was answered. A handle that holds nothing is kept.

@@ -84,45 +84,52 @@ func (l *Listener) receive(ctx context.Context, n *Notification, reply C.uint32_
 		}
 		return replied, errListenerClosed
 	}
-	defer l.leave()
-	select {
-	case l.turn <- struct{}{}:
-	default:
+	// No deferred calls: they cost as much as all else here.
+	if !l.turn.try() {
 		// What is held now is answered before others are waited for.
-		if reply != C.UNOTIFY_REPLY_NONE {
-			replied = n.h.answer(reply, value)
-			n.answered(reply, replied)
-			if replied != nil && !isLate(replied) {
-				return replied, replied
-			}
-			reply = C.UNOTIFY_REPLY_NONE
-		} else {
-			n.drop()
-			if n.h == nil {
-				if n.h, err = newHandle(); err != nil {
-					return nil, err
-				}
-			}
+		if replied, err = n.settle(reply, value); err == nil {
+			err = l.queue(ctx)
 		}
-		if err := l.queue(ctx); err != nil {
+		if err != nil {
+			l.leave()
 			return replied, err
 		}
+		reply = C.UNOTIFY_REPLY_NONE
 	}
-	defer l.passOn()
+	late, err := l.receiveInTurn(ctx, n, reply, value)
+	l.turn.giveBack()
+	l.leave()
+	if late != nil {
+		replied = late
+	}
+	return replied, err
+}
 
+func (l *Listener) receiveInTurn(ctx context.Context, n *Notification, reply C.uint32_t, value int64) (replied, err error) {
 	for {
 		timeout := C.int(0)
 		l.hot.count.Add(1)
 		if l.hot.awake.Load() {
 			timeout = -1
 		}
-		var result C.shim_result
+		var kept C.uintptr_t
 		if reply == C.UNOTIFY_REPLY_NONE {
-			result = C.shim_receive(address(unsafe.Pointer(l.c)), address(unsafe.Pointer(n.h.c)), timeout)
+			kept = C.shim_receive(address(unsafe.Pointer(l.c)), address(unsafe.Pointer(n.h.c)), timeout)
 		} else {
-			result = C.shim_reply_receive(address(unsafe.Pointer(l.c)), address(unsafe.Pointer(n.h.c)), reply, C.int64_t(value), timeout)
+			kept = C.shim_reply_receive(address(unsafe.Pointer(l.c)), address(unsafe.Pointer(n.h.c)), reply, C.int64_t(value), timeout)
 		}
 		l.hot.count.Add(1)
+		if kept == 0 {
+			if reply != C.UNOTIFY_REPLY_NONE {
+				n.answered(reply, nil)
+			}
+			n.fill(l)
+			if timeout == 0 {
+				l.heat(mostHot)
+			}
+			return replied, nil
+		}
+		result := C.shim_take(kept)
 		if reply != C.UNOTIFY_REPLY_NONE {
 			if result.replied != 0 {
 				replied = repliedError(result)
@@ -133,20 +140,18 @@ func (l *Listener) receive(ctx context.Context, n *Notification, reply C.uint32_
 			}
 			reply = C.UNOTIFY_REPLY_NONE
 		}
-		n.pending = result.status == 0
-		switch Status(result.status) {
-		case 0:
-			n.fill()
-			n.listener = l
-			if timeout == 0 {
-				l.heat(mostHot)
-			}
+		if result.status == 0 { // Only the answer came late.
+			n.fill(l)
 			return replied, nil
+		}
+		n.pending = false
+		err := failed(result)
+		switch Status(result.status) {
 		case ErrTimeout:
 		case ErrStopped:
 			C.unotify_listener_set_interrupted(l.c, 0)
 		default:
-			return replied, failed(result)
+			return replied, err
 		}
 		if isClosed(l.closed) {
 			return replied, errListenerClosed
@@ -164,30 +169,33 @@ func (l *Listener) receive(ctx context.Context, n *Notification, reply C.uint32_
 	}
 }
 
-// What an answer came to that did not go out.
+// What an answer came to that did not go out. Its sentence is there unless receiving has another.
 func repliedError(result C.shim_result) error {
-	if result.status == result.replied {
-		return failed(result)
+	if result.status != 0 && result.status != result.replied {
+		status := Status(result.replied)
+		return &Error{Status: status, Errno: syscall.ENOENT, Message: status.Error()}
 	}
-	status := Status(result.replied)
-	return &Error{Status: status, Errno: syscall.ENOENT, Message: status.Error()}
+	result.status = result.replied
+	return failed(result)
 }
 
 // queue waits until it is this goroutine's turn to receive.
 func (l *Listener) queue(ctx context.Context) error {
-	select {
-	case l.turn <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-l.closed:
-		return errListenerClosed
-	case <-l.deadline.wait():
-		return errDeadline
+	l.turn.waiting.Add(1)
+	defer l.turn.waiting.Add(-1)
+	for !l.turn.try() {
+		select {
+		case <-l.turn.free:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-l.closed:
+			return errListenerClosed
+		case <-l.deadline.wait():
+			return errDeadline
+		}
 	}
+	return nil
 }
-
-func (l *Listener) passOn() { <-l.turn }
 
 // park waits without a thread until there is something to receive, or nearly so.
 func (l *Listener) park(ctx context.Context) error {

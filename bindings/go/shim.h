@@ -19,7 +19,10 @@ typedef struct {
     int64_t value;
 } shim_result;
 
-static inline void *shim_pointer(uintptr_t pointer) { return (void *)pointer; }
+static inline void *shim_pointer(uintptr_t pointer)
+{
+    return (void *)pointer;
+}
 
 /* What `status`, which the last call on this thread gave, comes to. */
 static inline shim_result shim_failed(int32_t status)
@@ -43,9 +46,9 @@ static inline shim_result shim_done(int32_t status, void *handle, int64_t value)
 }
 
 #define SHIM(call) return shim_done((call), NULL, 0)
-#define SHIM_HANDLE(type, call)  \
-    type *out = NULL;            \
-    int32_t status = (call);     \
+#define SHIM_HANDLE(type, call) \
+    type *out = NULL;           \
+    int32_t status = (call);    \
     return shim_done(status, out, 0)
 #define SHIM_VALUE(type, call) \
     type out = 0;              \
@@ -81,7 +84,8 @@ static inline shim_result shim_filter_add_arch(unotify_filter *filter, uint32_t 
     SHIM(unotify_filter_add_arch(filter, arch));
 }
 
-static inline shim_result shim_filter_add_rule(unotify_filter *filter, uint32_t action, const char *name,
+static inline shim_result shim_filter_add_rule(unotify_filter *filter, uint32_t action,
+                                               const char *name,
                                                const unotify_arg_compare *conditions, size_t n)
 {
     SHIM(unotify_filter_add_rule(filter, action, name, conditions, n));
@@ -156,32 +160,83 @@ static inline shim_result shim_listener_set_fallback_error(unotify_listener *lis
     SHIM(unotify_listener_set_fallback_error(listener, errnum));
 }
 
-/* To have waited in vain is no failure that somebody reads of. */
-static inline shim_result shim_received(int32_t status)
+/*
+ * What is called again and again takes handles as numbers, which Go does not look into, and gives 0 when all went well,
+ * and otherwise where the result is, for shim_take().
+ */
+static inline uintptr_t shim_put(shim_result result)
 {
-    if (status == UNOTIFY_ERR_TIMEOUT || status == UNOTIFY_ERR_STOPPED)
-        return (shim_result){ .status = status };
-    return shim_done(status, NULL, 0);
+    shim_result *kept = malloc(sizeof *kept);
+
+    if (!kept)
+        abort();
+    *kept = result;
+    return (uintptr_t)kept;
 }
 
-/* This, and what else is called again and again, takes handles as numbers, which Go does not look into. */
-static inline shim_result shim_receive(uintptr_t listener, uintptr_t handle, int timeout_ms)
+static inline shim_result shim_take(uintptr_t kept)
+{
+    shim_result result = *(shim_result *)kept;
+
+    free((void *)kept);
+    return result;
+}
+
+static inline uintptr_t shim_receive(uintptr_t listener, uintptr_t handle, int timeout_ms)
+{
+    unotify_notification *notification = (unotify_notification *)handle;
+    int32_t status =
+        unotify_listener_receive((unotify_listener *)listener, timeout_ms, &notification);
+
+    return status == UNOTIFY_OK ? 0 : shim_put(shim_failed(status));
+}
+
+static inline int32_t shim_answer(uintptr_t handle, uint32_t reply, int64_t value)
 {
     unotify_notification *notification = (unotify_notification *)handle;
 
-    return shim_received(unotify_listener_receive((unotify_listener *)listener, timeout_ms, &notification));
+    switch (reply) {
+    case UNOTIFY_REPLY_VALUE:
+        return unotify_notification_reply_value(notification, value);
+    case UNOTIFY_REPLY_ERROR:
+        return unotify_notification_reply_error(notification, (int)value);
+    default:
+        return unotify_notification_reply_continue(notification);
+    }
 }
 
-static inline shim_result shim_reply_receive(uintptr_t listener, uintptr_t notification, uint32_t reply,
-                                             int64_t value, int timeout_ms)
+static inline uintptr_t shim_reply(uintptr_t notification, uint32_t reply, int64_t value)
 {
-    unotify_status replied = UNOTIFY_OK;
-    int32_t status = unotify_listener_reply_receive((unotify_listener *)listener, (unotify_notification *)notification,
-                                                    reply, value, timeout_ms, &replied);
-    shim_result result = shim_received(status);
+    int32_t status = shim_answer(notification, reply, value);
 
-    result.replied = replied;
-    return result;
+    return status == UNOTIFY_OK ? 0 : shim_put(shim_failed(status));
+}
+
+/* Both in one call from Go, which costs more than what else is done for either. */
+static inline uintptr_t shim_reply_receive(uintptr_t listener, uintptr_t handle, uint32_t reply,
+                                           int64_t value, int timeout_ms)
+{
+    unotify_notification *notification = (unotify_notification *)handle;
+    int32_t replied = shim_answer(handle, reply, value), status;
+    shim_result result = { 0 };
+
+    if (replied != UNOTIFY_OK) {
+        result = shim_failed(replied);
+        result.replied = replied;
+        if (replied != UNOTIFY_ERR_GONE && replied != UNOTIFY_ERR_ANSWERED)
+            return shim_put(result);
+    }
+    status = unotify_listener_receive((unotify_listener *)listener, timeout_ms, &notification);
+    if (status != UNOTIFY_OK) {
+        free((void *)result.sentence);
+        result = shim_failed(status);
+        result.replied = replied;
+    } else if (replied == UNOTIFY_OK) {
+        return 0;
+    } else {
+        result.status = UNOTIFY_OK; /* The sentence is the answer's. */
+    }
+    return shim_put(result);
 }
 
 /* ---- notification ---- */
@@ -196,17 +251,6 @@ static inline shim_result shim_check_valid(unotify_notification *notification)
     SHIM(unotify_notification_check_valid(notification));
 }
 
-static inline shim_result shim_reply(uintptr_t handle, uint32_t reply, int64_t value)
-{
-    unotify_notification *notification = (unotify_notification *)handle;
-
-    switch (reply) {
-    case UNOTIFY_REPLY_VALUE: SHIM(unotify_notification_reply_value(notification, value));
-    case UNOTIFY_REPLY_ERROR: SHIM(unotify_notification_reply_error(notification, (int)value));
-    default: SHIM(unotify_notification_reply_continue(notification));
-    }
-}
-
 static inline shim_result shim_reply_fd(unotify_notification *notification, int fd, int flags)
 {
     SHIM(unotify_notification_reply_fd(notification, fd, flags));
@@ -219,25 +263,26 @@ static inline shim_result shim_reply_interrupted(unotify_notification *notificat
 
 /* ---- target: memory, descriptors ---- */
 
-static inline shim_result shim_read(unotify_notification *notification, uint64_t addr, void *buf, size_t len)
+static inline shim_result shim_read(unotify_notification *notification, uint64_t addr, void *buf,
+                                    size_t len)
 {
     SHIM(unotify_notification_read(notification, addr, buf, len));
 }
 
-static inline shim_result shim_write(unotify_notification *notification, uint64_t addr, const void *buf,
-                                     size_t len)
+static inline shim_result shim_write(unotify_notification *notification, uint64_t addr,
+                                     const void *buf, size_t len)
 {
     SHIM(unotify_notification_write(notification, addr, buf, len));
 }
 
-static inline shim_result shim_read_string(unotify_notification *notification, uint64_t addr, char *buf,
-                                           size_t cap)
+static inline shim_result shim_read_string(unotify_notification *notification, uint64_t addr,
+                                           char *buf, size_t cap)
 {
     SHIM_VALUE(size_t, unotify_notification_read_string(notification, addr, buf, cap, &out));
 }
 
-static inline shim_result shim_read_pointers(unotify_notification *notification, uint64_t addr, uint64_t *array,
-                                             size_t cap)
+static inline shim_result shim_read_pointers(unotify_notification *notification, uint64_t addr,
+                                             uint64_t *array, size_t cap)
 {
     SHIM_VALUE(size_t, unotify_notification_read_pointers(notification, addr, array, cap, &out));
 }
@@ -247,7 +292,8 @@ static inline shim_result shim_get_fd(unotify_notification *notification, int ta
     SHIM_VALUE(int, unotify_notification_get_fd(notification, target_fd, &out));
 }
 
-static inline shim_result shim_add_fd(unotify_notification *notification, int fd, int target_fd, int flags)
+static inline shim_result shim_add_fd(unotify_notification *notification, int fd, int target_fd,
+                                      int flags)
 {
     SHIM_VALUE(int, unotify_notification_add_fd(notification, fd, target_fd, flags, &out));
 }
@@ -259,77 +305,87 @@ static inline shim_result shim_open_pidfd(unotify_notification *notification)
 
 /* ---- target: opening what it names ---- */
 
-static inline unotify_open_how shim_how(uint64_t flags, uint64_t mode, uint64_t resolve, uint64_t at_flags)
+static inline unotify_open_how shim_how(uint64_t flags, uint64_t mode, uint64_t resolve,
+                                        uint64_t at_flags)
 {
     return (unotify_open_how){
-        .size = sizeof(unotify_open_how), .flags = flags, .mode = mode, .resolve = resolve, .at_flags = at_flags,
+        .size = sizeof(unotify_open_how),
+        .flags = flags,
+        .mode = mode,
+        .resolve = resolve,
+        .at_flags = at_flags,
     };
 }
 
-static inline shim_result shim_open(unotify_notification *notification, const unotify_roots *roots, int dirfd,
-                                    uint64_t path, uint64_t flags, uint64_t mode, uint64_t resolve,
-                                    uint64_t at_flags)
+static inline shim_result shim_open(unotify_notification *notification, const unotify_roots *roots,
+                                    int dirfd, uint64_t path, uint64_t flags, uint64_t mode,
+                                    uint64_t resolve, uint64_t at_flags)
 {
     unotify_open_how how = shim_how(flags, mode, resolve, at_flags);
-    SHIM_VALUE(int, roots ? unotify_notification_open_within(notification, roots, dirfd, path, &how, &out)
-                          : unotify_notification_open(notification, dirfd, path, &how, &out));
+    SHIM_VALUE(
+        int, roots ? unotify_notification_open_within(notification, roots, dirfd, path, &how, &out)
+                   : unotify_notification_open(notification, dirfd, path, &how, &out));
 }
 
-static inline shim_result shim_reply_open_within(unotify_notification *notification, const unotify_roots *roots,
-                                                 int dirfd, uint64_t path, uint64_t flags, uint64_t mode,
+static inline shim_result shim_reply_open_within(unotify_notification *notification,
+                                                 const unotify_roots *roots, int dirfd,
+                                                 uint64_t path, uint64_t flags, uint64_t mode,
                                                  uint64_t resolve, uint64_t at_flags)
 {
     unotify_open_how how = shim_how(flags, mode, resolve, at_flags);
     SHIM(unotify_notification_reply_open_within(notification, roots, dirfd, path, &how));
 }
 
-static inline shim_result shim_reopen(unotify_notification *notification, int fd, uint64_t flags, uint64_t mode)
+static inline shim_result shim_reopen(unotify_notification *notification, int fd, uint64_t flags,
+                                      uint64_t mode)
 {
     SHIM_VALUE(int, unotify_notification_reopen(notification, fd, flags, mode, &out));
 }
 
-static inline shim_result shim_reply_open(unotify_notification *notification, int fd, int flags, mode_t mode)
+static inline shim_result shim_reply_open(unotify_notification *notification, int fd, int flags,
+                                          mode_t mode)
 {
     SHIM(unotify_notification_reply_open(notification, fd, flags, mode));
 }
 
-static inline shim_result shim_open_parent(unotify_notification *notification, int dirfd, uint64_t path,
-                                           char *name, size_t cap)
+static inline shim_result shim_open_parent(unotify_notification *notification, int dirfd,
+                                           uint64_t path, char *name, size_t cap)
 {
     SHIM_VALUE(int, unotify_notification_open_parent(notification, dirfd, path, name, cap, &out));
 }
 
-static inline shim_result shim_read_path(unotify_notification *notification, int dirfd, uint64_t path, char *buf,
-                                         size_t cap)
+static inline shim_result shim_read_path(unotify_notification *notification, int dirfd,
+                                         uint64_t path, char *buf, size_t cap)
 {
     SHIM(unotify_notification_read_path(notification, dirfd, path, buf, cap));
 }
 
-static inline shim_result shim_create(unotify_notification *notification, int directory, const char *name,
-                                      int flags, mode_t mode)
+static inline shim_result shim_create(unotify_notification *notification, int directory,
+                                      const char *name, int flags, mode_t mode)
 {
     SHIM_VALUE(int, unotify_notification_create(notification, directory, name, flags, mode, &out));
 }
 
-static inline shim_result shim_mkdir(unotify_notification *notification, int directory, const char *name,
-                                     mode_t mode)
+static inline shim_result shim_mkdir(unotify_notification *notification, int directory,
+                                     const char *name, mode_t mode)
 {
     SHIM(unotify_notification_mkdir(notification, directory, name, mode));
 }
 
-static inline shim_result shim_mknod(unotify_notification *notification, int directory, const char *name,
-                                     mode_t mode, dev_t device)
+static inline shim_result shim_mknod(unotify_notification *notification, int directory,
+                                     const char *name, mode_t mode, dev_t device)
 {
     SHIM(unotify_notification_mknod(notification, directory, name, mode, device));
 }
 
-static inline shim_result shim_open_socket(unotify_notification *notification, const void *addr, size_t len)
+static inline shim_result shim_open_socket(unotify_notification *notification, const void *addr,
+                                           size_t len)
 {
     SHIM_VALUE(int, unotify_notification_open_socket(notification, addr, len, &out));
 }
 
-static inline shim_result shim_reply_connect(unotify_notification *notification, int target_fd, const void *addr,
-                                             size_t len, int file)
+static inline shim_result shim_reply_connect(unotify_notification *notification, int target_fd,
+                                             const void *addr, size_t len, int file)
 {
     SHIM(unotify_notification_reply_connect(notification, target_fd, addr, len, file));
 }
@@ -346,7 +402,8 @@ static inline shim_result shim_roots_add(unotify_roots *roots, const char *path,
 
 /* ---- target: who it is ---- */
 
-static inline shim_result shim_identity(unotify_notification *notification, unotify_identity *identity)
+static inline shim_result shim_identity(unotify_notification *notification,
+                                        unotify_identity *identity)
 {
     identity->size = sizeof *identity;
     SHIM(unotify_notification_identity(notification, identity));
@@ -359,13 +416,17 @@ static inline shim_result shim_executable(unotify_notification *notification, ch
 
 /* ---- child ---- */
 
-static inline shim_result shim_spawn(const unotify_filter *filter, const char *file, char **argv, char **envp,
-                                     uint32_t load_flags, uint32_t flags, const char *directory,
-                                     const unotify_fd_map *fds, size_t n_fds)
+static inline shim_result shim_spawn(const unotify_filter *filter, const char *file, char **argv,
+                                     char **envp, uint32_t load_flags, uint32_t flags,
+                                     const char *directory, const unotify_fd_map *fds, size_t n_fds)
 {
     unotify_spawn_opts opts = {
-        .size = sizeof opts, .load_flags = load_flags, .flags = flags, .working_directory = directory,
-        .fds = fds, .n_fds = n_fds,
+        .size = sizeof opts,
+        .load_flags = load_flags,
+        .flags = flags,
+        .working_directory = directory,
+        .fds = fds,
+        .n_fds = n_fds,
     };
     SHIM_HANDLE(unotify_child, unotify_spawn(filter, file, argv, envp, &opts, &out));
 }
@@ -383,6 +444,13 @@ static inline shim_result shim_child_wait(unotify_child *child, int timeout_ms)
 static inline shim_result shim_child_kill(unotify_child *child, int sig)
 {
     SHIM(unotify_child_kill(child, sig));
+}
+
+/* ---- probe ---- */
+
+static inline shim_result shim_probe_new(int timeout_ms)
+{
+    SHIM_HANDLE(unotify_probe, unotify_probe_new(timeout_ms, &out));
 }
 
 #endif

@@ -30,7 +30,7 @@ type Supervisor struct {
 	stopNext bool
 	closed   bool
 
-	table  atomic.Pointer[map[uint64][]handler] // What was found for the calls that came so far.
+	table  atomic.Pointer[map[callKey][]handler] // What was found for the calls that came so far.
 	counts counts
 }
 
@@ -50,7 +50,7 @@ type served struct {
 type run struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
-	permits  chan struct{} // Of handlers at work.
+	permits  *turns // Of handlers at work.
 	stopping atomic.Bool
 	workers  int
 	done     chan struct{}
@@ -156,7 +156,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	if most < 1 {
 		most = 1
 	}
-	r := &run{permits: make(chan struct{}, most), done: make(chan struct{})}
+	r := &run{permits: newTurns(most), done: make(chan struct{})}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	s.run = r
 	for _, v := range s.serving {
@@ -264,7 +264,7 @@ func (s *Supervisor) left(r *run, v *served) {
 		v.left()
 		return
 	}
-	r.permits <- struct{}{}
-	defer func() { <-r.permits }()
+	r.permits.take()
+	defer r.permits.giveBack()
 	s.guarded(r, v.left)
 }

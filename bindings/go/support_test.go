@@ -17,7 +17,15 @@ import (
 	unotify "libunotify/go"
 )
 
-const patience = 30 * time.Second
+// patience is how long something may take at most. On a slow machine it is longer.
+var patience = 30 * time.Second * slowness()
+
+func slowness() time.Duration {
+	if times, err := strconv.Atoi(os.Getenv("UNOTIFY_TEST_SLOWNESS")); err == nil && times > 0 {
+		return time.Duration(times)
+	}
+	return 1
+}
 
 func must(t testing.TB, err error) {
 	t.Helper()

@@ -21,6 +21,8 @@ type worker struct {
 	handling  lookout // At its handler.
 	hasPermit bool
 	number    uint // Of handlers that it has called.
+	key       callKey
+	handlers  []handler // For the call that this is the key of, the last that came.
 }
 
 // How many handlers go untimed for each that is not.
@@ -80,16 +82,14 @@ func (w *worker) work() {
 			return
 		}
 		w.s.counts.received.Add(1)
-		select {
-		case w.r.permits <- struct{}{}:
-		default:
+		if !w.r.permits.try() {
 			w.giveLeadAway()
-			w.r.permits <- struct{}{}
+			w.r.permits.take()
 		}
 		w.hasPermit = true
 		reply, value = w.handle()
 		w.hasPermit = false
-		<-w.r.permits
+		w.r.permits.giveBack()
 	}
 }
 
@@ -148,8 +148,10 @@ func (w *worker) fallBack() {
 
 // handle asks the handlers, and gives the answer that is still to be given.
 func (w *worker) handle() (reply C.uint32_t, value int64) {
-	handlers := w.s.find(w.n.request.Arch, w.n.request.Syscall)
-	for _, h := range handlers {
+	if key := keyOf(&w.n.request); key != w.key || w.handlers == nil {
+		w.key, w.handlers = key, w.s.find(&w.n.request)
+	}
+	for _, h := range w.handlers {
 		if h.blocking {
 			w.giveLeadAway()
 			break
@@ -166,7 +168,7 @@ func (w *worker) handle() (reply C.uint32_t, value int64) {
 		w.handling.wake()
 	}
 	verdict := NotHandled
-	for _, h := range handlers {
+	for _, h := range w.handlers {
 		if verdict = w.ask(h); verdict.kind != notHandled {
 			break
 		}
@@ -261,7 +263,7 @@ func (w *worker) leave(err error) {
 
 func (w *worker) end() {
 	if w.hasPermit {
-		<-w.r.permits
+		w.r.permits.giveBack()
 	}
 	if w.n != nil && w.n.busy.CompareAndSwap(false, true) && w.n.h != nil {
 		w.n.h.kept = nil
