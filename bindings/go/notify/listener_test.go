@@ -95,7 +95,12 @@ func TestAContextEndsAReceiveOfABusyListener(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(background, time.Duration(i)*time.Millisecond)
 		began := time.Now()
-		expect(t, p.listener.ReceiveInto(ctx, &call), context.DeadlineExceeded)
+		err := p.listener.ReceiveInto(ctx, &call)
+		for err == nil { // before Linux 5.19 a call that a signal interrupts comes again
+			must(t, call.ReplyValue(0))
+			err = p.listener.ReceiveInto(ctx, &call)
+		}
+		expect(t, err, context.DeadlineExceeded)
 		within(t, began)
 		cancel()
 	}
