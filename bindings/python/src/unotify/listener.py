@@ -173,14 +173,31 @@ class Listener(Owner):
                 status = lib.listener_receive_with(handle.pointer, left, 0, held.reference)
             if not status:
                 return self._notification(held)
-            failure = error(status)
-            self._spare.append(held)
+            over = deadline is not None and _now() >= deadline
+            self._not_received(handle, held, status, _INTERRUPTED, _INTERRUPTED if over else _TIMEOUT)
+
+    def _look(self, limit: int) -> Notification | None:
+        """Waits so many milliseconds, not to be interrupted; ``None`` if nothing came."""
+        handle = self._live()
+        try:
+            held = self._spare.pop()
+        except IndexError:
+            held = Held.empty()
+        status = _receive_with(handle.argument, limit, 0, held.reference)
+        if not status:
+            return self._notification(held)
+        self._not_received(handle, held, status, _TIMEOUT)
+        return None
+
+    def _not_received(self, handle: Handle, held: Held, status: int, *expected: int) -> None:
+        """Nothing came: raises why, unless that was to be expected."""
+        try:
             if self._handle is not handle or handle.pointer is None:
                 self._refuse()
-            if status == _TIMEOUT and (deadline is None or _now() < deadline):
-                continue
-            if status != _INTERRUPTED:
-                raise failure
+            if status not in expected:
+                raise error(status)
+        finally:
+            self._spare.append(held)
 
     def __iter__(self) -> Iterator[Notification]:
         """Over the notifications, until the last target has exited or it is interrupted."""
@@ -204,14 +221,9 @@ class Listener(Owner):
                 call._data = None
                 yield call
                 continue
-            failure = error(status)
-            self._spare.append(held)
-            if self._handle is not handle or handle.pointer is None:
-                self._refuse()
+            self._not_received(handle, held, status, _TIMEOUT, _INTERRUPTED, _CLOSED, _STOPPED)
             if status in (_CLOSED, _STOPPED):
                 return
-            if status not in (_TIMEOUT, _INTERRUPTED):
-                raise failure
 
     def interrupt(self, on: bool = True) -> None:
         """While this is on, receives end with :class:`Stopped`, those under way on other threads and

@@ -561,12 +561,13 @@ class Notification:
         if held.pointer is None:
             self._held.append(held)
             self._refuse_copy()
-        failure = error(status)
-        if status in (_GONE, _ANSWERED):
-            self._end(held, Status(status))
-        else:
-            self._held.append(held)
-        raise failure
+        try:
+            raise error(status)
+        finally:
+            if status in (_GONE, _ANSWERED):
+                self._end(held, Status(status))
+            else:
+                self._held.append(held)
 
     def _refuse(self) -> NoReturn:
         if self._over is Status.GONE:

@@ -183,7 +183,7 @@ class _Streams:
             elif stream == STDOUT:
                 if number != 2:
                     raise ValueError("STDOUT is for stderr")
-                theirs = dict((child, parent) for parent, child in self.fds).get(1, 1)
+                theirs = {child: parent for parent, child in self.fds}.get(1, 1)
             else:
                 theirs = stream if isinstance(stream, int) else stream.fileno()
             self.fds.append((theirs, number))

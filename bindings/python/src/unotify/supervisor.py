@@ -329,6 +329,10 @@ class Supervisor(Owner):
             self._failure = failure
         self.stop()
 
+    def _take_failure(self) -> BaseException:
+        failure, self._failure = self._failure, None
+        return failure or AssertionError("nothing has failed")
+
     def _keep(self, call: Notification, held: Held) -> int:
         if call._over is not None:
             return _HANDLED  # it was answered before
@@ -357,15 +361,15 @@ class Supervisor(Owner):
         self._data[key] = data
         self._has_data = self._has_data or data is not None
         status = lib.supervisor_add_listener(handle.pointer, theirs.pointer, key)
-        if status:
-            failure = error(status)
+        try:
+            check(status)
+        except errors.Error:
             del self._data[key]
-            if status == Status.INVALID_ARGUMENT:
-                raise failure
-        theirs.release()
-        listener.close()
-        if status:
-            raise failure
+            raise
+        finally:
+            if status != Status.INVALID_ARGUMENT:
+                theirs.release()
+                listener.close()
 
     def take_listener(self, data: Any) -> Listener:
         """Gives back a listener that was added with ``data``, also while running. What was received from it
@@ -488,9 +492,8 @@ class Supervisor(Owner):
             if self._run is not run:
                 fail(Status.INVALID_ARGUMENT, errno.EINVAL, "the end of the run was told to another thread")
             self._run = None
-            failure, self._failure = self._failure, None
-        if failure is not None:
-            raise failure
+            if self._failure is not None:
+                raise self._take_failure()
         if run.failure is not None and not isinstance(run.failure, errors.Stopped):
             raise run.failure
         return run.failure is None
@@ -514,9 +517,7 @@ class Supervisor(Owner):
         handled = c_size_t()
         status = lib.supervisor_dispatch(handle.pointer, byref(handled))
         if status:
-            stopped = error(status)
-            failure, self._failure = self._failure, None
-            raise stopped if failure is None else failure
+            raise error(status) if self._failure is None else self._take_failure()
         return handled.value
 
     def stats(self) -> Stats:
