@@ -1,8 +1,7 @@
-"""What the tests have in common: targets, and a time limit for each."""
+"""What the tests have in common. What hangs is ended by the time limit in pyproject.toml."""
 
 from __future__ import annotations
 
-import faulthandler
 import gc
 import os
 import subprocess
@@ -19,14 +18,6 @@ import unotify
 
 SLOWNESS = float(os.environ.get("UNOTIFY_TEST_SLOWNESS", "1"))
 LIMIT = 60 * SLOWNESS
-
-
-@pytest.fixture(autouse=True)
-def time_limit() -> Iterator[None]:
-    """Ends the whole run when a test hangs, wherever it hangs, and says where."""
-    faulthandler.dump_traceback_later(LIMIT, exit=True, file=sys.__stderr__)
-    yield
-    faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.fixture(autouse=True)

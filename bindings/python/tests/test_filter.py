@@ -34,7 +34,9 @@ def test_an_unknown_call_is_named() -> None:
 
 def test_architectures_come_before_rules() -> None:
     with pytest.raises(unotify.InvalidArgument):
-        Filter().notify("getppid").add_arch("x86" if unotify.arch_name(unotify.arch_native()) == "x86_64" else "arm")
+        Filter().notify("getppid").add_arch(
+            "x86" if unotify.arch_name(unotify.arch_native()) == "x86_64" else "arm"
+        )
     with pytest.raises(unotify.UnknownArch):
         Filter().add_arch("no_such_arch")
 

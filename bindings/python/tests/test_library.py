@@ -90,7 +90,11 @@ def prototypes() -> dict[str, str]:
         declaration = declaration.replace("const", "").strip()
         if re.fullmatch(r"char \*\w+|char \*", declaration):
             return "s"
-        if "*" in declaration or declaration.split()[0] in ("unotify_handler", "unotify_close_handler", "unotify_exit_handler"):
+        if "*" in declaration or declaration.split()[0] in (
+            "unotify_handler",
+            "unotify_close_handler",
+            "unotify_exit_handler",
+        ):
             return "p"
         return kinds[declaration.split()[0]]
 

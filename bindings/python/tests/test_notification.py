@@ -229,9 +229,9 @@ def test_a_pidfd_of_the_targets(supervise: Start) -> None:
 OPENS = "import os, sys; print(os.read(os.open(sys.argv[1], os.O_RDONLY), 20))"
 
 
-def opens(supervise: Start, path: Path, script: str = OPENS, names: tuple[str, ...] = ("openat",)) -> tuple[
-    unotify.Child, Notification
-]:
+def opens(
+    supervise: Start, path: Path, script: str = OPENS, names: tuple[str, ...] = ("openat",)
+) -> tuple[unotify.Child, Notification]:
     """A target whose call for ``path`` waits; all before it have continued."""
     child = supervise([*target(script, *names), str(path)], *names, stdout=unotify.PIPE, text=True)
     for call in child.listener:
@@ -257,7 +257,11 @@ def test_what_a_target_names_is_opened_and_handed_over(supervise: Start, tmp_pat
 
 
 def test_what_is_not_there_is_an_error_to_answer_with(supervise: Start, tmp_path: Path) -> None:
-    child, call = opens(supervise, tmp_path / "none", "import os, sys\ntry: os.open(sys.argv[1], 0)\nexcept OSError as e: print(e.errno)")
+    child, call = opens(
+        supervise,
+        tmp_path / "none",
+        "import os, sys\ntry: os.open(sys.argv[1], 0)\nexcept OSError as e: print(e.errno)",
+    )
     with pytest.raises(FileNotFoundError) as caught:
         call.open(call.args[0], call.args[1])
     call.reply_error(caught.value.errno or 0)
@@ -322,7 +326,7 @@ def test_files_are_made_as_the_targets(supervise: Start, tmp_path: Path) -> None
 
 def test_a_targets_socket_is_connected(supervise: Start) -> None:
     server = socket.create_server(("127.0.0.1", 0))
-    script = f"""
+    script = """
         import socket
         s = socket.socket()
         print(s.connect_ex(("192.0.2.1", 9)), s.recv(10), flush=True)

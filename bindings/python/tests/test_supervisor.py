@@ -28,7 +28,9 @@ def answer_of(handler: Callable[[Notification], object], **how: object) -> tuple
         supervisor.on("getppid")(handler)  # type: ignore[type-var]
         read, write = os.pipe()
         try:
-            assert supervisor.run_program(target(VALUE, "getppid"), notifying("getppid"), fds=[(write, 1)]) == 0
+            assert (
+                supervisor.run_program(target(VALUE, "getppid"), notifying("getppid"), fds=[(write, 1)]) == 0
+            )
         finally:
             os.close(write)
             said = os.read(read, 100)
@@ -304,16 +306,15 @@ def test_a_stop_ends_it_from_another_thread(supervise: Start) -> None:
 
 
 def test_a_stop_from_a_handler() -> None:
-    with pytest.raises(unotify.Stopped):
-        with Supervisor() as supervisor:
+    with pytest.raises(unotify.Stopped), Supervisor() as supervisor:
 
-            @supervisor.on("getppid")
-            def handler(call: Notification) -> int:
-                supervisor.stop()
-                return 1
+        @supervisor.on("getppid")
+        def handler(call: Notification) -> int:
+            supervisor.stop()
+            return 1
 
-            script = "call('getppid'); import time; time.sleep(60)"
-            supervisor.run_program(target(script, "getppid"), notifying("getppid"))
+        script = "call('getppid'); import time; time.sleep(60)"
+        supervisor.run_program(target(script, "getppid"), notifying("getppid"))
 
 
 def test_it_runs_on_without_a_listener(supervise: Start) -> None:

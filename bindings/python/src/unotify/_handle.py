@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import functools
+import operator
 import os
 import weakref
 from collections.abc import Callable
@@ -10,7 +12,11 @@ from typing import Any, NoReturn
 
 from ._library import final
 
-_alive: weakref.WeakSet[Handle] = weakref.WeakSet()
+# All handles that are alive, by address, and some that were.
+_alive: dict[int, weakref.ref[Handle]] = {}
+
+# A function that does nothing, and is none of Python's: see Handle.
+_NOTHING = bool
 
 
 class Handle:
@@ -18,35 +24,37 @@ class Handle:
 
     Who calls the library with it keeps a reference until that has returned, so that what another
     thread closes meanwhile is freed by the last one to leave.
+
+    Nothing of it being freed is Python's code. A signal handler may run, and raise, at the beginning of
+    any function of Python's, of ``__del__`` as well, and then a target would wait for ever.
     """
 
-    __slots__ = ("__weakref__", "_free", "argument", "pointer")
+    __slots__ = ("__weakref__", "_finish", "argument", "pointer")
 
     def __init__(self, pointer: int, free: Callable[[int], Any]) -> None:
-        # Set first: a signal handler may raise after any of these lines.
-        self._free = free
+        self._finish: Callable[[], Any] = functools.partial(free, pointer)
         self.pointer: int | None = pointer
         # For functions that take their arguments as they are.
         self.argument: Any = ctypes.byref(ctypes.c_char.from_address(pointer))
-        _alive.add(self)
+        _alive[pointer] = weakref.ref(self)
+
+    __del__ = property(operator.attrgetter("_finish"))
 
     def release(self) -> int:
         """Gives it up to somebody else, who owns it from here on."""
         pointer = self.pointer
         if pointer is None:
             raise ValueError("used in a copy of its process, or given away")
+        self._finish = _NOTHING
         self.pointer = self.argument = None
         return pointer
 
-    def free(self) -> None:
-        pointer, self.pointer, self.argument = self.pointer, None, None
-        if pointer is not None:
-            self._free(pointer)
-
-    def __del__(self) -> None:
-        # One whose making was interrupted has nothing.
-        if getattr(self, "pointer", None) is not None:
-            self.free()
+    def forget(self) -> None:
+        """Frees it in a copy of the process, in which it must not be used."""
+        if self.pointer is not None:
+            self.pointer = self.argument = None
+            self._finish()
+            self._finish = _NOTHING
 
 
 class Owner:
@@ -99,8 +107,11 @@ def _forget() -> None:
     target would never learn that its supervisor is gone.
     """
     Forked.generation += 1
-    for handle in list(_alive):
-        handle.free()
+    for reference in list(_alive.values()):
+        handle = reference()
+        if handle is not None:
+            handle.forget()
+    _alive.clear()
 
 
 os.register_at_fork(after_in_child=_forget)

@@ -59,7 +59,7 @@ class _Pace:
         self._turn = time.perf_counter()
 
 
-class listener:  # noqa: N801 - it reads as a function
+class listener:
     """The notifications of a listener, for ``async for``, until its last target has exited.
 
     While calls come in quick succession the event loop is held for half a millisecond at a time, and for

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import functools
 import os
 from ctypes import byref, c_char, c_int, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 from struct import Struct
@@ -61,7 +62,8 @@ class Held(Handle):
     def keep(self) -> None:
         """What was lent is its holder's from here on."""
         self.lent = False
-        self._free = free_notification
+        if self.pointer is not None:
+            self._finish = functools.partial(free_notification, self.pointer)
 
     @classmethod
     def empty(cls) -> Held:
@@ -70,8 +72,8 @@ class Held(Handle):
         return cls(pointer.value or 0)
 
 
-def _leave(_: int) -> None:
-    """Frees nothing."""
+# Frees nothing, and is none of Python's: see Handle.
+_leave = bool
 
 
 class _OpenHow(ctypes.Structure):
@@ -215,7 +217,7 @@ class Notification:
             if held.lent and held.pointer is not None:
                 # Which only answers: it is not ours.
                 free_notification(held.pointer)
-            held.free()
+            del held
 
     def __enter__(self) -> Notification:
         return self

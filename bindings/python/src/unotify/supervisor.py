@@ -175,7 +175,7 @@ class Supervisor(Owner):
         # What a handler has raised, for whoever called run().
         self._failure: BaseException | None = None
         self._run: _Run | None = None
-        self._starting = threading.Lock()
+        self._changing = threading.Lock()
         self._pool = _Pool(self, max_workers) if max_workers > 1 else None
         # The notification that handlers were shown last, and its handle.
         self._shown: Held | None = None
@@ -184,6 +184,8 @@ class Supervisor(Owner):
     def _call_back(self, function: Any, callback: Any, *arguments: Any) -> None:
         """Gives the library a function of ours, which has to live as long as the supervisor."""
         handle: Any = self._live()
+        if self._run is not None:
+            fail(Status.INVALID_ARGUMENT, errno.EBUSY, "handlers cannot be set while the supervisor runs")
         check(function(handle.pointer, *arguments, callback, None))
         handle.callbacks.append(callback)
 
@@ -405,14 +407,19 @@ class Supervisor(Owner):
         Raises what a handler has raised; :class:`InvalidArgument` when it runs already; what the kernel
         said of a listener that broke, after the others were served.
         """
-        return self._ended(self._begin(lib.supervisor_run).wait())
+        return self._serve(lib.supervisor_run)
 
     def start(self) -> None:
         """Does what :meth:`run` does on a thread of its own.
 
         Raises :class:`InvalidArgument` when it runs already or was not joined.
         """
-        self._begin(lib.supervisor_run, background=True)
+        run = _Run(self, self._live(), lib.supervisor_run, ())
+        try:
+            run.begin(on_a_thread=True)
+        except BaseException:
+            run.abandon()
+            raise
 
     def join(self, timeout: float | None = None) -> bool:
         """Waits for the end of what :meth:`start` began, and tells as :meth:`run` how it ended.
@@ -467,28 +474,28 @@ class Supervisor(Owner):
         status = c_int()
         with filter._lock:
             theirs = filter._live()
-            run = self._begin(function, theirs.pointer, *program.arguments(), byref(status), here=here)
-            if not self._ended(run.wait()):
+            if not self._serve(function, theirs.pointer, *program.arguments(), byref(status), here=here):
                 fail(
                     Status.STOPPED, errno.ECANCELED, "the supervisor was stopped before the program has ended"
                 )
         return status.value
 
-    def _begin(self, function: Any, *arguments: Any, background: bool = False, here: bool = False) -> _Run:
-        handle = self._live()
-        with self._starting:
-            if self._run is not None:
-                sentence = "the supervisor runs already, or was not joined"
-                fail(Status.INVALID_ARGUMENT, errno.EBUSY, sentence)
-            run = self._run = _Run(self, handle, function, arguments)
+    def _serve(self, function: Any, *arguments: Any, here: bool = False) -> bool:
+        """Calls one of the library's functions that run until all is over, and waits for that."""
+        run = _Run(self, self._live(), function, arguments)
         # What waits on the main thread is to be reached by signals.
         on_main = threading.current_thread() is threading.main_thread()
-        run.begin(on_a_thread=background or (on_main and not here))
-        return run
+        try:
+            run.begin(on_a_thread=on_main and not here)
+            run.done.wait()
+            return self._ended(run)
+        except BaseException:
+            run.abandon()
+            raise
 
     def _ended(self, run: _Run) -> bool:
         """Tells one caller how a run has ended."""
-        with self._starting:
+        with self._changing:
             if self._run is not run:
                 fail(Status.INVALID_ARGUMENT, errno.EINVAL, "the end of the run was told to another thread")
             self._run = None
@@ -566,48 +573,61 @@ class _Run:
         self._arguments = arguments
         self.done = threading.Event()
         self.failure: BaseException | None = None
+        # The thread that it is on, while it is.
         self.thread = 0
+        self._abandoned = False
 
     def begin(self, on_a_thread: bool) -> None:
-        _running.add(self)
-        if not on_a_thread:
+        supervisor = self._supervisor
+        with supervisor._changing:
+            if supervisor._run is not None:
+                sentence = "the supervisor runs already, or was not joined"
+                fail(Status.INVALID_ARGUMENT, errno.EBUSY, sentence)
+            supervisor._run = self
+        if on_a_thread:
+            # It keeps no program from its end; _end_all() does, when all else is done.
+            threading.Thread(target=self._work, name="unotify supervisor", daemon=True).start()
+        else:
             self._work()
-            return
-        # No thread of its own keeps a program from its end; _end_all() does, when all else is done.
-        thread = threading.Thread(target=self._work, name="unotify supervisor", daemon=True)
-        try:
-            thread.start()
-        except BaseException:
-            self._supervisor._run = None
-            raise
 
     def _work(self) -> None:
-        self.thread = threading.get_ident()
+        supervisor = self._supervisor
+        with supervisor._changing:
+            if self._abandoned:
+                return
+            self.thread = threading.get_ident()
+            _running.add(self)
         try:
             status = self._function(self._handle.pointer, *self._arguments)
             if status:
                 self.failure = error(status)
-            if self._supervisor._pool is not None:
-                self._supervisor._pool.finish(stopped=bool(status))
+            if supervisor._pool is not None:
+                supervisor._pool.finish(stopped=bool(status))
         except BaseException as failure:
             self.failure = failure
         finally:
-            self.thread = 0
-            _running.discard(self)
+            with supervisor._changing:
+                self.thread = 0
+                _running.discard(self)
+                if self._abandoned and supervisor._run is self:
+                    supervisor._run = None
+                    supervisor._failure = None
             self.done.set()
 
-    def wait(self) -> _Run:
-        """Waits for its end, and ends it when a signal handler of Python's raises something."""
-        try:
-            self.done.wait()
-        except BaseException:
-            with contextlib.suppress(ValueError):
-                self._supervisor.stop()
-            self.done.wait()
-            with self._supervisor._starting:
-                self._supervisor._run = None
-            raise
-        return self
+    def abandon(self) -> None:
+        """Something was raised where its end was waited for: ends it, whether it has begun or not."""
+        supervisor = self._supervisor
+        with supervisor._changing:
+            if supervisor._run is not self:
+                return
+            self._abandoned = True
+            if not self.thread:
+                # It will not begin, or is over.
+                supervisor._run = None
+                return
+        with contextlib.suppress(ValueError):
+            supervisor.stop()
+        self.done.wait()
 
 
 class _Pool:
