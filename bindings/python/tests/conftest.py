@@ -97,14 +97,15 @@ def until(condition: Callable[[], bool], what: str = "what was waited for") -> N
 
 def run_python(script: str, *args: str, **how: object) -> subprocess.CompletedProcess[str]:
     """Runs a script in an interpreter of its own."""
-    return subprocess.run(
+    done: subprocess.CompletedProcess[str] = subprocess.run(
         [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(script), *args],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        check=False,
+        capture_output=True,
         text=True,
         timeout=LIMIT * 0.8,
         **how,  # type: ignore[call-overload]
     )
+    return done
 
 
 @pytest.fixture

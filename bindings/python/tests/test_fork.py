@@ -36,14 +36,15 @@ def test_every_handle_is_forgotten(supervise: Start) -> None:
     )
     call = child.listener.receive()
     filter, supervisor, roots = notifying("getppid"), unotify.Supervisor(), unotify.Roots()
-    for noun, use in {
+    uses: dict[str, Callable[[], object]] = {
         "listener": child.listener.receive,
         "notification": lambda: call.reply(666),
         "child": child.kill,
         "filter": lambda: filter.notify("getpid"),
         "supervisor": supervisor.run,
         "set of directories": lambda: roots.add("/", 1),
-    }.items():
+    }
+    for noun, use in uses.items():
         assert in_a_copy(use) == f"ValueError: the {noun} is of the process that this one was forked from"
     assert in_a_copy(lambda: call.read(0, 1)).startswith("ValueError: the notification is of the process")
     assert in_a_copy(lambda: next(iter(child.listener))).startswith("ValueError: the listener")

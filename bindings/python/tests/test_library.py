@@ -151,7 +151,7 @@ def test_statuses_and_constants_are_the_headers() -> None:
         "WAKE_UP": unotify.WakeUp,
     }.items():
         theirs = {n[len(prefix) + 1 :]: v for n, v in values.items() if n.startswith(prefix + "_")}
-        assert {member.name: member.value for member in kind} == theirs, prefix  # type: ignore[attr-defined]
+        assert {member.name: member.value for member in kind} == theirs, prefix
 
 
 def test_versions() -> None:

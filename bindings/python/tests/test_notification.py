@@ -71,7 +71,7 @@ def test_what_is_no_answer_leaves_the_target_waiting(supervise: Start) -> None:
 
 def test_all_64_bits_of_each_argument(supervise: Start) -> None:
     values = [(1 << 64) - 1 - i for i in range(5)] + [1 << 63]
-    child, call = one_call(supervise, f"call('getppid', *{values})", "getppid")
+    _, call = one_call(supervise, f"call('getppid', *{values})", "getppid")
     assert call.args == tuple(values)
     assert call.int_args == (-1, -2, -3, -4, -5, 0)
     assert (call.name, call.arch) == ("getppid", unotify.arch_native())
@@ -144,7 +144,7 @@ def test_memory_is_read_and_written(supervise: Start) -> None:
 
 
 def test_addresses_that_are_none(supervise: Start) -> None:
-    child, call = one_call(supervise, "call('getppid')", "getppid")
+    _, call = one_call(supervise, "call('getppid')", "getppid")
     for use in (
         lambda: call.read(0, 1),
         lambda: call.read((1 << 64) - 1, 1),

@@ -131,7 +131,7 @@ def test_what_cannot_be_started(tmp_path: Path) -> None:
         (["a\0b"], ValueError),
     ):
         with pytest.raises(kind):
-            unotify.spawn(argv, filter, stdin=PIPE, stdout=PIPE, stderr=PIPE)  # type: ignore[arg-type]
+            unotify.spawn(argv, filter, stdin=PIPE, stdout=PIPE, stderr=PIPE)
     with pytest.raises(FileNotFoundError):
         unotify.spawn(["true"], filter, cwd="/no/such/directory")
     with pytest.raises(unotify.InvalidArgument):

@@ -333,7 +333,12 @@ def test_run_on_a_thread_of_the_programs(supervise: Start) -> None:
     child = supervise(["sh", "-c", "exit $PPID"], "getppid")
     threads = []
     with Supervisor() as supervisor:
-        supervisor.on("getppid")(lambda call: threads.append(threading.current_thread()) or 4)
+
+        @supervisor.on("getppid")
+        def handler(call: Notification) -> int:
+            threads.append(threading.current_thread())
+            return 4
+
         supervisor.add_listener(child.listener)
         thread = threading.Thread(target=supervisor.run)
         thread.start()
@@ -456,7 +461,12 @@ def test_what_is_deferred_shows_its_listeners_data(supervise: Start) -> None:
     child = supervise(target("call('getppid')", "getppid"), "getppid")
     kept: list[Notification] = []
     with Supervisor() as supervisor:
-        supervisor.on("getppid")(lambda call: kept.append(call) or DEFERRED)
+
+        @supervisor.on("getppid")
+        def handler(call: Notification) -> unotify.Verdict:
+            kept.append(call)
+            return DEFERRED
+
         supervisor.add_listener(child.listener, "data")
         supervisor.start()
         until(lambda: bool(kept))

@@ -51,9 +51,7 @@ class _Pace:
         now = time.perf_counter()
         self.holds = self._may_hold and now - self._last < _SOON
         self._last = now
-        if now - self._turn > _TURN:
-            return True
-        return False
+        return now - self._turn > _TURN
 
     def had_turn(self) -> None:
         self._turn = time.perf_counter()

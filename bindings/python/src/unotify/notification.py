@@ -8,7 +8,7 @@ import functools
 import os
 from ctypes import byref, c_char, c_int, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 from struct import Struct
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Union
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol, Union
 
 from ._handle import Handle, free_notification
 from ._library import check, error, fail, lib, quick, raw_quick
@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from .roots import Roots
 
 Buffer = Union[bytes, bytearray, memoryview]
+
+
+class HasFileno(Protocol):
+    """What has a descriptor, such as a file or a socket."""
+
+    def fileno(self) -> int: ...
+
+
+# A descriptor of this process.
+Descriptor = Union[int, HasFileno]
 
 # `struct unotify_request`, and where its parts are.
 REQUEST = Struct("=QiIiIQ6Q")
@@ -273,7 +283,7 @@ class Notification:
         self._over = _ANSWERED_STATUS
         self._source._spare.append(held)
 
-    def reply_fd(self, fd: int, *, cloexec: bool = False) -> None:
+    def reply_fd(self, fd: Descriptor, *, cloexec: bool = False) -> None:
         """Gives the target a duplicate of ``fd``, and lets its call return its number there.
 
         Raises :class:`InvalidArgument` for a descriptor that is not open or was opened with ``O_PATH``
@@ -282,7 +292,7 @@ class Notification:
         """
         self._answer(lib.notification_reply_fd, _descriptor(fd), os.O_CLOEXEC if cloexec else 0)
 
-    def reply_open(self, fd: int, flags: int = os.O_RDONLY, mode: int = 0o666) -> None:
+    def reply_open(self, fd: Descriptor, flags: int = os.O_RDONLY, mode: int = 0o666) -> None:
         """:meth:`reopen` and :meth:`reply_fd` in one; if that has to wait, for a FIFO's other end, the
         library waits, and this returns at once."""
         self._answer(lib.notification_reply_open, _descriptor(fd), flags, mode)
@@ -388,7 +398,7 @@ class Notification:
         """
         return self._opens(lib.notification_get_fd, _int(target_fd))
 
-    def add_fd(self, fd: int, target_fd: int = -1, *, cloexec: bool = False) -> int:
+    def add_fd(self, fd: Descriptor, target_fd: int = -1, *, cloexec: bool = False) -> int:
         """Gives the target a duplicate of ``fd``: at the lowest free number, or at ``target_fd``, closing
         what was open there. Gives its number. The target goes on waiting.
         """
@@ -449,7 +459,7 @@ class Notification:
             byref(how),
         )
 
-    def reopen(self, fd: int, flags: int = os.O_RDONLY, mode: int = 0o666) -> int:
+    def reopen(self, fd: Descriptor, flags: int = os.O_RDONLY, mode: int = 0o666) -> int:
         """Opens the file that ``fd`` stands for again: for what was opened with ``O_PATH``, once it is
         decided that the target may have it."""
         return self._opens(lib.notification_reopen, _descriptor(fd), flags, mode)
@@ -468,16 +478,16 @@ class Notification:
         room = (c_char * len(address)).from_buffer_copy(address)
         return self._opens(lib.notification_open_socket, room, len(room))
 
-    def create(self, directory: int, name: str, flags: int = os.O_RDWR, mode: int = 0o666) -> int:
+    def create(self, directory: Descriptor, name: str, flags: int = os.O_RDWR, mode: int = 0o666) -> int:
         """Creates a file in ``directory``, after :meth:`open_parent`, and opens it, as the target would:
         less its umask, owned by its user and group."""
         return self._opens(lib.notification_create, _descriptor(directory), os.fsencode(name), flags, mode)
 
-    def mkdir(self, directory: int, name: str, mode: int = 0o777) -> None:
+    def mkdir(self, directory: Descriptor, name: str, mode: int = 0o777) -> None:
         """Makes a directory in ``directory`` as the target would."""
         self._use(lib.notification_mkdir, _descriptor(directory), os.fsencode(name), mode)
 
-    def mknod(self, directory: int, name: str, mode: int, device: int = 0) -> None:
+    def mknod(self, directory: Descriptor, name: str, mode: int, device: int = 0) -> None:
         """Makes a node in ``directory`` as the target would."""
         self._use(lib.notification_mknod, _descriptor(directory), os.fsencode(name), mode, device)
 
@@ -601,7 +611,7 @@ def _address(address: int) -> int:
     return address
 
 
-def _descriptor(fd: Any) -> int:
+def _descriptor(fd: Descriptor) -> int:
     """A descriptor of this process, or what has one."""
     number = fd if isinstance(fd, int) else fd.fileno()
     if not -0x8000_0000 <= number <= 0x7FFF_FFFF:
