@@ -106,6 +106,7 @@ def all_programs() -> Programs:
         "continue-openat": ["continue-openat.c"],
         "read-string": ["read-string.c"],
         "start": ["start.c"],
+        "make-supervisor": ["make-supervisor.c"],
         "brokered": ["brokered.c"],
         "open-broker": ["../examples/c/open-broker.c"],
         "trace": sorted(str(source) for source in (ROOT / "examples/c/trace").glob("*.c")),

@@ -132,6 +132,7 @@ def all_cases(programs: Programs, plan: Plan, scratch: Path) -> list[Case]:
     for how, mib in STARTS:
         options = ["-t", str(plan.milliseconds), "-m", str(mib)]
         wrapped(f"start/{how}/{mib}", "start", [how, path["first"], *options])
+    wrapped("make-supervisor", "make-supervisor", ["-t", str(plan.milliseconds)])
     for kind in BROKERED:
         wrapped(f"brokered/{kind}", "brokered", [kind, "-t", str(plan.milliseconds)])
 

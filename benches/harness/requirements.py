@@ -85,6 +85,8 @@ def all_verdicts(results: Results) -> list[Verdict]:
                 results.ratio("start/unotify/0", "start/fork/0")),
         at_most(f"the same from a process with {LARGE_MIB} MiB of touched memory : posix_spawn", 1.5,
                 results.ratio(f"start/unotify/{LARGE_MIB}", f"start/posix_spawn/{LARGE_MIB}")),
+        judge("a supervisor made", "at most 20 us", results.median("make-supervisor"),
+              lambda ns: ns <= 20_000, "{:.0f} ns"),
         *(
             at_most(f"{what} : raw calls that do the same", limit,
                     results.median(f"brokered/{kind}", "ratio"))

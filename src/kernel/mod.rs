@@ -25,6 +25,7 @@ pub(crate) mod pid_namespace;
 pub(crate) mod pidfd;
 pub(crate) mod pipe;
 pub(crate) mod process;
+pub(crate) mod processors;
 mod receive_signal;
 pub(crate) mod reserved;
 pub(crate) mod room;

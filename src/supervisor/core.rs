@@ -10,13 +10,13 @@ use super::stats::Stats;
 use super::table::Table;
 use super::watch::Watch;
 use crate::error::{Error, Result, Status};
-use crate::kernel::futex;
+use crate::kernel::{futex, processors};
 use crate::lock::lock;
 use crate::notification::Deferrals;
 use crate::stall;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, Weak};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// So many workers of a supervisor may be stuck and replaced.
@@ -84,8 +84,7 @@ impl Core {
         let listeners = Listeners::new()?;
         let at_once = match options.max_workers {
             1 => 1,
-            // Which takes reading a file or two.
-            most => most.min(thread::available_parallelism().map_or(1, usize::from)),
+            most => most.min(processors::available()),
         };
         let modes = mode::modes(options.wake_up, at_once);
         let most_receivers = modes.iter().map(|m| m.receivers).max().unwrap_or(1);

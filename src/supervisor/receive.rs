@@ -141,15 +141,16 @@ impl Worker<'_> {
         self.core.remove(key);
     }
 
-    /// Receives from whoever has something; whether it did.
+    /// Receives from whoever has something; whether it did. [`Worker::reported`] if there was anything.
     pub(super) fn receive_from_many(&mut self, block: bool) -> bool {
         let core = self.core;
+        self.reported = false;
         if self.events.is_empty() {
             match core.listeners.epoll().wait(block, &mut self.events) {
                 Ok(interrupted) if interrupted && self.until_signal => {
                     core.finish(self.run, End::Interrupted);
                 }
-                Ok(_) => {}
+                Ok(interrupted) => self.reported = interrupted,
                 // Only a broken descriptor does that, and then nothing can be received.
                 Err(_) => {
                     core.finish(self.run, End::Stopped);
@@ -168,10 +169,12 @@ impl Worker<'_> {
             }
             if is_child(event.key) {
                 if let Some(key) = core.listeners.child_ended(event.key) {
+                    self.reported = true;
                     self.remove(key);
                 }
                 continue;
             }
+            self.reported = true;
             if !event.readable {
                 self.remove(event.key);
                 continue;

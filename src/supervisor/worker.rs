@@ -60,6 +60,8 @@ pub(super) struct Worker<'a> {
     pub(super) events: Vec<Event>,
     /// Among those looked at was one of processes that have ended.
     pub(super) exits: bool,
+    /// There were some to act upon, so there may be more behind them.
+    pub(super) reported: bool,
     pub(super) round: Round,
     /// For a thread that blocks.
     pub(super) receiver: Option<interrupt::Receiver>,
@@ -92,6 +94,7 @@ impl<'a> Worker<'a> {
             taken: core.taken.load(SeqCst),
             events: Vec::new(),
             exits: false,
+            reported: false,
             round: Round::new(),
             receiver: None,
         })
@@ -156,8 +159,12 @@ impl<'a> Worker<'a> {
 
     /// Handles one notification, if there is one. The caller holds a permit.
     pub(super) fn dispatch(&mut self) -> bool {
-        if !self.receive_from_many(false) {
-            return false;
+        while !self.receive_from_many(false) {
+            // A batch of reports may be of listeners that have ended, or that somebody else was faster
+            // at. Who is told of readiness once for each change would never come back for the rest.
+            if !self.reported || self.core.end().is_some() {
+                return false;
+            }
         }
         self.look_up();
         self.handle();

@@ -130,6 +130,27 @@ fn targets_that_die_do_not_make_dispatching_wait() {
 }
 
 #[test]
+fn listeners_that_have_ended_do_not_hide_a_notification() {
+    watched(|| {
+        // More than the kernel reports at once.
+        const ENDED: usize = 100;
+        let supervisor = supervisor(SupervisorOptions::default(), echo);
+        for _ in 0..ENDED {
+            let (target, listener) = Target::serves();
+            supervisor.add_listener(listener, 0).unwrap();
+            target.end();
+        }
+        let (target, listener) = Target::serves();
+        supervisor.add_listener(listener, 0).unwrap();
+        target.make_call(7);
+        target.until_waiting();
+        assert_eq!(supervisor.dispatch().unwrap(), 1);
+        assert_eq!(target.result(), 7);
+        assert_eq!(supervisor.stats().listeners, 1);
+    });
+}
+
+#[test]
 fn stopping_is_told_once() {
     watched(|| {
         let supervisor = supervisor(SupervisorOptions::default(), echo);
