@@ -188,7 +188,7 @@ def test_a_program_that_is_stood_in_for_has_control_c_to_itself() -> None:
             import unotify
             supervisor = unotify.Supervisor()
             status = supervisor.stand_in_for(
-                ["sh", "-c", "trap 'echo trapped; exit 7' INT; echo ready; sleep 50 & wait"],
+                ["sh", "-c", "trap 'echo trapped; exit 7' INT; echo ready; sleep 50; true"],
                 unotify.Filter().notify("getpgid"))
             unotify.exit_like(status)
             """
