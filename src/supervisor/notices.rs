@@ -6,10 +6,9 @@ use super::backlog::Leaving;
 use super::core::Core;
 use super::stats::Counters;
 use super::table::{ExitFunction, Table};
-use crate::shared::Shared;
+use crate::shared::Owned;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// So long the end of a run waits for processes that are about to end: their listener tells a moment
@@ -26,7 +25,7 @@ impl Core {
     }
 
     /// Takes a listener away that has not ended.
-    pub(super) fn take(&self, tag: usize) -> Option<Arc<Shared>> {
+    pub(super) fn take(&self, tag: usize) -> Option<Owned> {
         let (shared, gone) = self.listeners.take(tag)?;
         // Before everybody is told and looks.
         self.taken.fetch_add(1, SeqCst);
