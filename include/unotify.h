@@ -153,6 +153,8 @@ uint64_t unotify_features(void);
 
 /** The architecture that the library was compiled for. */
 uint32_t unotify_arch_native(void);
+/** That of 32-bit programs here: x86 on x86_64, arm on aarch64; else the native one. */
+uint32_t unotify_arch_compat(void);
 /** Gives an architecture's number by its name, "x86_64" or "SCMP_ARCH_X86_64", or "native". */
 unotify_status unotify_arch_from_name(const char *name, uint32_t *arch);
 /** The short name of an architecture, such as "x86_64"; NULL for a number that is not one. */
@@ -825,7 +827,8 @@ typedef struct unotify_spawn_opts {
  * executed; with that of `chdir` for the working directory; PERMISSION for a pid namespace without
  * `CAP_SYS_ADMIN`; BUSY when the calling thread has a filter with a listener, which is inherited;
  * INVALID_ARGUMENT without `argv[0]`; others of unotify_filter_load(); SYSTEM or NO_MEMORY without
- * room for a process or thread. */
+ * room for a process or thread; with `ECANCELED` when a signal has killed it before its
+ * `execve`. */
 unotify_status unotify_spawn(const unotify_filter *filter, const char *file, char *const *argv,
                              char *const *envp, const unotify_spawn_opts *opts,
                              unotify_child **out);
@@ -863,9 +866,10 @@ void unotify_child_free(unotify_child *child);
  * that it has started have ended, and gives its status, in the form of `waitpid(2)`, to `wstatus`
  * unless that is NULL. Other listeners are served too, and this returns when the last has closed,
  * with `UNOTIFY_SUPERVISOR_KEEP_RUNNING` when stopped. The program's listener has no data (NULL).
- * Errors: those of unotify_spawn(), with the `errno` of `execve` also when a handler refused that
- * call; those of unotify_supervisor_run(), so STOPPED when stopped before the program has ended:
- * it was killed and waited for then; what it has started remains. */
+ * Errors: those of unotify_spawn(), but `ECANCELED`, which is the program's end; with the `errno`
+ * of `execve` also when a handler refused that call; those of unotify_supervisor_run(), so STOPPED
+ * when stopped before the program has ended: it was killed and waited for then; what it has
+ * started remains. */
 unotify_status unotify_supervisor_run_program(
     unotify_supervisor *supervisor, const unotify_filter *filter, const char *file,
     char *const *argv, char *const *envp, const unotify_spawn_opts *opts, int *wstatus);

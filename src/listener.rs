@@ -7,7 +7,7 @@ use crate::kernel::reserved::Reserved;
 use crate::kernel::{self, fd, interrupt, pidfd, process, seccomp, version, Errno};
 use crate::notification::Notification;
 use crate::receive_lock::Denied;
-use crate::shared::Shared;
+use crate::shared::{Owned, Shared};
 use bitflags::bitflags;
 use std::iter::FusedIterator;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -39,7 +39,7 @@ bitflags! {
 /// until it drops the listener, ends or executes another program.
 #[derive(Debug)]
 pub struct Listener {
-    shared: Arc<Shared>,
+    shared: Owned,
 }
 
 /// Memory for a listener that is made where no system call may be: under its own filter.
@@ -63,14 +63,14 @@ impl ReservedListener {
     /// the heap; synchronous wake-up is switched on by the first receive.
     pub(crate) fn fill(self, fd: OwnedFd) -> Listener {
         Listener {
-            shared: self.memory.fill(Shared::new(fd, self.sync_wake_up)),
+            shared: Owned::new(self.memory.fill(Shared::new(fd, self.sync_wake_up))),
         }
     }
 }
 
 impl Listener {
     /// The listener that this is a part of, when the rest was dropped.
-    pub(crate) fn from_shared(shared: Arc<Shared>) -> Self {
+    pub(crate) fn from_shared(shared: Owned) -> Self {
         Listener { shared }
     }
 
@@ -78,7 +78,7 @@ impl Listener {
     /// to and the kernel has it.
     pub(crate) fn new(fd: OwnedFd, sync_wake_up: bool) -> Self {
         let listener = Listener {
-            shared: Arc::new(Shared::new(fd, false)),
+            shared: Owned::new(Arc::new(Shared::new(fd, false))),
         };
         listener.shared.switch_sync_wake_up(sync_wake_up);
         listener
@@ -199,7 +199,7 @@ impl Listener {
     /// # Errors
     /// [`Status::System`] when the process is out of descriptors.
     pub fn into_fd(self) -> Result<OwnedFd> {
-        match Arc::try_unwrap(self.shared) {
+        match Arc::try_unwrap(self.shared.into_shared()) {
             Ok(shared) => Ok(shared.into_fd()),
             Err(shared) => shared.duplicate_fd().map_err(|e| {
                 Error::system(
@@ -288,7 +288,7 @@ impl Listener {
     /// there is to do.
     #[inline(always)]
     pub(crate) fn receive_at_once(&self, notification: &mut Notification) -> bool {
-        let shared = &*self.shared;
+        let shared = &**self.shared;
         if !notification.is_ready_for(&self.shared) {
             return false;
         }
@@ -309,7 +309,7 @@ impl Listener {
     ) -> Result<()> {
         let deadline = limit.and_then(|l| Instant::now().checked_add(l));
         let until_signal = flags.contains(ReceiveFlags::RETURN_ON_SIGNAL);
-        let shared = &*self.shared;
+        let shared = &**self.shared;
         notification.rebind(&self.shared);
         shared.switch_what_is_due();
         let _held = shared

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result, Status};
 use crate::kernel::{caught, Errno};
 use crate::listener::Listener;
-use crate::spawn::{Child, Spawn};
+use crate::spawn::{Begun, Child, Spawn};
 use crate::stand_in::StandIn;
 use crate::supervisor::Supervisor;
 use std::io::Write;
@@ -16,7 +16,8 @@ impl Supervisor {
     ///
     /// It is [`Spawn::spawn`], [`add_listener`](Supervisor::add_listener) with the tag 0,
     /// [`run`](Supervisor::run) and [`Child::wait`]. Other listeners of the supervisor are served
-    /// too, and it returns when the last of them has closed.
+    /// too, and it returns when the last of them has closed. That a signal has killed the program
+    /// before it could run is its end like any other, and nothing is served then.
     ///
     /// # Errors
     /// Those of [`Spawn::spawn`], also when `execve` failed later because its notification was
@@ -43,7 +44,10 @@ impl Supervisor {
     /// ```
     pub fn run_program(&self, spawn: &mut Spawn<'_>) -> Result<ExitStatus> {
         self.check_process()?;
-        let mut child = spawn.spawn()?;
+        let mut child = match spawn.begin(None)? {
+            Begun::Runs(child) => child,
+            Begun::Killed(status) => return Ok(status),
+        };
         let listener = child.take_listener();
         self.serve_or_kill(&child, listener)
     }
@@ -75,7 +79,10 @@ impl Supervisor {
         self.check_process()?;
         // Before there is a program: from its first moment on it is not left alone.
         let stand_in = StandIn::begin()?;
-        let mut child = spawn.spawn()?;
+        let mut child = match spawn.begin(Some(StandIn::early()))? {
+            Begun::Runs(child) => child,
+            Begun::Killed(status) => return Ok(status),
+        };
         let listener = child.take_listener();
         stand_in.during(self, &child, || self.serve_or_kill(&child, listener))
     }

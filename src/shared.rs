@@ -9,6 +9,7 @@ use crate::kernel::{self, fd, interrupt, seccomp, version, Errno};
 use crate::lock::lock;
 use crate::receive_lock::{HeldSimply, ReceiveLock};
 use std::any::Any;
+use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -37,6 +38,53 @@ pub(crate) struct Shared {
     /// Whose end to look for, on a kernel where the listener does not tell.
     watch: Mutex<Option<Arc<Watch>>>,
     held: Held,
+    /// How many have a right to receive from it.
+    owners: AtomicUsize,
+    /// What is done when nobody has that any more.
+    when_disowned: Mutex<Option<WhenDisowned>>,
+}
+
+/// See [`Shared::when_disowned`].
+struct WhenDisowned(Box<dyn FnOnce() + Send>);
+
+impl std::fmt::Debug for WhenDisowned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WhenDisowned")
+    }
+}
+
+/// The right to receive from a listener: a handle's, or a supervisor's. Notifications and workers only
+/// keep it open.
+#[derive(Debug)]
+pub(crate) struct Owned(Arc<Shared>);
+
+impl Owned {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        shared.owners.fetch_add(1, Ordering::SeqCst);
+        Owned(shared)
+    }
+
+    /// Gives the right up.
+    pub(crate) fn into_shared(self) -> Arc<Shared> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl Deref for Owned {
+    type Target = Arc<Shared>;
+
+    #[inline(always)]
+    fn deref(&self) -> &Arc<Shared> {
+        &self.0
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        if self.0.owners.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.look_for_owners();
+        }
+    }
 }
 
 impl Shared {
@@ -56,6 +104,8 @@ impl Shared {
             sync_wake_up_due: AtomicBool::new(due),
             watch: Mutex::default(),
             held: Held::default(),
+            owners: AtomicUsize::new(0),
+            when_disowned: Mutex::default(),
         }
     }
 
@@ -208,6 +258,22 @@ impl Shared {
     /// A duplicate of the descriptor.
     pub(crate) fn duplicate_fd(&self) -> std::io::Result<OwnedFd> {
         self.fd.try_clone()
+    }
+
+    /// Does this when nobody has a right to receive from it any more, or at once.
+    pub(crate) fn when_disowned(&self, action: impl FnOnce() + Send + 'static) {
+        *lock(&self.when_disowned) = Some(WhenDisowned(Box::new(action)));
+        self.look_for_owners();
+    }
+
+    fn look_for_owners(&self) {
+        // Said before the look, as whoever gives up the last right looks for this after that.
+        let mut action = lock(&self.when_disowned);
+        let due = action.take_if(|_| self.owners.load(Ordering::SeqCst) == 0);
+        drop(action);
+        if let Some(WhenDisowned(action)) = due {
+            action();
+        }
     }
 
     /// Closes the listener, though the number stays taken: what is done with it from here on fails.

@@ -9,7 +9,7 @@ use crate::ending::Life;
 use crate::error::{Error, Result, Status};
 use crate::kernel::caught::{Catching, Caught};
 use crate::kernel::{process, signals, Errno};
-use crate::spawn::Child;
+use crate::spawn::{Child, Early};
 use crate::supervisor::Supervisor;
 use std::io;
 use std::thread::{self, Scope, ScopedJoinHandle};
@@ -39,6 +39,14 @@ impl StandIn {
             )
         })?;
         Ok(StandIn(catching))
+    }
+
+    /// What is to be done before there is a [`Child`].
+    pub(crate) fn early() -> Early {
+        Early {
+            born: Catching::begin_to_share,
+            stopped: stop_too,
+        }
     }
 
     /// Stands in for `child` while `serve` runs, after which the child has ended and was waited for.
@@ -113,7 +121,12 @@ struct Forwarder<'a> {
 }
 
 impl Forwarder<'_> {
-    fn take(&mut self, Caught { signal, sender }: Caught) {
+    fn take(&mut self, caught: Caught) {
+        let Caught {
+            signal,
+            sender,
+            shared,
+        } = caught;
         let pid = self.life.pid();
         if self.life.has_ended() {
             match signal {
@@ -125,6 +138,7 @@ impl Forwarder<'_> {
         }
         let has_it = match sender {
             Some(sender) => sender == pid,
+            None if !shared => false,
             // A terminal that hangs up tells the leader of its session alone.
             None if signal == libc::SIGHUP && process::leads_session() => false,
             // From the terminal, to the group.
@@ -167,19 +181,26 @@ impl Forwarder<'_> {
 /// Stops this process whenever the program is stopped from the terminal, until that has ended.
 fn follow_stops(life: &Life) {
     while let Some(signal) = life.await_stop() {
-        let from_terminal = match signal {
-            libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU => true,
-            // Programs that put the terminal in order before they stop do so by this one; but so do
-            // others, who will not tell this process to go on.
-            libc::SIGSTOP => process::is_in_foreground(),
-            _ => false,
-        };
-        if from_terminal && process::is_in_own_group(life.pid()) {
-            process::stop_self();
-            // Whoever continues a job continues all of it.
-            if !life.has_continued() {
-                let _ = life.kill(libc::SIGCONT);
-            }
+        // Whoever continues a job continues all of it.
+        if stop_too(signal, life.pid()) && !life.has_continued() {
+            let _ = life.kill(libc::SIGCONT);
         }
     }
+}
+
+/// Stops this process if the program `pid` was stopped, by `signal`, from the terminal. Whether it has
+/// done so, and goes on now.
+fn stop_too(signal: i32, pid: libc::pid_t) -> bool {
+    let from_terminal = match signal {
+        libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU => true,
+        // Programs that put the terminal in order before they stop do so by this one; but so do
+        // others, who will not tell this process to go on.
+        libc::SIGSTOP => process::is_in_foreground(),
+        _ => false,
+    };
+    let too = from_terminal && process::is_in_own_group(pid);
+    if too {
+        process::stop_self();
+    }
+    too
 }

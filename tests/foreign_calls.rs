@@ -97,6 +97,31 @@ fn a_32_bit_call_goes_to_the_handler_of_its_name() {
     });
 }
 
+/// connect(2) of 32-bit programs, for which there is socketcall(2) as well.
+const CONNECT_32: i32 = 362;
+
+#[test]
+fn a_32_bit_call_on_sockets_goes_to_its_handler_by_its_own_number() {
+    watched(|| {
+        let supervisor = Supervisor::new(SupervisorOptions::default()).unwrap();
+        supervisor
+            .on("connect", |call| {
+                let _ = call.reply_value(9);
+                Verdict::Handled
+            })
+            .unwrap();
+        let mut filter = ScmpFilterContext::new(ScmpAction::Allow).unwrap();
+        filter.add_arch(ScmpArch::compat()).unwrap();
+        filter.notify_family("connect").unwrap();
+        let (target, listener) = Target::under(&filter, LoadFlags::empty(), |channel| {
+            channel.tell(i64::from(call_32(CONNECT_32, 5)));
+        });
+        supervisor.add_listener(listener, 0).unwrap();
+        supervisor.run().unwrap();
+        assert_eq!(target.result(), 9);
+    });
+}
+
 #[test]
 fn a_call_with_the_x32_bit_kills_the_target() {
     watched(|| {

@@ -13,11 +13,16 @@
  * changes nothing; that of a Unix socket is decided on the socket that the program's path has led
  * to. One that waits is waited for without the supervisor, and signals interrupt it as usual.
  * Datagrams that are sent without connect(2) are not guarded. Exits like the program.
+ *
+ * 32-bit x86 programs make their calls on sockets by socketcall(2), with the arguments in memory,
+ * where a filter does not see whether sendto(2) and sendmsg(2) are to connect on their way
+ * (MSG_FASTOPEN). These two fail there with EOPNOTSUPP; send(2) and write(2) do not.
  */
 #define _GNU_SOURCE
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/net.h>
 #include <netinet/in.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -132,10 +137,8 @@ static int is_allowed_socket(int file)
 }
 
 /* UNOTIFY_OK when it was answered, or will be; else errno says what to answer. */
-static unotify_status guard(unotify_notification *n)
+static unotify_status guard(unotify_notification *n, int fd, uint64_t place, uint32_t length)
 {
-    const uint64_t *args = unotify_notification_request(n)->args;
-    size_t length = (uint32_t)args[2];
     unotify_status status;
     address to;
     int file = -1, allowed;
@@ -145,7 +148,7 @@ static unotify_status guard(unotify_notification *n)
         errno = EINVAL;
         return UNOTIFY_ERR_INVALID_ARGUMENT;
     }
-    status = unotify_notification_read(n, args[1], &to, length);
+    status = unotify_notification_read(n, place, &to, length);
     if (status)
         return status;
     if (to.any.sa_family == AF_UNIX) {
@@ -158,7 +161,7 @@ static unotify_status guard(unotify_notification *n)
         allowed = is_allowed(&to, length);
     }
     if (allowed) {
-        status = unotify_notification_reply_connect(n, (int)args[0], &to, length, file);
+        status = unotify_notification_reply_connect(n, fd, &to, length, file);
     } else {
         status = UNOTIFY_ERR_PERMISSION;
         errno = EACCES;
@@ -174,11 +177,57 @@ static unotify_status guard(unotify_notification *n)
 
 static int on_connect(unotify_notification *n, void *data)
 {
+    const uint64_t *args = unotify_notification_request(n)->args;
+
     (void)data;
     /* The answer fails only if the target is gone, and then nobody waits for it. */
-    if (guard(n))
+    if (guard(n, (int)args[0], args[1], (uint32_t)args[2]))
         unotify_notification_reply_error(n, errno);
     return UNOTIFY_HANDLED;
+}
+
+/* The arguments are read once. Which call it is, is not in memory. */
+static int on_socketcall(unotify_notification *n, void *data)
+{
+    const unotify_request *request = unotify_notification_request(n);
+    uint32_t narrow[3];
+    uint64_t wide[3];
+    int is_wide = request->arch == unotify_arch_native() && sizeof(long) == sizeof *wide;
+
+    (void)data;
+    if ((uint32_t)request->args[0] != SYS_CONNECT)
+        return UNOTIFY_NOT_HANDLED;
+    if (unotify_notification_read(n, request->args[1], is_wide ? (void *)wide : narrow,
+                                  is_wide ? sizeof wide : sizeof narrow) ||
+        (is_wide ? guard(n, (int)wide[0], wide[1], (uint32_t)wide[2])
+                 : guard(n, (int)narrow[0], narrow[1], narrow[2])))
+        unotify_notification_reply_error(n, errno);
+    return UNOTIFY_HANDLED;
+}
+
+/* Refuses to connect by sending, where the family cannot as the flags are in memory. */
+static unotify_status refuse_to_send(unotify_filter *filter)
+{
+    static const struct {
+        const char *name;
+        uint32_t number, flags;
+    } SENDS[] = { { "sendto", SYS_SENDTO, 3 },
+                  { "sendmsg", SYS_SENDMSG, 2 },
+                  { "sendmmsg", SYS_SENDMMSG, 3 } };
+    const uint32_t refused = UNOTIFY_ACTION_ERRNO(EOPNOTSUPP);
+    unotify_status status = UNOTIFY_OK;
+    size_t i;
+
+    for (i = 0; !status && i < sizeof SENDS / sizeof *SENDS; i++) {
+        unotify_arg_compare is_it = { 0, UNOTIFY_COMPARE_EQUAL, SENDS[i].number, 0 };
+        unotify_arg_compare is_fast = { SENDS[i].flags, UNOTIFY_COMPARE_MASKED_EQUAL, MSG_FASTOPEN,
+                                        MSG_FASTOPEN };
+
+        status = unotify_filter_add_rule(filter, refused, "socketcall", &is_it, 1);
+        if (!status) /* and by its own number, which newer kernels have as well */
+            status = unotify_filter_add_rule(filter, refused, SENDS[i].name, &is_fast, 1);
+    }
+    return status == UNOTIFY_ERR_UNKNOWN_SYSCALL ? UNOTIFY_OK : status; /* no socketcall here */
 }
 
 int main(int argc, char **argv)
@@ -199,9 +248,11 @@ int main(int argc, char **argv)
     }
 
     if (unotify_filter_new(UNOTIFY_ACTION_ALLOW, &filter) ||
-        unotify_filter_notify_family(filter, "connect") ||
+        unotify_filter_add_arch(filter, unotify_arch_compat()) || /* 32-bit programs too */
+        unotify_filter_notify_family(filter, "connect") || refuse_to_send(filter) ||
         unotify_supervisor_new(NULL, &supervisor) ||
-        unotify_supervisor_on(supervisor, "connect", 0, on_connect, NULL))
+        unotify_supervisor_on(supervisor, "connect", 0, on_connect, NULL) ||
+        unotify_supervisor_on(supervisor, "socketcall", 0, on_socketcall, NULL))
         return fail("set up");
 
     if (unotify_supervisor_stand_in_for(

@@ -147,6 +147,7 @@ int main(int argc, char **argv)
         fputs("mknod-for-me: not started by root: devices will fail\n", stderr);
 
     if (unotify_filter_new(UNOTIFY_ACTION_ALLOW, &filter) ||
+        unotify_filter_add_arch(filter, unotify_arch_compat()) || /* 32-bit programs too */
         unotify_filter_notify_family(filter, "mknod") ||
         unotify_supervisor_new(NULL, &supervisor) ||
         unotify_supervisor_on(supervisor, "mknodat", 0, on_mknodat, NULL) ||

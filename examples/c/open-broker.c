@@ -148,6 +148,7 @@ int main(int argc, char **argv)
     }
 
     if (unotify_filter_new(UNOTIFY_ACTION_ALLOW, &filter) ||
+        unotify_filter_add_arch(filter, unotify_arch_compat()) || /* 32-bit programs too */
         unotify_filter_notify_family(filter, "open") || unotify_supervisor_new(NULL, &supervisor))
         return fail("set up");
     for (call = 0; call < sizeof CALLS / sizeof *CALLS; call++)

@@ -13,6 +13,12 @@ pub extern "C" fn unotify_arch_native() -> u32 {
     infallible(0, || ScmpArch::native().to_sys())
 }
 
+/// That of 32-bit programs here: x86 on x86_64, arm on aarch64; else the native one.
+#[no_mangle]
+pub extern "C" fn unotify_arch_compat() -> u32 {
+    infallible(0, || ScmpArch::compat().to_sys())
+}
+
 /// Gives an architecture's number by its name, "x86_64" or "SCMP_ARCH_X86_64", or "native".
 ///
 /// # Safety

@@ -17,9 +17,10 @@ use std::process::ExitStatus;
 /// unless that is NULL. Other listeners are served too, and this returns when the last has closed,
 /// with `UNOTIFY_SUPERVISOR_KEEP_RUNNING` when stopped. The program's listener has no data (NULL).
 ///
-/// Errors: those of unotify_spawn(), with the `errno` of `execve` also when a handler refused that
-/// call; those of unotify_supervisor_run(), so `UNOTIFY_ERR_STOPPED` when stopped before the
-/// program has ended: it was killed and waited for then; what it has started remains.
+/// Errors: those of unotify_spawn(), but `ECANCELED`, which is the program's end; with the `errno` of
+/// `execve` also when a handler refused that call; those of unotify_supervisor_run(), so
+/// `UNOTIFY_ERR_STOPPED` when stopped before the program has ended: it was killed and waited for
+/// then; what it has started remains.
 ///
 /// # Safety
 /// `supervisor` is NULL or a live handle; the others as for `unotify_spawn`; `wstatus` is NULL or

@@ -84,12 +84,11 @@ pub struct unotify_child {
 /// Errors, after which neither child nor descriptor is left over: with the `errno` of `execve`,
 /// `UNOTIFY_ERR_SYSTEM` when the program is not found or of an unknown format and
 /// `UNOTIFY_ERR_PERMISSION` when it may not be executed; with that of `chdir` for the working
-/// directory; `UNOTIFY_ERR_PERMISSION` for a pid namespace
-/// without `CAP_SYS_ADMIN`; `UNOTIFY_ERR_BUSY` when the calling
-/// thread has a filter with a listener, which is inherited; `UNOTIFY_ERR_INVALID_ARGUMENT` without
-/// `argv[0]`; others of unotify_filter_load(); `UNOTIFY_ERR_SYSTEM` or `UNOTIFY_ERR_NO_MEMORY`
-/// without room for a
-/// process or thread.
+/// directory; `UNOTIFY_ERR_PERMISSION` for a pid namespace without `CAP_SYS_ADMIN`;
+/// `UNOTIFY_ERR_BUSY` when the calling thread has a filter with a listener, which is inherited;
+/// `UNOTIFY_ERR_INVALID_ARGUMENT` without `argv[0]`; others of unotify_filter_load();
+/// `UNOTIFY_ERR_SYSTEM` or `UNOTIFY_ERR_NO_MEMORY` without room for a process or thread; with
+/// `ECANCELED` when a signal has killed it before its `execve`.
 ///
 /// # Safety
 /// `filter` is NULL or a live handle that no other thread uses; `file` is NULL or a string; `argv`

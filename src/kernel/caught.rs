@@ -21,10 +21,13 @@ const CAUGHT: [libc::c_int; 5] = [
 static IN_USE: AtomicBool = AtomicBool::new(false);
 /// The process whose handlers these are: a copy of it, forked meanwhile, takes its own signals.
 static OWNER: AtomicI32 = AtomicI32::new(0);
-/// What has come: a bit for each of them that the kernel has sent, and from `BY_PROCESS` on for each
-/// that a process has.
+/// What has come: a bit for each of them that the kernel has sent, from `BY_PROCESS` on for each that a
+/// process has, and from `EARLY` on for each that the kernel has sent before the program was there.
 static EVENTS: AtomicU32 = AtomicU32::new(0);
 const BY_PROCESS: usize = 8;
+const EARLY: usize = 16;
+/// Of which signals the next was sent before the program was there, a bit for each.
+static NEXT_IS_EARLY: AtomicU32 = AtomicU32::new(0);
 /// Which process has sent each the last time.
 static SENDERS: [AtomicI32; CAUGHT.len()] = [const { AtomicI32::new(0) }; CAUGHT.len()];
 /// Changes with everything that there is to see.
@@ -36,6 +39,8 @@ pub(crate) struct Caught {
     pub(crate) signal: libc::c_int,
     /// Which process has sent it; `None` when it was the kernel, as for a terminal.
     pub(crate) sender: Option<libc::pid_t>,
+    /// Whether the program was there already, and has it from the kernel as well.
+    pub(crate) shared: bool,
 }
 
 extern "C" fn handler(
@@ -60,6 +65,8 @@ extern "C" fn handler(
             // SAFETY: signals that a process has sent say which.
             SENDERS[index].store(unsafe { info.si_pid() }, SeqCst);
             BY_PROCESS + index
+        } else if NEXT_IS_EARLY.fetch_and(!(1 << index), SeqCst) & (1 << index) != 0 {
+            EARLY + index
         } else {
             index
         };
@@ -91,6 +98,7 @@ impl Catching {
             return None;
         }
         EVENTS.store(0, SeqCst);
+        NEXT_IS_EARLY.store(u32::MAX, SeqCst);
         // SAFETY: takes nothing.
         OWNER.store(unsafe { libc::getpid() }, SeqCst);
         let mut catching = Catching {
@@ -104,6 +112,16 @@ impl Catching {
             }
         }
         Some(catching)
+    }
+
+    /// The program's process is there since a moment, and gets from now on what a terminal sends to the
+    /// group. The calling thread has all signals blocked, and so may all others: what has come before
+    /// can be pending still.
+    pub(crate) fn begin_to_share() {
+        let pending = signals::pending();
+        let early = |index: &usize| pending.has(CAUGHT[*index]);
+        let early = (0..CAUGHT.len()).filter(early);
+        NEXT_IS_EARLY.store(early.map(|index| 1 << index).sum(), SeqCst);
     }
 
     /// Keeps them away from the calling thread until the result is dropped.
@@ -121,10 +139,13 @@ impl Catching {
             let seen = NEWS.load(SeqCst);
             let events = EVENTS.swap(0, SeqCst);
             for (index, signal) in CAUGHT.into_iter().enumerate() {
-                for (bit, by_process) in [(index, false), (BY_PROCESS + index, true)] {
-                    if events & (1 << bit) != 0 {
-                        let sender = by_process.then(|| SENDERS[index].load(SeqCst));
-                        each(Caught { signal, sender });
+                for kind in [EARLY, 0, BY_PROCESS] {
+                    if events & (1 << (kind + index)) != 0 {
+                        each(Caught {
+                            signal,
+                            sender: (kind == BY_PROCESS).then(|| SENDERS[index].load(SeqCst)),
+                            shared: kind != EARLY,
+                        });
                     }
                 }
             }

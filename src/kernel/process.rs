@@ -68,9 +68,17 @@ impl Handle {
                 return Ok(None);
             }
             // Somebody else may have been told, or it goes on already.
-            if let Some((libc::CLD_STOPPED, signal)) = self.wait(libc::WSTOPPED | libc::WNOHANG)? {
+            if let Some(signal) = self.has_stopped() {
                 return Ok(Some(signal));
             }
+        }
+    }
+
+    /// By which signal the child has stopped; told once.
+    pub(crate) fn has_stopped(&self) -> Option<i32> {
+        match self.wait(libc::WSTOPPED | libc::WNOHANG) {
+            Ok(Some((libc::CLD_STOPPED, signal))) => Some(signal),
+            _ => None,
         }
     }
 

@@ -113,6 +113,14 @@ impl SignalMask {
     }
 }
 
+/// What has come to this process or the calling thread, and waits because it is blocked.
+pub(super) fn pending() -> SignalMask {
+    let mut pending = SignalMask::EMPTY;
+    // SAFETY: a set of ours.
+    unsafe { libc::sigpending(&mut pending.0) };
+    pending
+}
+
 /// Blocks every signal on the calling thread, except those the C library needs between threads,
 /// until this is dropped.
 #[derive(Debug)]

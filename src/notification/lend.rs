@@ -123,10 +123,10 @@ impl Deferrals {
         }
     }
 
-    /// Has listeners closed under the hands of whoever holds them, as soon as no notification is
+    /// Has a listener closed under the hands of whoever holds it, as soon as no notification is
     /// outstanding which has a right to that. Nobody is to keep another one from here on.
-    pub(crate) fn close_at_the_end(&self, listeners: Vec<Weak<Shared>>) {
-        *lock(&self.to_be_closed) = listeners;
+    pub(crate) fn close_at_the_end(&self, listener: Weak<Shared>) {
+        lock(&self.to_be_closed).push(listener);
         // Said before the look: whoever drops the last one looks for this after that.
         self.closes.store(true, SeqCst);
         if self.outstanding.load(SeqCst) == 0 {

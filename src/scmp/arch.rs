@@ -141,6 +141,26 @@ impl ScmpArch {
         Self::from_sys(token).expect("libseccomp runs on an architecture it has no token for")
     }
 
+    /// The architecture of the 32-bit programs that run here beside native ones: x86 on x86_64, Arm on
+    /// aarch64; the native one where there are none. A filter for the native one alone kills
+    /// such programs.
+    ///
+    /// ```
+    /// use unotify::{ScmpAction, ScmpArch, ScmpFilterContext};
+    ///
+    /// let mut filter = ScmpFilterContext::new(ScmpAction::Allow)?;
+    /// filter.add_arch(ScmpArch::compat())?.notify_family("open")?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn compat() -> Self {
+        match Self::native() {
+            Self::X8664 => Self::X86,
+            Self::Aarch64 => Self::Arm,
+            native => native,
+        }
+    }
+
     /// The architecture with libseccomp's short name, such as `"x86_64"` or `"aarch64"`.
     /// `"native"` is [`Native`](Self::Native).
     ///

@@ -105,6 +105,24 @@ impl ScmpSyscall {
             .any(|resolve| resolve(name, arch).is_ok_and(|syscall| syscall.nr >= 0))
     }
 
+    /// The number by which `arch` makes the call of this name itself, if it has one.
+    pub(crate) fn number_on(name: &str, arch: ScmpArch) -> Option<i32> {
+        let direct = Self::from_name_by_arch(name, arch).ok()?;
+        if direct.nr >= 0 {
+            return Some(direct.nr);
+        }
+        // Calls on sockets have numbers beside `socketcall` since Linux 4.3. No name leads to them in
+        // libseccomp, but they lead to the name. It takes a while, and other programs do not run here.
+        let runs_here = [ScmpArch::native(), ScmpArch::compat()].contains(&arch);
+        if !runs_here || !Self::exists_on(name, arch) {
+            return None;
+        }
+        (0..512).find(|&nr| {
+            let found = ScmpSyscall { nr }.get_name_by_arch(arch);
+            found.is_ok_and(|found| found == name)
+        })
+    }
+
     /// The name of this number on the native architecture.
     ///
     /// Corresponds to `seccomp_syscall_resolve_num_arch(3)`.

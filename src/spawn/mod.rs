@@ -11,6 +11,7 @@ mod start;
 
 pub use child::Child;
 pub use files::Stdio;
+pub(crate) use start::Early;
 
 use crate::ending::Life;
 use crate::error::{Error, Result, Status};
@@ -22,12 +23,14 @@ use crate::listener::Listener;
 use crate::load::LoadFlags;
 use crate::scmp::{program, ScmpArch, ScmpFilterContext};
 use files::Files;
-use start::{Job, Started};
+use start::{Failure, Job, Started};
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::sync::Arc;
 
 /// Where programs are looked for when the caller has no `PATH`.
@@ -266,7 +269,20 @@ impl<'a> Spawn<'a> {
     /// - [`Status::Unsupported`] on a kernel before 5.0.
     /// - [`Status::System`] or [`Status::NoMemory`] when the system has no room for a process, a
     ///   thread or a descriptor.
+    /// - [`Status::System`] with `ECANCELED` when a signal has killed the process before it could execute
+    ///   the program, as `^C` does that comes at once. The sentence says which.
     pub fn spawn(&mut self) -> Result<Child> {
+        match self.begin(None)? {
+            Begun::Runs(child) => Ok(child),
+            Begun::Killed(status) => {
+                let name = self.file.to_string_lossy();
+                Err(start::killed(&name, status.into_raw()))
+            }
+        }
+    }
+
+    /// [`Spawn::spawn`] for who is to end as the program does, however early that is.
+    pub(crate) fn begin(&mut self, early: Option<Early>) -> Result<Begun> {
         let (ours, theirs) = socket::pair().map_err(|e| Error::system(e, "make a socket pair"))?;
         let mut launch = self.launch()?;
         // The thread inherits the mask, and the child gets the old one back.
@@ -279,6 +295,7 @@ impl<'a> Spawn<'a> {
             socket: theirs.as_raw_fd(),
             name: self.file.to_string_lossy().into_owned(),
             pid_namespace: self.pid_namespace,
+            early,
         };
         let started = start::on_a_thread(job, ours, theirs);
         drop(blocked);
@@ -286,11 +303,15 @@ impl<'a> Spawn<'a> {
             child,
             listener,
             room,
-        } = started?;
+        } = match started {
+            Ok(started) => started,
+            Err(Failure::Killed(status)) => return Ok(Begun::Killed(ExitStatus::from_raw(status))),
+            Err(Failure::Error(error)) => return Err(error),
+        };
         let life = Arc::new(Life::new(child));
         let sync_wake_up = !self.load_flags.contains(LoadFlags::NO_SYNC_WAKE_UP);
         let listener = Listener::of_child(listener, sync_wake_up, &life);
-        Ok(Child::new(life, listener, room))
+        Ok(Begun::Runs(Child::new(life, listener, room)))
     }
 
     /// Everything the child needs, but for the mask.
@@ -327,6 +348,14 @@ impl<'a> Spawn<'a> {
             mask: SignalMask::EMPTY,
         })
     }
+}
+
+/// What has become of a program that was started.
+#[derive(Debug)]
+pub(crate) enum Begun {
+    Runs(Child),
+    /// A signal has killed it before its `execve`.
+    Killed(ExitStatus),
 }
 
 /// `key=value`.

@@ -12,7 +12,7 @@
 //! became of the `execve`, the child is killed with this process, by a [`guard`].
 
 use super::files::{self, Move};
-use crate::error::{Error, Result, Status};
+use crate::error::{Error, Status};
 use crate::install;
 use crate::kernel::child::{self, Progress, Stage};
 use crate::kernel::guard::{self, Keeper};
@@ -48,7 +48,34 @@ pub(super) struct Job {
     pub(super) name: String,
     /// Start it in a pid namespace of its own. It dies with its parent then.
     pub(super) pid_namespace: bool,
+    /// Who follows what happens to it before its `execve`.
+    pub(super) early: Option<Early>,
 }
+
+/// What somebody who stands in for a program does before that runs. It is called on another thread.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Early {
+    /// The process is there: what the terminal sends to the group from now on, it gets.
+    pub(crate) born: fn(),
+    /// The process is stopped, by this signal. Whether it is to go on now.
+    pub(crate) stopped: fn(i32, libc::pid_t) -> bool,
+}
+
+/// Why there is no child.
+#[derive(Debug)]
+pub(super) enum Failure {
+    Error(Error),
+    /// A signal has killed it before its `execve`. It was reaped, with this wait status.
+    Killed(i32),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Error(error)
+    }
+}
+
+type Result<T, E = Failure> = std::result::Result<T, E>;
 
 /// A child that waits in its `execve`, or is past it.
 #[derive(Debug)]
@@ -82,10 +109,8 @@ pub(super) fn on_a_thread(job: Job, ours: OwnedFd, theirs: OwnedFd) -> Result<St
     // While the thread gets ready.
     let _ = give.send(child::prepare(&launch));
     let launched = receiver.recv().unwrap_or_else(|_| {
-        Err(Error::new(
-            Status::Panic,
-            "the thread that starts programs panicked: please report this",
-        ))
+        let panic = "the thread that starts programs panicked: please report this";
+        Err(Error::new(Status::Panic, panic).into())
     });
     // Leaves numbers free for what is received.
     drop(theirs);
@@ -135,7 +160,7 @@ fn take_over(name: &str, ours: &OwnedFd, launched: Launched) -> Result<(Started,
         }
         Err(error) => {
             child.put_down();
-            Err(error)
+            Err(error.into())
         }
     }
 }
@@ -145,7 +170,7 @@ fn await_execve(
     ours: &OwnedFd,
     keeper: Option<&mut Keeper>,
     pidfd: &mut Option<OwnedFd>,
-) -> Result<OwnedFd> {
+) -> Result<OwnedFd, Error> {
     let received = socket::recv_fds(ours.as_fd(), &mut [0])
         .map_err(|e| Error::system(e, "take over the listener"))?;
     let (listener, exec_ends, guard_end) = match (received.fds, &keeper) {
@@ -171,7 +196,7 @@ fn await_execve(
 /// A thread that tells its own number at its end.
 type Thread = JoinHandle<libc::pid_t>;
 
-fn thread(body: impl FnOnce() + Send + 'static) -> Result<Thread> {
+fn thread(body: impl FnOnce() + Send + 'static) -> Result<Thread, Error> {
     let builder = thread::Builder::new()
         .name("unotify-spawn".into())
         .stack_size(STACK);
@@ -193,11 +218,11 @@ fn end_of(thread: Thread) {
     }
 }
 
-fn own_table() -> Result<()> {
+fn own_table() -> Result<(), Error> {
     fd_table::unshare().map_err(|e| Error::system(e, "get a descriptor table of one's own"))
 }
 
-fn begin_namespace() -> Result<PidNamespace> {
+fn begin_namespace() -> Result<PidNamespace, Error> {
     pid_namespace::begin().map_err(|errno| match errno.0 {
         libc::EPERM => Error::with_errno(
             Status::Permission,
@@ -209,7 +234,7 @@ fn begin_namespace() -> Result<PidNamespace> {
     })
 }
 
-fn pipe() -> Result<(OwnedFd, OwnedFd)> {
+fn pipe() -> Result<(OwnedFd, OwnedFd), Error> {
     fd_table::pipe().map_err(|e| Error::system(e, "make a pipe"))
 }
 
@@ -220,7 +245,7 @@ struct Guard {
 }
 
 impl Guard {
-    fn start() -> Result<Self> {
+    fn start() -> Result<Self, Error> {
         // From here on, dropped, only the keeper's table has the other end.
         let (end, _kept) = pipe()?;
         let keeper = Keeper::start().map_err(|e| Error::system(e, "start a thread"))?;
@@ -285,6 +310,9 @@ fn launch(
     let (child, room) = room
         .and_then(|room| child::start(&job.launch, room, guard_end))
         .map_err(|e| Error::system(e, "start a process"))?;
+    if let Some(early) = &job.early {
+        (early.born)();
+    }
     match hand_over(job, &child, &room, &socket, exec, guard.as_ref()) {
         Ok(()) => {
             let launched = Launched {
@@ -294,9 +322,9 @@ fn launch(
             };
             Ok((child, launched))
         }
-        Err(error) => {
+        Err(failure) => {
             child.put_down();
-            Err(error)
+            Err(failure)
         }
     }
 }
@@ -345,7 +373,7 @@ fn await_listener(job: &Job, child: &Handle, room: &Room) -> Result<RawFd> {
     loop {
         match room.progress() {
             Progress::Listening(number) => return Ok(number),
-            Progress::Failed(stage, errno) => return Err(explain(job, stage, errno)),
+            Progress::Failed(stage, errno) => return Err(explain(job, stage, errno).into()),
             Progress::Starting => room.sleep_while_starting(PATIENCE),
             Progress::Installing => {
                 looks += 1;
@@ -359,16 +387,45 @@ fn await_listener(job: &Job, child: &Handle, room: &Room) -> Result<RawFd> {
         // It may have told and ended in between.
         let ended = child.has_ended() != Ok(false);
         if ended && matches!(room.progress(), Progress::Starting | Progress::Installing) {
-            return Err(Error::with_errno(
-                Status::System,
-                Errno(libc::ECANCELED),
-                format!(
-                    "the process for `{}` was killed before it could execute it",
-                    job.name
-                ),
-            ));
+            return Err(died_early(&job.name, child));
+        }
+        if let Some(early) = &job.early {
+            follow_stop(child, early);
         }
     }
+}
+
+/// A child that is stopped as soon as its signals are unblocked: whoever stands in for it stops too.
+fn follow_stop(child: &Handle, early: &Early) {
+    let Some(signal) = child.has_stopped() else {
+        return;
+    };
+    if (early.stopped)(signal, child.pid()) && !child.has_continued() {
+        let _ = child.kill(libc::SIGCONT);
+    }
+}
+
+/// What is to be said of a child that has ended before it told anything. By `SIGSYS` nobody outside has
+/// killed it, but a filter that it has from this process.
+fn died_early(name: &str, child: &Handle) -> Failure {
+    let how = match child.reap() {
+        Ok(Some(status)) if libc::WIFSIGNALED(status) => match libc::WTERMSIG(status) {
+            libc::SIGSYS => "was killed by a filter of this process's before it could execute it",
+            _ => return Failure::Killed(status),
+        },
+        _ => "has ended before it could execute it",
+    };
+    let message = format!("the process for `{name}` {how}");
+    Error::with_errno(Status::System, Errno(libc::ECANCELED), message).into()
+}
+
+/// The error for who cannot be told of a signal in another way.
+pub(super) fn killed(name: &str, status: i32) -> Error {
+    let signal = libc::WTERMSIG(status);
+    let message = format!(
+        "the process for `{name}` was killed by signal {signal} before it could execute it"
+    );
+    Error::with_errno(Status::System, Errno(libc::ECANCELED), message)
 }
 
 fn explain(job: &Job, stage: Stage, errno: Errno) -> Error {

@@ -4,14 +4,15 @@ use super::backlog::{Leaving, Of};
 use crate::ending::Ending;
 use crate::error::{Error, Result};
 use crate::kernel::epoll::{Epoll, WakeFd};
+use crate::kernel::fd;
 use crate::listener::Listener;
 use crate::lock::lock;
-use crate::shared::Shared;
+use crate::shared::{Owned, Shared};
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Whether a report is of the end of a listener's child; see [`Listeners::child_ended`].
 pub(super) fn is_child(key: u64) -> bool {
@@ -53,13 +54,13 @@ pub(super) struct Listeners {
 struct Set {
     by_key: HashMap<u64, Member>,
     unwatched: Option<u64>,
-    /// What was removed and somebody may hold all the same; see [`Listeners::let_go`].
-    removed: Vec<Weak<Shared>>,
+    /// What was taken away and workers may hold all the same; see [`Listeners::let_go`].
+    taken: Vec<Weak<Shared>>,
 }
 
 #[derive(Debug)]
 struct Member {
-    shared: Arc<Shared>,
+    shared: Owned,
     /// What it was added with; its own may be changed.
     tag: usize,
 }
@@ -104,7 +105,7 @@ impl Listeners {
             let _ = self.epoll.remove(listener.as_fd());
             return Err(error);
         }
-        let shared = Arc::clone(listener.shared());
+        let shared = Owned::new(Arc::clone(listener.shared()));
         set.by_key.insert(key, Member { shared, tag });
         self.changed(&set);
         Ok(())
@@ -123,7 +124,7 @@ impl Listeners {
     pub(super) fn take(
         &self,
         is_wanted: impl Fn(&Shared, usize) -> bool,
-    ) -> Option<(Arc<Shared>, Leaving)> {
+    ) -> Option<(Owned, Leaving)> {
         let mut set = self.lock();
         let wanted = |(_, member): &(&u64, &Member)| is_wanted(&member.shared, member.tag);
         let key = set
@@ -140,14 +141,12 @@ impl Listeners {
             }
         }
         let leaving = taken.leaving();
+        // It may be taken, added and taken again.
+        let others =
+            |other: &Weak<_>| !Weak::ptr_eq(other, &leaving.shared) && other.strong_count() > 0;
+        set.taken.retain(others);
+        set.taken.push(Weak::clone(&leaving.shared));
         Some((taken.shared, leaving))
-    }
-
-    /// What was taken is nobody's any more, to be closed when nobody is at work on a notification of it.
-    pub(super) fn remember_removed(&self, shared: &Arc<Shared>) {
-        let removed = &mut self.lock().removed;
-        removed.retain(|other| other.strong_count() > 0);
-        removed.push(Arc::downgrade(shared));
     }
 
     fn take_out(&self, set: &mut Set, key: u64) -> Option<Member> {
@@ -253,15 +252,33 @@ impl Listeners {
     pub(super) fn only(&self, of: &Of) -> Option<Entry> {
         let mut set = self.lock();
         let mut all = set.by_key.iter();
-        let (Some((&key, member)), None) = (all.next(), all.next()) else {
+        let (Some((&key, _)), None) = (all.next(), all.next()) else {
             return None;
         };
-        let shared = Arc::clone(&member.shared);
+        self.unwatch(&mut set, key, of)
+    }
+
+    /// One of several, as if it were the only one.
+    pub(super) fn alone(&self, key: u64, of: &Of) -> Option<Entry> {
+        self.unwatch(&mut self.lock(), key, of)
+    }
+
+    fn unwatch(&self, set: &mut Set, key: u64, of: &Of) -> Option<Entry> {
+        if set.unwatched.is_some_and(|unwatched| unwatched != key) {
+            self.rewatch(set).ok()?;
+        }
+        let shared = Arc::clone(&set.by_key.get(&key)?.shared);
         of.store(Arc::as_ptr(&shared).cast_mut(), SeqCst);
         if set.unwatched.is_none() && self.epoll.remove(shared.fd()).is_ok() {
             set.unwatched = Some(key);
         }
         Some(Entry { key, shared })
+    }
+
+    /// Whether any that is watched has something to tell, within so long.
+    pub(super) fn have_something(&self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        !matches!(fd::poll(self.epoll.as_fd(), Some(deadline)), Ok(None))
     }
 
     /// For one of several who wait for a listener: an epoll instance of its own, so that each
@@ -281,25 +298,23 @@ impl Listeners {
         self.lock().by_key.iter().map(entry).collect()
     }
 
-    /// Lets go of all of them. Their tags, and those, with what was removed before, that somebody holds
-    /// all the same: a worker that is stuck, or a notification that was kept.
+    /// Lets go of all of them. Their tags, and those, with what was taken away before, that somebody
+    /// holds all the same: a worker that is stuck, or a notification that was kept.
     pub(super) fn let_go(&self) -> (Vec<usize>, Vec<Weak<Shared>>) {
         let mut set = self.lock();
         let mut all: Vec<_> = set.by_key.drain().collect();
         all.sort_by_key(|(key, _)| *key);
         set.unwatched = None;
-        let removed = std::mem::take(&mut set.removed);
+        let mut held = std::mem::take(&mut set.taken);
         self.changed(&set);
         drop(set);
-        let held = |(_, member): &(u64, Member)| {
-            let is_held = Arc::strong_count(&member.shared) > 1;
-            is_held.then(|| Arc::downgrade(&member.shared))
-        };
-        let held = all.iter().filter_map(held).chain(removed).collect();
-        (
-            all.into_iter().map(|(_, member)| member.tag).collect(),
-            held,
-        )
+        let left = all.into_iter().map(|(_, member)| {
+            held.push(Arc::downgrade(&member.shared));
+            member.tag
+        });
+        let left = left.collect();
+        held.retain(|listener| listener.strong_count() > 0);
+        (left, held)
     }
 
     pub(super) fn len(&self) -> usize {

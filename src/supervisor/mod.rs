@@ -4,6 +4,7 @@ mod agents;
 mod background;
 mod backlog;
 mod core;
+mod hot;
 mod lead;
 mod listeners;
 mod mode;
@@ -156,9 +157,7 @@ impl Supervisor {
     /// # Errors
     /// As there.
     pub fn remove_listener(&self, tag: usize) -> Result<()> {
-        let listener = self.take_listener(tag)?;
-        self.core.listeners.remember_removed(listener.shared());
-        Ok(())
+        self.take_listener(tag).map(drop)
     }
 
     /// Sets a handler for a system call, on every architecture that has it. Several for one call are

@@ -10,6 +10,7 @@ use crate::lock::lock;
 use crate::notification::Notification;
 use crate::stall;
 use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -120,7 +121,11 @@ impl Core {
         self.watch.run(self);
         let (left, held) = self.listeners.let_go();
         if self.stuck.load(SeqCst) != 0 {
-            self.deferrals.close_at_the_end(held);
+            for listener in held.iter().filter_map(Weak::upgrade) {
+                let (deferrals, held) = (Arc::clone(&self.deferrals), Arc::downgrade(&listener));
+                // One that was taken is closed by whoever has it now.
+                listener.when_disowned(move || deferrals.close_at_the_end(held));
+            }
         }
         for tag in self.backlog.all_left().into_iter().chain(left) {
             self.tell_left(tag, &self.nobody().counters);
@@ -193,6 +198,7 @@ impl Core {
                 self.has_left_set(gone);
             }
         }
+        self.hot.off();
         self.listeners.unwatch_news();
         // To a worker that was stuck and is back, this run is over.
         self.next_run();

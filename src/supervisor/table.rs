@@ -169,8 +169,8 @@ impl Table {
         let calls: Vec<_> = ScmpArch::ALL
             .iter()
             .filter_map(|&arch| {
-                let nr = ScmpSyscall::from_name_by_arch(syscall, arch).ok()?.to_sys();
-                (nr >= 0).then(|| (audit_arch(arch), nr))
+                let nr = ScmpSyscall::number_on(syscall, arch)?;
+                Some((audit_arch(arch), nr))
             })
             .collect();
         if calls.is_empty() {

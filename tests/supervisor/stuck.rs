@@ -336,6 +336,83 @@ fn a_listener_that_was_removed_from_under_a_stuck_worker_is_closed_with_its_supe
 }
 
 #[test]
+fn a_listener_that_was_taken_from_under_a_stuck_worker_and_dropped_is_closed_with_its_supervisor() {
+    watched(|| {
+        if !may_withhold() {
+            return;
+        }
+        let (supervisor, target) = stuck(1, |_| ());
+        drop(supervisor.take_listener(0).unwrap());
+        supervisor.join().unwrap();
+        drop(supervisor);
+        assert_eq!(target.result(), -i64::from(libc::ENOSYS));
+        target.channel.tell(0);
+        target.end();
+    });
+}
+
+#[test]
+fn a_listener_that_was_taken_from_under_a_stuck_worker_is_closed_when_it_is_dropped_last() {
+    watched(|| {
+        if !may_withhold() {
+            return;
+        }
+        let (supervisor, target) = stuck(1, |_| ());
+        let taken = supervisor.take_listener(0).unwrap();
+        supervisor.join().unwrap();
+        drop(supervisor);
+        thread::sleep(MOMENT);
+        assert!(!target.channel.said_something());
+        drop(taken);
+        assert_eq!(target.result(), -i64::from(libc::ENOSYS));
+        target.channel.tell(0);
+        target.end();
+    });
+}
+
+#[test]
+fn a_listener_that_was_taken_from_under_a_stuck_worker_is_served_elsewhere_until_it_is_taken_again()
+{
+    watched(|| {
+        if !may_withhold() {
+            return;
+        }
+        let supervisor = supervisor(workers(1), read_and_echo);
+        let other = crate::support::supervisor(workers(1).keep_running(true), echo);
+        let (target, listener) = Target::prepared(
+            &notifying(&["getppid"]),
+            LoadFlags::empty(),
+            || Withheld::new().unwrap(),
+            |withheld, channel| {
+                thread::scope(|scope| {
+                    let stuck = scope.spawn(|| call(CALL, [withheld.page, 0, 0]));
+                    channel.tell(call(CALL, [channel.hear() as u64, 0, 0]));
+                    channel.tell(stuck.join().unwrap());
+                    channel.hear();
+                    withheld.provide();
+                });
+            },
+        );
+        supervisor.add_listener(listener, 0).unwrap();
+        supervisor.start().unwrap();
+        soon(|| supervisor.stats().workers_stuck == 1);
+        let taken = supervisor.take_listener(0).unwrap();
+        supervisor.join().unwrap();
+        other.add_listener(taken, 5).unwrap();
+        other.start().unwrap();
+        drop(supervisor);
+        target.make_call(9);
+        assert_eq!(target.result(), 9);
+        drop(other.take_listener(5).unwrap());
+        assert_eq!(target.result(), -i64::from(libc::ENOSYS));
+        target.channel.tell(0);
+        target.end();
+        other.stop();
+        assert_eq!(status(other.join()), Status::Stopped);
+    });
+}
+
+#[test]
 fn a_supervisor_that_is_dropped_leaves_no_target_waiting_for_one_that_is_stuck_and_one_that_is_kept(
 ) {
     watched(|| {

@@ -71,24 +71,17 @@ static int add_list(unotify_filter *filter, uint32_t action, const char *list, i
     return 0;
 }
 
-/* A filter that does this for every call, also of the 32-bit sibling, whose programs would be
- * killed if the filter did not know of it. */
+/* A filter that does this for every call, also of 32-bit programs. */
 static unotify_filter *new_filter(uint32_t default_action)
 {
-    const char *native = unotify_arch_name(unotify_arch_native());
-    const char *sibling = strcmp(native, "x86_64") == 0    ? "x86"
-                          : strcmp(native, "aarch64") == 0 ? "arm"
-                                                           : NULL;
     unotify_filter *filter;
-    uint32_t arch;
 
     if (unotify_filter_new(default_action, &filter)) {
         fails("filter");
         return NULL;
     }
-    if (sibling &&
-        (unotify_arch_from_name(sibling, &arch) || unotify_filter_add_arch(filter, arch))) {
-        fails(sibling);
+    if (unotify_filter_add_arch(filter, unotify_arch_compat())) {
+        fails("architecture");
         unotify_filter_free(filter);
         return NULL;
     }

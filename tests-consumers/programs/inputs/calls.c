@@ -36,6 +36,21 @@ static void say_connected(const char *what, const void *address, socklen_t lengt
         close(fd);
 }
 
+/* What a server answers, as far as it comes at once. */
+static void say_asked(const struct sockaddr_in *server)
+{
+    static const char question[] = "GET /it HTTP/1.0\r\n\r\n";
+    char answer[256] = "";
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    if (fd < 0 || connect(fd, (const struct sockaddr *)server, sizeof *server) != 0)
+        return say("ask", -1);
+    say("ask", send(fd, question, sizeof question - 1, MSG_NOSIGNAL));
+    recv(fd, answer, sizeof answer - 1, MSG_WAITALL);
+    printf("answered: %.12s\n", answer);
+    close(fd);
+}
+
 int main(int argc, char **argv)
 {
     struct sockaddr_in v4 = { .sin_family = AF_INET };
@@ -66,6 +81,7 @@ int main(int argc, char **argv)
     v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     v6.sin6_addr.s6_addr[15] = 1;
     say_connected("IPv4", &v4, sizeof v4);
+    say_asked(&v4);
     say_connected("IPv6", &v6, sizeof v6);
     strncpy(local.sun_path, argv[2], sizeof local.sun_path - 1);
     say_connected("Unix", &local, sizeof local);

@@ -1,5 +1,7 @@
 //! A process that stands in for the program it supervises: signals, the terminal, the end.
 
+mod early;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::ffi::CStr;
@@ -57,6 +59,8 @@ fn stand_in_for(script: &str, output: &OwnedFd) -> std::process::ExitStatus {
     // All that the script starts is gone when the test is.
     shell.kill_on_parent_death(true);
     shell.stdout(output).args(["-c", script]);
+    // Whatever the folders are where it is looked for.
+    shell.env("PATH", "/bin:/usr/bin");
     supervisor.stand_in_for(&mut shell).unwrap()
 }
 
@@ -372,7 +376,7 @@ fn a_terminal_that_hangs_up_tells_the_program_though_only_the_stand_in_is_told()
 }
 
 /// A shell, of sorts: starts a stand-in as a job in the foreground.
-fn start_job(terminal: &OwnedFd, script: &str, output: &OwnedFd) -> libc::pid_t {
+fn start_job(terminal: &OwnedFd, script: &str, output: &OwnedFd, prepare: fn()) -> libc::pid_t {
     // SAFETY: the copy has one thread, as this process has, and does not return.
     unsafe {
         let pid = libc::fork();
@@ -380,6 +384,7 @@ fn start_job(terminal: &OwnedFd, script: &str, output: &OwnedFd) -> libc::pid_t 
             libc::setpgid(0, 0);
             // The terminal is given to it before it may use it.
             thread::sleep(Duration::from_millis(50));
+            prepare();
             let status = stand_in_for(script, output);
             exit_like(status)
         }
@@ -424,7 +429,7 @@ fn a_job_that_is_stopped_from_the_terminal_goes_on_later() {
     watched(|| {
         in_a_session(|end, terminal| {
             let (reading, writing) = pipe();
-            let pid = start_job(terminal, "echo $$; exec sleep 0.5", &writing);
+            let pid = start_job(terminal, "echo $$; exec sleep 0.5", &writing, || {});
             let mut program = String::new();
             BufReader::new(File::from(reading))
                 .read_line(&mut program)
@@ -449,7 +454,7 @@ fn a_program_that_stops_in_its_own_time_is_served_until_then() {
             let script =
                 "trap 'sleep 0.3; sh -c \"echo \\$PPID\"; kill -STOP $$; exit 9' TSTP; echo $$; \
                           while :; do :; done";
-            let pid = start_job(terminal, script, &writing);
+            let pid = start_job(terminal, script, &writing, || {});
             let mut output = BufReader::new(File::from(reading));
             let mut program = String::new();
             output.read_line(&mut program).unwrap();
