@@ -2,11 +2,13 @@
 
 use super::state::{State, Told, LISTENER};
 use crate::error::{Error, Result, Status};
+use crate::kernel::file;
 use crate::listener::Listener;
 use crate::lock::lock;
 use crate::notification::Notification;
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex};
 
@@ -58,8 +60,13 @@ impl Container {
         let (Some(listener), None) = (listeners.next(), listeners.next()) else {
             return Err(format!("not one descriptor of its is `{LISTENER}`"));
         };
-        let listener = Listener::from_fd(listener)
-            .map_err(|_| format!("its `{LISTENER}` is no seccomp listener"))?;
+        let listener = if may_be_listener(&listener) {
+            Listener::from_fd(listener).ok()
+        } else {
+            None
+        };
+        let listener =
+            listener.ok_or_else(|| format!("its `{LISTENER}` is no seccomp listener"))?;
         let about = Arc::new(About {
             state,
             fds,
@@ -188,6 +195,16 @@ impl Container {
     /// Whether a listener that came with this is a container's.
     pub(super) fn is_origin(origin: &Arc<dyn Any + Send + Sync>) -> bool {
         origin.is::<About>()
+    }
+}
+
+/// Asks the kernel what it calls the file, where there is a `/proc` to ask: a file of somebody's own file
+/// system could make anything else that it is asked last.
+fn may_be_listener(fd: &OwnedFd) -> bool {
+    let path = CString::new(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap_or_default();
+    match file::read_link(None, &path) {
+        Ok(name) => name == b"anon_inode:seccomp notify",
+        Err(_) => true,
     }
 }
 

@@ -36,13 +36,13 @@ impl Endpoint {
     /// Makes a socket of that name, in the place of one that its user's last agent has left.
     pub(super) fn bind(path: &Path, mode: u32) -> Result<(Self, Name)> {
         // It is removed at the end, wherever this process is then.
-        let path = std::path::absolute(path).map_err(|e| no_socket(path, &e))?;
+        let absolute = std::path::absolute(path).map_err(|e| no_socket(path, &e))?;
         // Two agents that begin at the same time are not to replace each other's.
-        let _held = hold_directory(&path);
+        let _held = hold_directory(&absolute);
         let listen = || unix_socket::listen_at(path.as_os_str().as_bytes(), mode, BACKLOG);
         let socket = match listen() {
             Err(Errno(libc::EADDRINUSE)) => {
-                remove_stale(&path)?;
+                remove_stale(path)?;
                 listen()
             }
             listening => listening,
@@ -58,11 +58,18 @@ impl Endpoint {
             ),
             _ => Error::system(errno, &format!("make the socket `{}`", path.display())),
         })?;
-        match name(&path, mode) {
-            Ok(name) => Ok((Endpoint { socket }, name)),
+        match found(path, mode) {
+            Ok((device, inode)) => {
+                let name = Name {
+                    path: absolute,
+                    device,
+                    inode,
+                };
+                Ok((Endpoint { socket }, name))
+            }
             Err(error) => {
-                let _ = fs::remove_file(&path);
-                Err(no_socket(&path, &error))
+                let _ = fs::remove_file(path);
+                Err(no_socket(path, &error))
             }
         }
     }
@@ -181,7 +188,7 @@ fn remove_stale(path: &Path) -> Result<()> {
 }
 
 /// Gives the new socket the permissions that the umask took away, and says which file it is.
-fn name(path: &Path, mode: u32) -> std::io::Result<Name> {
+fn found(path: &Path, mode: u32) -> std::io::Result<(u64, u64)> {
     let flags = libc::O_PATH | libc::O_NOFOLLOW;
     // Opened, so that it is the same file in all that follows.
     let file = fs::OpenOptions::new()
@@ -196,9 +203,5 @@ fn name(path: &Path, mode: u32) -> std::io::Result<Name> {
         let by_number = format!("/proc/self/fd/{}", file.as_raw_fd());
         fs::set_permissions(by_number, fs::Permissions::from_mode(mode))?;
     }
-    Ok(Name {
-        path: path.to_owned(),
-        device: found.dev(),
-        inode: found.ino(),
-    })
+    Ok((found.dev(), found.ino()))
 }

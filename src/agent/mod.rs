@@ -4,6 +4,7 @@ mod connections;
 mod container;
 mod endpoint;
 #[cfg(any(test, fuzzing))]
+#[allow(unreachable_pub)] // reached by the fuzzer
 pub mod fuzzing;
 mod hand_over;
 mod options;

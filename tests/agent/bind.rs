@@ -147,6 +147,21 @@ fn a_name_that_is_too_long_is_refused() {
 }
 
 #[test]
+fn a_short_name_in_a_directory_with_a_long_one_is_taken_and_removed_from_anywhere() {
+    alone(|| {
+        let directory = Directory::new();
+        let deep = directory.path().with_file_name("y".repeat(120));
+        fs::create_dir(&deep).unwrap();
+        std::env::set_current_dir(&deep).unwrap();
+        let agent = Agent::bind("short", AgentOptions::default()).unwrap();
+        assert!(UnixStream::connect("short").is_ok());
+        std::env::set_current_dir("/").unwrap();
+        drop(agent);
+        assert!(!deep.join("short").exists());
+    });
+}
+
+#[test]
 fn options_out_of_range_are_refused() {
     let directory = Directory::new();
     let default = AgentOptions::default;

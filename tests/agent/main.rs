@@ -5,6 +5,7 @@ mod containers;
 mod hand_over;
 mod hostile;
 mod runtime;
+mod scale;
 mod serve;
 #[path = "../support/mod.rs"]
 mod support;
