@@ -70,9 +70,9 @@ fn what_is_mounted_there_the_target_sees_and_nobody_else() {
         return;
     }
     watched(|| {
-        let place = c"/mnt";
+        let place = c"/proc";
         let before = is_tmpfs(place);
-        let (target, mut call) = target_in(libc::CLONE_NEWNS, || is_tmpfs(c"/mnt").into());
+        let (target, mut call) = target_in(libc::CLONE_NEWNS, || is_tmpfs(c"/proc").into());
         // SAFETY: one system call.
         let ran = unsafe {
             call.run_in(Namespaces::MOUNT, LIMIT, || {
@@ -143,14 +143,14 @@ fn in_the_targets_user_namespace_it_is_its_root() {
             },
             |(), channel| {
                 call(CALL, [0, 0, 0]);
-                channel.tell(is_tmpfs(c"/mnt").into());
+                channel.tell(is_tmpfs(c"/proc").into());
             },
         );
         let mut call = listener.receive().unwrap();
         // SAFETY: two system calls.
         let ran = unsafe {
             call.run_in(Namespaces::USER | Namespaces::MOUNT, LIMIT, || {
-                mount_tmpfs(c"/mnt").map(|()| (i64::from(libc::geteuid()), None))
+                mount_tmpfs(c"/proc").map(|()| (i64::from(libc::geteuid()), None))
             })
         };
         assert_eq!(ran.unwrap().0, 0);
