@@ -12,6 +12,7 @@ mod exits;
 mod handlers;
 mod listeners;
 mod modes;
+mod scene;
 mod stats;
 mod stop;
 mod stuck;
