@@ -146,12 +146,12 @@ fn longest_stretch(threads: &[Vec<String>]) -> usize {
 
 /// Leaders change now and then, and more often than not while strace and a busy machine hold them
 /// up. But a call that the supervisor made for each notification would end every stretch at once.
-fn makes_one_recv_and_one_send(max_workers: usize) {
+fn makes_one_recv_and_one_send(max_workers: usize, targets: usize) {
     const RUNS: usize = 20;
     const STRETCH: usize = 25;
     let mut longest = 0;
     for _ in 0..RUNS {
-        let Some(threads) = traced(|| supervise(workers(max_workers), 1)) else {
+        let Some(threads) = traced(|| supervise(workers(max_workers), targets)) else {
             return;
         };
         longest = longest.max(longest_stretch(&threads));
@@ -164,12 +164,17 @@ fn makes_one_recv_and_one_send(max_workers: usize) {
 
 #[test]
 fn a_supervisor_of_one_worker_makes_one_recv_and_one_send() {
-    makes_one_recv_and_one_send(1);
+    makes_one_recv_and_one_send(1, 1);
 }
 
 #[test]
 fn a_supervisor_of_many_workers_makes_one_recv_and_one_send() {
-    makes_one_recv_and_one_send(4);
+    makes_one_recv_and_one_send(4, 1);
+}
+
+#[test]
+fn a_target_that_calls_many_times_in_a_row_beside_others_takes_one_recv_and_one_send() {
+    makes_one_recv_and_one_send(1, 3);
 }
 
 /// Marks a place in what strace(1) writes.

@@ -1,6 +1,7 @@
 //! What the workers of a supervisor share, and one run of it.
 
 use super::backlog::Backlog;
+use super::hot::Hot;
 use super::listeners::Listeners;
 use super::mode::{self, Choice, Mode, Seen, WakeUp};
 use super::options::SupervisorOptions;
@@ -29,6 +30,7 @@ pub(super) struct Core {
     pub(super) options: SupervisorOptions,
     pub(super) table: Mutex<Arc<Table>>,
     pub(super) listeners: Listeners,
+    pub(super) hot: Hot,
     pub(super) pool: Pool,
     pub(super) watch: Watch,
     pub(super) backlog: Backlog,
@@ -94,6 +96,7 @@ impl Core {
             options,
             table: Mutex::default(),
             listeners,
+            hot: Hot::default(),
             pool: Pool::new(most_receivers),
             watch: Watch::default(),
             backlog: Backlog::new(options.max_workers),

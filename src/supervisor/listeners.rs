@@ -4,6 +4,7 @@ use super::backlog::{Leaving, Of};
 use crate::ending::Ending;
 use crate::error::{Error, Result};
 use crate::kernel::epoll::{Epoll, WakeFd};
+use crate::kernel::fd;
 use crate::listener::Listener;
 use crate::lock::lock;
 use crate::shared::{Owned, Shared};
@@ -11,7 +12,7 @@ use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Whether a report is of the end of a listener's child; see [`Listeners::child_ended`].
 pub(super) fn is_child(key: u64) -> bool {
@@ -243,15 +244,33 @@ impl Listeners {
     pub(super) fn only(&self, of: &Of) -> Option<Entry> {
         let mut set = self.lock();
         let mut all = set.by_key.iter();
-        let (Some((&key, member)), None) = (all.next(), all.next()) else {
+        let (Some((&key, _)), None) = (all.next(), all.next()) else {
             return None;
         };
-        let shared = Arc::clone(&member.shared);
+        self.unwatch(&mut set, key, of)
+    }
+
+    /// One of several, as if it were the only one.
+    pub(super) fn alone(&self, key: u64, of: &Of) -> Option<Entry> {
+        self.unwatch(&mut self.lock(), key, of)
+    }
+
+    fn unwatch(&self, set: &mut Set, key: u64, of: &Of) -> Option<Entry> {
+        if set.unwatched.is_some_and(|unwatched| unwatched != key) {
+            self.rewatch(set).ok()?;
+        }
+        let shared = Arc::clone(&set.by_key.get(&key)?.shared);
         of.store(Arc::as_ptr(&shared).cast_mut(), SeqCst);
         if set.unwatched.is_none() && self.epoll.remove(shared.fd()).is_ok() {
             set.unwatched = Some(key);
         }
         Some(Entry { key, shared })
+    }
+
+    /// Whether any that is watched has something to tell, within so long.
+    pub(super) fn have_something(&self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        !matches!(fd::poll(self.epoll.as_fd(), Some(deadline)), Ok(None))
     }
 
     /// For one of several who wait for a listener: an epoll instance of its own, so that each

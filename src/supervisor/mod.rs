@@ -3,6 +3,7 @@
 mod background;
 mod backlog;
 mod core;
+mod hot;
 mod lead;
 mod listeners;
 mod mode;

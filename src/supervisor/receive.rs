@@ -6,6 +6,7 @@ use super::listeners::{is_child, EXITS, WAKE};
 use super::pool::Claim;
 use super::worker::{Worker, NEVER};
 use crate::error::Status;
+use crate::kernel::interrupt::Receiver;
 use crate::kernel::{version, Errno};
 use std::ptr;
 use std::sync::atomic::{Ordering::Relaxed, Ordering::SeqCst};
@@ -99,24 +100,23 @@ impl Worker<'_> {
             self.forget_listener();
             self.news = core.news.load(SeqCst);
         }
-        let interruptible = self
-            .receiver
-            .as_ref()
-            .is_some_and(|r| r.can_be_interrupted());
-        // Nothing but the epoll instance tells of processes that end.
-        let can_block = interruptible
-            && !self.until_signal
-            && self.table.exit_function().is_none()
-            && version::recv_ends_with_last_target();
+        let can_block = self.can_block();
         let receives = &self.slot.receives;
+        let hot = core.hot.key().filter(|_| can_block);
         let only = || core.listeners.only(receives);
-        self.entry = can_block.then(only).flatten();
+        let only = can_block.then(only).flatten();
+        self.hot = only.is_none() && hot.is_some();
+        self.entry = only.or_else(|| core.listeners.alone(hot?, receives));
         self.only = self.entry.is_some();
+        if !self.only || !self.hot {
+            self.streak.cooled();
+        }
         if !self.only {
             receives.store(ptr::null_mut(), SeqCst);
+            self.wait_for_all();
         }
         core.see_off();
-        if !self.only {
+        if !self.only || self.hot {
             // Two that wait for many could both go for the same one, and one would wait for it
             // alone.
             core.pool.want(1);
@@ -130,6 +130,41 @@ impl Worker<'_> {
             return Some(end);
         }
         (core.listeners.len() == 0 && !core.options.keep_running).then_some(End::Finished)
+    }
+
+    /// Whether it may wait in `RECV`. All workers of a run may, or none: one that waits in the epoll
+    /// instance would not hear of the listener that another one has taken out of it.
+    fn can_block(&self) -> bool {
+        let receiver = self.receiver.as_ref();
+        // A signal ends no RECV. And nothing but the epoll instance tells of processes that end.
+        receiver.is_some_and(Receiver::can_be_interrupted)
+            && !self.core.options.return_on_signal
+            && self.table.exit_function().is_none()
+            && version::recv_ends_with_last_target()
+    }
+
+    /// Nobody blocks on one of them any more.
+    fn wait_for_all(&mut self) {
+        let core = self.core;
+        self.hot = false;
+        core.hot.off();
+        if let Err((error, gone)) = core.listeners.watch_all() {
+            core.remember(error);
+            if let Some(gone) = gone {
+                core.has_left_set(gone);
+            }
+        }
+    }
+
+    /// Many in a row have come from this one.
+    #[cold]
+    fn block_on(&mut self, key: u64) {
+        let core = self.core;
+        self.streak.heated();
+        if self.can_block() && core.hot.is_guarded() {
+            core.listeners.alone(key, &self.slot.receives);
+            core.heat(key);
+        }
     }
 
     /// A listener has nothing more to give.
@@ -185,6 +220,9 @@ impl Worker<'_> {
                 core.see_off();
             }
             if self.receive_from_entry() {
+                if block && self.streak.count(event.key, self.events.is_empty()) {
+                    self.block_on(event.key);
+                }
                 return true;
             }
         }

@@ -198,6 +198,7 @@ impl Core {
                 self.has_left_set(gone);
             }
         }
+        self.hot.off();
         self.listeners.unwatch_news();
         // To a worker that was stuck and is back, this run is over.
         self.next_run();

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 pub(super) const AWAKE: u32 = 0;
 pub(super) const ASLEEP: u32 = 1;
+const CALLED: u32 = 2;
 
 /// Whether the watcher sleeps.
 #[derive(Debug, Default)]
@@ -17,6 +18,12 @@ impl Watch {
         if self.0.load(SeqCst) == ASLEEP {
             self.wake();
         }
+    }
+
+    /// Has the watcher look up now, also if it is just about to wait.
+    pub(super) fn call(&self) {
+        self.0.store(CALLED, SeqCst);
+        futex::wake(&self.0, 1);
     }
 
     /// Async-signal-safe.

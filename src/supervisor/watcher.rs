@@ -7,6 +7,8 @@
 //!
 //! When nothing happens for some looks it sleeps until a leader nudges it, which costs the leader one
 //! load of a word while it is awake.
+//!
+//! While the leader blocks on a [hot](super::hot) listener the watcher waits for the others.
 
 use super::core::Core;
 use super::pool::Glance;
@@ -46,13 +48,21 @@ impl Watch {
         };
         let mut quiet = 0;
         let mut nap = LOOK_EVERY;
+        core.hot.guard(true);
         loop {
+            // Who calls has said before what there is to see.
+            self.0.store(AWAKE, SeqCst);
             let over = core.end().is_some();
             if over {
                 if core.await_crew(Some(LOOK_EVERY)) {
+                    core.hot.guard(false);
                     return;
                 }
                 nap = LOOK_EVERY;
+            } else if core.hot.is_on() {
+                if core.listeners.have_something(nap) {
+                    core.cool();
+                }
             } else {
                 futex::wait(&self.0, AWAKE, Some(nap));
             }
@@ -69,10 +79,12 @@ impl Watch {
                 nap = LOOK_SELDOM;
                 continue;
             }
+            // Nobody would wait for the others.
+            core.cool();
             self.0.store(ASLEEP, SeqCst);
             // Who began in between did not see us asleep.
             let unchanged = core.pool.glances().eq(seen.leaders.iter().copied());
-            if unchanged && !core.is_any_handling() && core.end().is_none() {
+            if unchanged && !core.is_any_handling() && !core.hot.is_on() && core.end().is_none() {
                 futex::wait(&self.0, ASLEEP, None);
             }
             self.0.store(AWAKE, SeqCst);

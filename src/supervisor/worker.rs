@@ -2,6 +2,7 @@
 
 use super::backlog::Waited;
 use super::core::{Core, End};
+use super::hot::Streak;
 use super::listeners::Entry;
 use super::mode::Round;
 use super::pool::{Sleeper, Woken};
@@ -45,9 +46,12 @@ pub(super) struct Worker<'a> {
     pub(super) notification: Box<Notification>,
     /// The listener received from last.
     pub(super) entry: Option<Entry>,
-    /// Whether to block on that one in `RECV`: it is the only one, and a thread can be got out of
-    /// there.
+    /// Whether to block on that one in `RECV`: it is the only one, or as good as that, and a thread
+    /// can be got out of there.
     pub(super) only: bool,
+    /// Whether there are others, which the watcher waits for.
+    pub(super) hot: bool,
+    pub(super) streak: Streak,
     /// Whether nothing else is to be waited on for that one, nor anybody else does.
     pub(super) alone: bool,
     /// What to wait on for that one if several workers receive from it.
@@ -88,6 +92,8 @@ impl<'a> Worker<'a> {
             notification: Box::new(Notification::vacant()?),
             entry: None,
             only: false,
+            hot: false,
+            streak: Streak::new(),
             alone: false,
             share: None,
             news: NEVER,
@@ -260,6 +266,7 @@ impl<'a> Worker<'a> {
         self.taken = self.core.taken.load(SeqCst);
         self.entry = None;
         self.only = false;
+        self.hot = false;
         self.alone = false;
         self.share = None;
         self.news = NEVER;

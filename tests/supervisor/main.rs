@@ -10,6 +10,7 @@ mod close;
 mod event_loop;
 mod exits;
 mod handlers;
+mod hot;
 mod listeners;
 mod modes;
 mod scene;

@@ -251,3 +251,26 @@ fn a_number_of_workers_out_of_range_is_refused() {
         assert_eq!(status(made), Status::InvalidArgument);
     }
 }
+
+#[test]
+fn a_caller_that_a_signal_ends_receives_from_the_listener_that_another_worker_had_to_itself() {
+    watched(|| {
+        let options = workers(2).return_on_signal(true);
+        let supervisor = supervisor(options, |n| {
+            // Long enough for another worker to take the lead.
+            thread::sleep(Duration::from_millis(n.request().args[0]));
+            echo(n)
+        });
+        let (target, listener) = Target::serves();
+        supervisor.add_listener(listener, 0).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| supervisor.run().unwrap());
+            for i in 0..60 {
+                let took = if i % 3 == 2 { 0 } else { 20 };
+                target.make_call(took);
+                assert_eq!(target.result(), took);
+            }
+            target.end();
+        });
+    });
+}
