@@ -61,6 +61,22 @@ def library() -> list[str]:
     return [f"-L{release}", "-lunotify", f"-Wl,-rpath,{OUT}"]
 
 
+def go_program(name: str) -> str:
+    """Builds benches/go with the library that library() has built."""
+    if " " in str(TARGET):
+        raise RuntimeError("Go takes no directory with a space in its name from pkg-config")
+    described = OUT / "pkgconfig" / "unotify.pc"
+    described.parent.mkdir(exist_ok=True)
+    described.write_text(
+        "Name: unotify\nDescription: the one to measure\nVersion: 0\n"
+        f"Cflags: -I{ROOT / 'include'}\nLibs: -L{TARGET / 'release'} -lunotify -Wl,-rpath,{OUT}\n"
+    )
+    out = OUT / name
+    env = {"PKG_CONFIG_PATH": str(described.parent), "GOTOOLCHAIN": "local"}
+    run(["env", "-C", str(BENCHES / "go"), "go", "build", "-o", str(out), "."], env)
+    return str(out)
+
+
 def all_programs() -> Programs:
     OUT.mkdir(parents=True, exist_ok=True)
     programs = Programs()
@@ -95,6 +111,11 @@ def all_programs() -> Programs:
     peer("libseccomp-golang", ["go", "build", "-o", str(OUT / "golang"), "./benches/peers/go"],
          str(OUT / "golang"), gopath)  # fmt: skip
 
+    # From its own directory, as Go finds a module there only.
+    in_go = ["env", "-C", str(BENCHES / "go"), "go", "build", "-o"]
+    peer("go-notify", [*in_go, str(OUT / "go-notify"), "./notify"], str(OUT / "go-notify"),
+         {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local"})  # fmt: skip
+
     if strace := shutil.which("strace"):
         programs.path["strace"] = strace
     else:
@@ -120,4 +141,8 @@ def all_programs() -> Programs:
             programs.path[name] = compile_c(name, sources, *link)
         except RuntimeError as error:
             programs.missing[name] = str(error)
+    try:
+        programs.path["go"] = go_program("go")
+    except (OSError, RuntimeError, subprocess.TimeoutExpired) as error:
+        programs.missing["go"] = str(error)
     return programs

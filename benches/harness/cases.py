@@ -92,6 +92,10 @@ def all_cases(programs: Programs, plan: Plan, scratch: Path) -> list[Case]:
     for workers in (1, 4, 8, 16):
         supervised(f"supervisor/{workers}", "supervise", f"-w {workers}", target())
 
+    for how in ("receive", "supervise"):
+        supervised(f"go/{how}", "go", how, target())
+    supervised("go/notify", "go-notify", "", target())
+
     for peer in ("libseccomp", "libseccomp-crate", "libseccomp-golang"):
         supervised(f"peer/{peer}", peer, "", target())
     wrapped("peer/greenhook", "greenhook", target())

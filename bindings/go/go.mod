@@ -1,0 +1,3 @@
+module libunotify/go
+
+go 1.19

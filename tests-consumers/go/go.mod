@@ -1,3 +1,0 @@
-module supervise
-
-go 1.19
