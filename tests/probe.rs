@@ -219,3 +219,18 @@ fn without_proc_only_what_takes_it_fails() {
         assert!(identity.detail.contains("/proc"), "{identity:?}");
     });
 }
+
+#[test]
+fn the_manual_names_the_parts_that_are_tried() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/man/unotify.7");
+    let Ok(manual) = std::fs::read_to_string(path) else {
+        return skip("the documentation is not here");
+    };
+    let chapter = manual.split("\n.Ss Parts of a probe\n").nth(1).unwrap();
+    let chapter = chapter.lines().take_while(|line| !line.starts_with(".S"));
+    let quoted = chapter.filter_map(|line| line.strip_prefix(".Dq ")?.split(' ').next());
+    let named: Vec<_> = quoted.collect();
+    let probe = watched(|| probe(LIMIT));
+    let tried: Vec<_> = probe.parts().iter().map(ProbePart::name).collect();
+    assert_eq!(named, tried);
+}

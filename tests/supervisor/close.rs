@@ -1,5 +1,6 @@
 //! Who is told that a listener has left, when, and how often.
 
+use super::scene::{others_call, runs_on, stop, Left};
 use super::stuck::{may_withhold, stuck};
 use crate::support::*;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -8,38 +9,20 @@ use std::thread;
 use std::time::Duration;
 use unotify::*;
 
-/// The tags of the listeners that have left.
-type Left = Arc<Mutex<Vec<usize>>>;
-
-fn told_by(supervisor: &Supervisor) -> Left {
-    let left = Left::default();
-    let tell = Arc::clone(&left);
-    supervisor
-        .on_close(move |tag| tell.lock().unwrap().push(tag))
-        .unwrap();
-    left
-}
-
-fn tags(left: &Left) -> Vec<usize> {
-    let mut tags = left.lock().unwrap().clone();
-    tags.sort_unstable();
-    tags
-}
-
 #[test]
 fn a_run_tells_of_each_listener_before_it_ends() {
     for (max_workers, listeners) in [(1, 1), (1, 3), (4, 1), (4, 3)] {
         watched(|| {
             let supervisor = supervisor(workers(max_workers), echo);
-            let left = told_by(&supervisor);
+            let left = Left::of(&supervisor);
             for tag in 1..=listeners {
                 let (_, listener) = Target::calls_once(7);
                 supervisor.add_listener(listener, tag).unwrap();
             }
             supervisor.run().unwrap();
-            assert_eq!(tags(&left), (1..=listeners).collect::<Vec<_>>());
+            assert_eq!(left.tags(), (1..=listeners).collect::<Vec<_>>());
             drop(supervisor);
-            assert_eq!(left.lock().unwrap().len(), listeners);
+            assert_eq!(left.count(), listeners);
         });
     }
 }
@@ -48,29 +31,19 @@ fn a_run_tells_of_each_listener_before_it_ends() {
 fn a_run_that_goes_on_tells_at_once() {
     for (max_workers, others) in [(1, 0), (1, 1), (1, 2), (4, 0), (4, 2)] {
         watched(|| {
-            let supervisor = supervisor(workers(max_workers).keep_running(true), echo);
-            let left = told_by(&supervisor);
-            supervisor.start().unwrap();
-            let others: Vec<_> = (0..others)
-                .map(|_| {
-                    let (other, listener) = Target::repeats();
-                    supervisor.add_listener(listener, 0).unwrap();
-                    other.repeat(10);
-                    other
-                })
-                .collect();
+            let (supervisor, left) = runs_on(max_workers);
+            let others = others_call(&supervisor, others);
             for tag in 1..20 {
                 let (target, listener) = Target::serves();
                 supervisor.add_listener(listener, tag).unwrap();
                 target.make_call(3);
                 assert_eq!(target.result(), 3);
                 target.end();
-                soon(|| tags(&left).last() == Some(&tag));
+                soon(|| left.tags().last() == Some(&tag));
                 others.iter().for_each(|other| other.repeat(10));
             }
-            assert_eq!(tags(&left), (1..20).collect::<Vec<_>>());
-            supervisor.stop();
-            assert_eq!(status(supervisor.join()), Status::Stopped);
+            assert_eq!(left.tags(), (1..20).collect::<Vec<_>>());
+            stop(&supervisor);
         });
     }
 }
@@ -93,11 +66,11 @@ fn nobody_is_told_before_the_last_handler_is_done() {
                     })
                     .unwrap();
                 let left = Left::default();
-                let (tell, was_done) = (Arc::clone(&left), Arc::clone(&done));
+                let (tell, was_done) = (left.clone(), Arc::clone(&done));
                 supervisor
                     .on_close(move |_| {
                         let done = was_done.load(SeqCst);
-                        tell.lock().unwrap().push(usize::from(done));
+                        tell.push(usize::from(done));
                     })
                     .unwrap();
                 let (mut target, listener) = Target::calls_once(7);
@@ -106,10 +79,9 @@ fn nobody_is_told_before_the_last_handler_is_done() {
                 soon(|| begun.load(SeqCst));
                 target.process.kill();
                 soon(|| supervisor.stats().listeners == 0);
-                soon(|| !left.lock().unwrap().is_empty());
-                assert_eq!(tags(&left), [1]);
-                supervisor.stop();
-                assert_eq!(status(supervisor.join()), Status::Stopped);
+                soon(|| left.count() > 0);
+                assert_eq!(left.tags(), [1]);
+                stop(&supervisor);
             });
         }
     }
@@ -129,9 +101,9 @@ fn nobody_is_told_while_something_waits_in_the_backlog() {
             })
             .unwrap();
         let left = Left::default();
-        let (tell, so_far) = (Arc::clone(&left), Arc::clone(&handled));
+        let (tell, so_far) = (left.clone(), Arc::clone(&handled));
         supervisor
-            .on_close(move |_| tell.lock().unwrap().push(so_far.load(SeqCst)))
+            .on_close(move |_| tell.push(so_far.load(SeqCst)))
             .unwrap();
         let many = 5;
         let (mut target, listener) = Target::start(|_| {
@@ -144,10 +116,9 @@ fn nobody_is_told_while_something_waits_in_the_backlog() {
         supervisor.start().unwrap();
         soon(|| supervisor.stats().received == many);
         target.process.kill();
-        soon(|| !left.lock().unwrap().is_empty());
-        assert_eq!(tags(&left), [many as usize]);
-        supervisor.stop();
-        assert_eq!(status(supervisor.join()), Status::Stopped);
+        soon(|| left.count() > 0);
+        assert_eq!(left.tags(), [many as usize]);
+        stop(&supervisor);
     });
 }
 
@@ -193,8 +164,7 @@ fn with_one_worker_it_is_told_beside_no_handler() {
         busy.end();
         soon(|| told.load(SeqCst) == 21);
         assert_eq!(overlaps.load(SeqCst), 0);
-        supervisor.stop();
-        assert_eq!(status(supervisor.join()), Status::Stopped);
+        stop(&supervisor);
     });
 }
 
@@ -203,7 +173,7 @@ fn a_supervisor_that_is_dropped_tells_of_what_is_left() {
     for run_before in [false, true] {
         watched(|| {
             let supervisor = supervisor(workers(1), echo);
-            let left = told_by(&supervisor);
+            let left = Left::of(&supervisor);
             let targets: Vec<_> = (1..=3)
                 .map(|tag| {
                     let (target, listener) = Target::serves();
@@ -216,9 +186,9 @@ fn a_supervisor_that_is_dropped_tells_of_what_is_left() {
                 targets[0].make_call(4);
                 assert_eq!(targets[0].result(), 4);
             }
-            assert!(tags(&left).is_empty());
+            assert!(left.tags().is_empty());
             drop(supervisor);
-            assert_eq!(tags(&left), [1, 2, 3]);
+            assert_eq!(left.tags(), [1, 2, 3]);
             // And they are closed.
             targets[1].make_call(4);
             assert_eq!(targets[1].result(), -i64::from(libc::ENOSYS));
@@ -234,16 +204,15 @@ fn a_supervisor_that_is_dropped_tells_of_a_listener_with_a_stuck_worker() {
         }
         for max_workers in [1, 3] {
             let left = Left::default();
-            let tell = Arc::clone(&left);
+            let tell = left.clone();
             let (supervisor, mut target) = stuck(max_workers, move |supervisor| {
-                let told = move |tag| tell.lock().unwrap().push(tag);
+                let told = move |tag| tell.push(tag);
                 supervisor.on_close(told).unwrap();
             });
-            supervisor.stop();
-            assert_eq!(status(supervisor.join()), Status::Stopped);
-            assert!(tags(&left).is_empty());
+            stop(&supervisor);
+            assert!(left.tags().is_empty());
             drop(supervisor);
-            assert_eq!(tags(&left), [0]);
+            assert_eq!(left.tags(), [0]);
             target.process.kill();
         }
     });
@@ -258,14 +227,14 @@ fn what_a_handler_has_taken_is_not_waited_for() {
             *keep.lock().unwrap() = Some(n.take().unwrap());
             Verdict::Handled
         });
-        let left = told_by(&supervisor);
+        let left = Left::of(&supervisor);
         let (mut target, listener) = Target::calls_once(7);
         supervisor.add_listener(listener, 5).unwrap();
         supervisor.start().unwrap();
         soon(|| taken.lock().unwrap().is_some());
         target.process.kill();
         supervisor.join().unwrap();
-        assert_eq!(tags(&left), [5]);
+        assert_eq!(left.tags(), [5]);
         assert_eq!(taken.lock().unwrap().as_ref().unwrap().tag(), 5);
     });
 }
@@ -275,11 +244,11 @@ fn an_event_loop_is_told_in_its_dispatch() {
     watched(|| {
         let supervisor = supervisor(workers(1), echo);
         let left = Left::default();
-        let (tell, here) = (Arc::clone(&left), thread::current().id());
+        let (tell, here) = (left.clone(), thread::current().id());
         supervisor
             .on_close(move |tag| {
                 assert_eq!(thread::current().id(), here);
-                tell.lock().unwrap().push(tag);
+                tell.push(tag);
             })
             .unwrap();
         for tag in [1, 2] {
@@ -294,7 +263,7 @@ fn an_event_loop_is_told_in_its_dispatch() {
             }
         };
         assert_eq!(closed, Status::Closed);
-        assert_eq!(tags(&left), [1, 2]);
+        assert_eq!(left.tags(), [1, 2]);
         assert_eq!(supervisor.stats().panics, 0);
     });
 }
@@ -344,9 +313,7 @@ fn who_is_told_may_add_a_listener() {
 fn each_of_many_listeners_is_told_of_once() {
     for max_workers in [1, 4] {
         watched(|| {
-            let supervisor = supervisor(workers(max_workers).keep_running(true), echo);
-            let left = told_by(&supervisor);
-            supervisor.start().unwrap();
+            let (supervisor, left) = runs_on(max_workers);
             let per_thread = 40;
             thread::scope(|scope| {
                 for thread in 0..4 {
@@ -362,11 +329,10 @@ fn each_of_many_listeners_is_told_of_once() {
                     });
                 }
             });
-            soon(|| left.lock().unwrap().len() >= 4 * per_thread);
-            supervisor.stop();
-            assert_eq!(status(supervisor.join()), Status::Stopped);
+            soon(|| left.count() >= 4 * per_thread);
+            stop(&supervisor);
             drop(supervisor);
-            assert_eq!(tags(&left), (0..4 * per_thread).collect::<Vec<_>>());
+            assert_eq!(left.tags(), (0..4 * per_thread).collect::<Vec<_>>());
         });
     }
 }

@@ -13,6 +13,7 @@ mod handlers;
 mod hot;
 mod listeners;
 mod modes;
+mod scene;
 mod stats;
 mod stop;
 mod stuck;

@@ -1,27 +1,16 @@
 //! Listeners that are taken from their supervisor, and what becomes of their targets.
 
 use super::event_loop::readable;
+use super::scene::{blocks, others_call, runs_on, stop, Left};
 use super::stuck::{may_withhold, stuck};
 use crate::support::*;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 use unotify::*;
 
 const ENOSYS: i64 = -(libc::ENOSYS as i64);
-
-/// Counts the listeners that have left.
-fn count_left(supervisor: &Supervisor) -> Arc<AtomicUsize> {
-    let left = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&left);
-    supervisor
-        .on_close(move |_| {
-            count.fetch_add(1, SeqCst);
-        })
-        .unwrap();
-    left
-}
 
 fn answer_one(listener: &Listener, value: i64) {
     let limit = slowed(Duration::from_secs(10));
@@ -33,24 +22,15 @@ fn answer_one(listener: &Listener, value: i64) {
 fn a_listener_that_was_taken_serves_its_target_elsewhere() {
     for (max_workers, others) in [(1, 0), (1, 1), (1, 2), (4, 0), (4, 2)] {
         watched(|| {
-            let supervisor = supervisor(workers(max_workers).keep_running(true), echo);
-            let left = count_left(&supervisor);
-            supervisor.start().unwrap();
-            let others: Vec<_> = (0..others)
-                .map(|_| {
-                    let (other, listener) = Target::repeats();
-                    supervisor.add_listener(listener, 0).unwrap();
-                    other.repeat(10);
-                    other
-                })
-                .collect();
+            let (supervisor, left) = runs_on(max_workers);
+            let others = others_call(&supervisor, others);
             let (target, listener) = Target::serves();
             supervisor.add_listener(listener, 5).unwrap();
             for round in 0..10 {
                 target.make_call(round);
                 assert_eq!(target.result(), round);
                 let listener = supervisor.take_listener(5).unwrap();
-                soon(|| left.load(SeqCst) == round as usize + 1);
+                soon(|| left.count() == round as usize + 1);
                 target.make_call(round);
                 answer_one(&listener, 1000 + round);
                 assert_eq!(target.result(), 1000 + round);
@@ -58,8 +38,7 @@ fn a_listener_that_was_taken_serves_its_target_elsewhere() {
                 others.iter().for_each(|other| other.repeat(10));
             }
             target.end();
-            supervisor.stop();
-            assert_eq!(status(supervisor.join()), Status::Stopped);
+            stop(&supervisor);
         });
     }
 }
@@ -68,12 +47,12 @@ fn a_listener_that_was_taken_serves_its_target_elsewhere() {
 fn what_is_pending_stays_with_a_listener_that_is_taken() {
     watched(|| {
         let supervisor = supervisor(workers(1), echo);
-        let left = count_left(&supervisor);
+        let left = Left::of(&supervisor);
         let (target, listener) = Target::calls_once(7);
         supervisor.add_listener(listener, 5).unwrap();
         target.until_waiting();
         let listener = supervisor.take_listener(5).unwrap();
-        assert_eq!(left.load(SeqCst), 1);
+        assert_eq!(left.count(), 1);
         supervisor.run().unwrap();
         answer_one(&listener, 8);
         assert_eq!(target.result(), 8);
@@ -86,29 +65,23 @@ fn what_was_received_is_handled_though_its_listener_is_taken() {
         watched(|| {
             let begun = Arc::new(AtomicBool::new(false));
             let begin = Arc::clone(&begun);
-            let supervisor = Supervisor::new(workers(max_workers).keep_running(true)).unwrap();
-            supervisor
-                .on_with("getppid", HandlerFlags::BLOCKING, move |n| {
-                    begin.store(true, SeqCst);
-                    thread::sleep(Duration::from_millis(50));
-                    echo(n)
-                })
-                .unwrap();
-            let left = count_left(&supervisor);
+            let supervisor = blocks(max_workers, Duration::from_millis(50), move || {
+                begin.store(true, SeqCst);
+            });
+            let left = Left::of(&supervisor);
             let (target, listener) = Target::serves();
             supervisor.add_listener(listener, 5).unwrap();
             supervisor.start().unwrap();
             target.make_call(7);
             soon(|| begun.load(SeqCst));
             let listener = supervisor.take_listener(5).unwrap();
-            assert_eq!(left.load(SeqCst), 0);
+            assert_eq!(left.count(), 0);
             assert_eq!(target.result(), 7);
-            soon(|| left.load(SeqCst) == 1);
+            soon(|| left.count() == 1);
             target.make_call(3);
             answer_one(&listener, 4);
             assert_eq!(target.result(), 4);
-            supervisor.stop();
-            assert_eq!(status(supervisor.join()), Status::Stopped);
+            stop(&supervisor);
         });
     }
 }
@@ -117,16 +90,8 @@ fn what_was_received_is_handled_though_its_listener_is_taken() {
 fn the_targets_of_a_listener_that_was_removed_do_not_wait() {
     for (max_workers, others) in [(1, 0), (1, 1), (4, 0), (4, 1)] {
         watched(|| {
-            let supervisor = supervisor(workers(max_workers).keep_running(true), echo);
-            let left = count_left(&supervisor);
-            supervisor.start().unwrap();
-            let others: Vec<_> = (0..others)
-                .map(|_| {
-                    let (other, listener) = Target::repeats();
-                    supervisor.add_listener(listener, 0).unwrap();
-                    other
-                })
-                .collect();
+            let (supervisor, left) = runs_on(max_workers);
+            let others = others_call(&supervisor, others);
             for round in 1..=20 {
                 let (target, listener) = Target::serves();
                 supervisor.add_listener(listener, 5).unwrap();
@@ -137,13 +102,12 @@ fn the_targets_of_a_listener_that_was_removed_do_not_wait() {
                 // Handled, if it was just about to be received.
                 let result = target.result();
                 assert!(result == ENOSYS || result == round, "{result}");
-                soon(|| left.load(SeqCst) == round as usize);
+                soon(|| left.count() == round as usize);
                 target.make_call(round);
                 assert_eq!(target.result(), ENOSYS);
                 others.iter().for_each(|other| other.repeat(10));
             }
-            supervisor.stop();
-            assert_eq!(status(supervisor.join()), Status::Stopped);
+            stop(&supervisor);
         });
     }
 }
@@ -151,13 +115,7 @@ fn the_targets_of_a_listener_that_was_removed_do_not_wait() {
 #[test]
 fn idle_workers_keep_no_listener_open_that_was_removed() {
     watched(|| {
-        let supervisor = Supervisor::new(workers(4).keep_running(true)).unwrap();
-        supervisor
-            .on_with("getppid", HandlerFlags::BLOCKING, |n| {
-                thread::sleep(Duration::from_millis(5));
-                echo(n)
-            })
-            .unwrap();
+        let supervisor = blocks(4, Duration::from_millis(5), || ());
         supervisor.start().unwrap();
         let (target, listener) = Target::start(|channel| {
             let several = || {
@@ -176,22 +134,15 @@ fn idle_workers_keep_no_listener_open_that_was_removed() {
         thread::sleep(MOMENT);
         target.channel.tell(0);
         assert_eq!(target.result(), 4 * ENOSYS);
-        supervisor.stop();
-        assert_eq!(status(supervisor.join()), Status::Stopped);
+        stop(&supervisor);
     });
 }
 
 #[test]
 fn a_worker_keeps_no_listener_open_that_was_removed_before_it_handled() {
     watched(|| {
-        let supervisor = Supervisor::new(workers(1).keep_running(true)).unwrap();
-        supervisor
-            .on_with("getppid", HandlerFlags::BLOCKING, |n| {
-                thread::sleep(Duration::from_millis(50));
-                echo(n)
-            })
-            .unwrap();
-        let left = count_left(&supervisor);
+        let supervisor = blocks(1, Duration::from_millis(50), || ());
+        let left = Left::of(&supervisor);
         supervisor.start().unwrap();
         let (first, listener) = Target::calls_once(1);
         supervisor.add_listener(listener, 1).unwrap();
@@ -203,11 +154,10 @@ fn a_worker_keeps_no_listener_open_that_was_removed_before_it_handled() {
         soon(|| supervisor.stats().received == 2);
         supervisor.remove_listener(2).unwrap();
         assert_eq!((first.result(), second.result()), (1, 2));
-        soon(|| left.load(SeqCst) >= 1);
+        soon(|| left.count() >= 1);
         second.make_call(2);
         assert_eq!(second.result(), ENOSYS);
-        supervisor.stop();
-        assert_eq!(status(supervisor.join()), Status::Stopped);
+        stop(&supervisor);
     });
 }
 
@@ -223,13 +173,13 @@ fn a_handler_may_remove_its_own_listener() {
                     echo(n)
                 })
                 .unwrap();
-            let left = count_left(&supervisor);
+            let left = Left::of(&supervisor);
             let (target, listener) = Target::serves();
             supervisor.add_listener(listener, 5).unwrap();
             target.make_call(7);
             supervisor.run().unwrap();
             assert_eq!(target.result(), 7);
-            assert_eq!(left.load(SeqCst), 1);
+            assert_eq!(left.count(), 1);
             target.make_call(7);
             assert_eq!(target.result(), ENOSYS);
         });
@@ -240,12 +190,12 @@ fn a_handler_may_remove_its_own_listener() {
 fn an_event_loop_is_told_that_its_last_listener_was_taken() {
     watched(|| {
         let supervisor = supervisor(workers(1), echo);
-        let left = count_left(&supervisor);
+        let left = Left::of(&supervisor);
         let (target, listener) = Target::serves();
         supervisor.add_listener(listener, 5).unwrap();
         assert_eq!(supervisor.dispatch().unwrap(), 0);
         supervisor.remove_listener(5).unwrap();
-        assert_eq!(left.load(SeqCst), 1);
+        assert_eq!(left.count(), 1);
         assert!(readable(&supervisor, 10_000));
         assert_eq!(status(supervisor.dispatch()), Status::Closed);
         target.make_call(1);
@@ -295,18 +245,18 @@ fn a_listener_with_a_stuck_worker_can_be_taken() {
         for max_workers in [1, 3] {
             let left = Mutex::new(None);
             let (supervisor, target) = stuck(max_workers, |supervisor| {
-                *left.lock().unwrap() = Some(count_left(supervisor));
+                *left.lock().unwrap() = Some(Left::of(supervisor));
             });
             let left = left.into_inner().unwrap().unwrap();
             let listener = supervisor.take_listener(0).unwrap();
             supervisor.join().unwrap();
-            assert_eq!(left.load(SeqCst), 0);
+            assert_eq!(left.count(), 0);
             // It is back in its handler, answers, and is done.
             target.channel.tell(0);
             assert_eq!(target.result(), 77);
-            soon(|| left.load(SeqCst) == 1);
+            soon(|| left.count() == 1);
             drop((supervisor, listener));
-            assert_eq!(left.load(SeqCst), 1);
+            assert_eq!(left.count(), 1);
         }
     });
 }
@@ -315,9 +265,7 @@ fn a_listener_with_a_stuck_worker_can_be_taken() {
 fn no_call_is_lost_while_a_listener_goes_to_and_fro() {
     for max_workers in [1, 4] {
         watched(|| {
-            let supervisor = supervisor(workers(max_workers).keep_running(true), echo);
-            let left = count_left(&supervisor);
-            supervisor.start().unwrap();
+            let (supervisor, left) = runs_on(max_workers);
             let (busy, listener) = Target::repeats();
             supervisor.add_listener(listener, 5).unwrap();
             let calls = i64::from(fewer(4_000));
@@ -331,9 +279,8 @@ fn no_call_is_lost_while_a_listener_goes_to_and_fro() {
             }
             assert_eq!(busy.channel.hear(), calls);
             busy.end();
-            soon(|| left.load(SeqCst) == times as usize + 1);
-            supervisor.stop();
-            assert_eq!(status(supervisor.join()), Status::Stopped);
+            soon(|| left.count() == times as usize + 1);
+            stop(&supervisor);
             assert_eq!(supervisor.stats().values, calls as u64);
         });
     }
