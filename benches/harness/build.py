@@ -111,6 +111,11 @@ def all_programs() -> Programs:
     peer("libseccomp-golang", ["go", "build", "-o", str(OUT / "golang"), "./benches/peers/go"],
          str(OUT / "golang"), gopath)  # fmt: skip
 
+    # From its own directory, as Go finds a module there only.
+    in_go = ["env", "-C", str(BENCHES / "go"), "go", "build", "-o"]
+    peer("go-notify", [*in_go, str(OUT / "go-notify"), "./notify"], str(OUT / "go-notify"),
+         {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local"})  # fmt: skip
+
     if strace := shutil.which("strace"):
         programs.path["strace"] = strace
     else:

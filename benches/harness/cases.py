@@ -94,6 +94,7 @@ def all_cases(programs: Programs, plan: Plan, scratch: Path) -> list[Case]:
 
     for how in ("receive", "supervise"):
         supervised(f"go/{how}", "go", how, target())
+    supervised("go/notify", "go-notify", "", target())
 
     for peer in ("libseccomp", "libseccomp-crate", "libseccomp-golang"):
         supervised(f"peer/{peer}", peer, "", target())

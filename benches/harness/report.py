@@ -23,6 +23,7 @@ CALLS = [
     ("loop by hand", "loop/off"),
     ("libunotify from Go, ReceiveInto and reply", "go/receive"),
     ("libunotify from Go, supervisor", "go/supervise"),
+    ("Go without cgo, ReceiveInto and reply", "go/notify"),
     ("libseccomp's Go binding", "peer/libseccomp-golang"),
     ("libseccomp crate", "peer/libseccomp-crate"),
     ("libseccomp's C API", "peer/libseccomp"),

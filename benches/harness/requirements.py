@@ -48,6 +48,7 @@ def all_verdicts(results: Results) -> list[Verdict]:
                 results.ratio("receive", "loop/on")),
         at_most("Go, ReceiveInto and reply : baseline loop", 1.25, results.ratio("go/receive", "loop/on")),
         at_most("Go, supervisor with a handler : baseline loop", 1.30, results.ratio("go/supervise", "loop/on")),
+        at_most("Go without cgo, ReceiveInto and reply : baseline loop", 1.20, results.ratio("go/notify", "loop/on")),
         *(
             judge(f"instructions outside of the kernel for a notification, {what}", f"at most {limit}",
                   results.median(f"instructions/{case}", "instructions"), lambda n, most=limit: n <= most,
