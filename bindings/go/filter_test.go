@@ -26,6 +26,9 @@ func TestNamesAndNumbersOfCallsAndArchitectures(t *testing.T) {
 	if arch != unotify.ArchNative() || unotify.ArchName(arch) == "" || unotify.ArchName(12345) != "" {
 		t.Error(arch, unotify.ArchName(arch))
 	}
+	if unotify.ArchName(unotify.ArchCompat()) == "" {
+		t.Error(unotify.ArchCompat())
+	}
 	_, err = unotify.ArchFromName("pdp11")
 	wantError(t, err, unotify.ErrUnknownArch)
 	if families := unotify.Families(); len(families) == 0 || families[0] == "" {
