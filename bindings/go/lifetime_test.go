@@ -48,7 +48,7 @@ func leavesNothing(t *testing.T, once func()) {
 		if grown < 1000 || raceDetector {
 			break
 		}
-		if try == 3 {
+		if try == 10 {
 			t.Errorf("it grew by %d KiB", grown)
 			break
 		}
