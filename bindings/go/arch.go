@@ -22,6 +22,9 @@ func Features() uint64 { return uint64(C.unotify_features()) }
 // package 0 means the same.
 func ArchNative() uint32 { return uint32(C.unotify_arch_native()) }
 
+// ArchCompat is that of 32-bit programs here: x86 on x86_64, arm on aarch64, else the native one.
+func ArchCompat() uint32 { return uint32(C.unotify_arch_compat()) }
+
 // ArchFromName gives an architecture's number by its name, such as "x86_64".
 func ArchFromName(name string) (uint32, error) {
 	c := C.CString(name)

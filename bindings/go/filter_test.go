@@ -26,6 +26,9 @@ func TestNamesAndNumbersOfCallsAndArchitectures(t *testing.T) {
 	if arch != unotify.ArchNative() || unotify.ArchName(arch) == "" || unotify.ArchName(12345) != "" {
 		t.Error(arch, unotify.ArchName(arch))
 	}
+	if unotify.ArchName(unotify.ArchCompat()) == "" {
+		t.Error(unotify.ArchCompat())
+	}
 	_, err = unotify.ArchFromName("pdp11")
 	wantError(t, err, unotify.ErrUnknownArch)
 	if families := unotify.Families(); len(families) == 0 || families[0] == "" {
@@ -134,7 +137,7 @@ func TestAThreadLoadsAFilterAndIsServedByAnother(t *testing.T) {
 		listeners <- listener
 		_, err = filter.Load(0)
 		wantError(t, err, unotify.ErrBusy)
-		value, _, _ := syscall.RawSyscall(syscall.SYS_GETPPID, 0, 0, 0)
+		value, _, _ := syscall.Syscall(syscall.SYS_GETPPID, 0, 0, 0)
 		results <- value
 	}()
 	listener := <-listeners

@@ -46,6 +46,13 @@ func (n *Notification) Executable() (string, error) {
 	return cString(buffer), nil
 }
 
+// OpenRoot opens the target's root directory with O_PATH: for a container, its own file system.
+func (n *Notification) OpenRoot() (*os.File, error) {
+	return file("root", func() (C.shim_result, error) {
+		return n.with(func(c *C.unotify_notification) C.shim_result { return C.shim_open_root(c) })
+	})
+}
+
 // OpenSocket opens with O_PATH what the path in a struct sockaddr_un leads the target to.
 func (n *Notification) OpenSocket(address []byte) (*os.File, error) {
 	return file("socket", func() (C.shim_result, error) {

@@ -414,6 +414,11 @@ static inline shim_result shim_executable(unotify_notification *notification, ch
     SHIM(unotify_notification_executable(notification, buf, cap));
 }
 
+static inline shim_result shim_open_root(unotify_notification *notification)
+{
+    SHIM_VALUE(int, unotify_notification_open_root(notification, &out));
+}
+
 /* ---- child ---- */
 
 static inline shim_result shim_spawn(const unotify_filter *filter, const char *file, char **argv,
