@@ -26,8 +26,9 @@
  * or `const` pointer that is returned is the library's. Descriptors that are passed in remain the
  * caller's, unless it says otherwise; those given out are close-on-exec, and the caller's to close.
  *
- * Threads. Listeners, supervisors, children and probes may be shared between threads, until they
- * are freed. A filter and a notification belong to one thread at a time, and may be handed on.
+ * Threads. Listeners, supervisors, children, agents, containers and probes may be shared between
+ * threads, until they are freed. A filter and a notification belong to one thread at a time, and
+ * may be handed on.
  *
  * Structures. One that begins with `size_t size` may grow: set `size` to its sizeof, and what you
  * do not use to zero (UNOTIFY_OPTS() does). As options, NULL and every zero field mean the default,
@@ -68,6 +69,10 @@ typedef struct unotify_roots unotify_roots;
 typedef struct unotify_supervisor unotify_supervisor;
 /** A program that was started. One thread can kill it while another waits. */
 typedef struct unotify_child unotify_child;
+/** Takes the listeners of containers from their runtimes. */
+typedef struct unotify_agent unotify_agent;
+/** A container, or a process started in one, whose listener came to an agent. */
+typedef struct unotify_container unotify_container;
 /** What a probe has found. */
 typedef struct unotify_probe unotify_probe;
 
@@ -608,6 +613,29 @@ unotify_status unotify_notification_identity(unotify_notification *notification,
 unotify_status unotify_notification_executable(unotify_notification *notification, char *buf,
                                                size_t cap);
 
+/** Opens the target's root directory with `O_PATH`: for a container, its own file system. */
+unotify_status unotify_notification_open_root(unotify_notification *notification, int *fd);
+
+/** What is mounted, with the target's root and working directory. */
+#define UNOTIFY_NAMESPACE_MOUNT (1U << 0)
+/** Users: its root, if it has one, with all capabilities there. */
+#define UNOTIFY_NAMESPACE_USER (1U << 1)
+#define UNOTIFY_NAMESPACE_NET (1U << 2) /**< Network. */
+
+/** Returns 0, with `*value` and a descriptor in `*fd` (0 and -1 at first), or a positive error
+ * number. **It may only do what is async-signal-safe.** */
+typedef int (*unotify_run_function)(void *data, int64_t *value, int *fd);
+
+/** Runs `function` in namespaces of the target (`UNOTIFY_NAMESPACE_*`), to mount what it asks for,
+ * or to open a socket on its network: in a copy of this process, as after `fork(2)`, which is
+ * killed after `timeout_ms`. What it gives goes to `*value` and `*fd` (each may be NULL). The
+ * rights are the supervisor's. See "In a target's namespaces" in unotify(7).
+ * Errors: SYSTEM, or what else it means, with the number that the function returned; PERMISSION
+ * when the supervisor may not join them; TIMEOUT. */
+unotify_status unotify_notification_run_in(unotify_notification *notification, uint32_t namespaces,
+                                           int timeout_ms, unotify_run_function function,
+                                           void *data, int64_t *value, int *fd);
+
 /* ---- Supervisor --------------------------------------------------------------------------------
  *
  * Handlers get the `data` that they were set with; both must be usable until the supervisor is
@@ -859,6 +887,123 @@ unotify_status unotify_supervisor_stand_in_for(
 /** Ends the calling process, as `exit(3)` does, like one with this `waitpid(2)` status: with its
  * exit status, or killed by its signal; with 128 and the signal's number where that cannot be. */
 void unotify_exit_like(int wstatus) __attribute__((noreturn));
+
+/* ---- Agent -------------------------------------------------------------------------------------
+ *
+ * Container runtimes (runc, crun, youki) connect to the socket that a profile names and send a
+ * container's state with its listener: see docs/oci.md. What a runtime leaves out is "" or 0. */
+
+/** Is told, in a sentence, of a connection that an agent has refused, and why. It must return. */
+typedef void (*unotify_agent_log)(const char *sentence, void *data);
+
+/** How an agent is to work. */
+typedef struct unotify_agent_opts {
+    size_t size;           /**< `sizeof(unotify_agent_opts)`. */
+    uint32_t mode;         /**< Permissions of its socket, whatever the umask. 0 is 0600. */
+    uint32_t max_fds;      /**< Descriptors that may come with a state, up to 253. 0 is 16. */
+    size_t max_message;    /**< Bytes that a state may have. 0 is 1 MiB. */
+    int time_limit_ms;     /**< Milliseconds that a connection may take for it. 0 is 10,000. */
+    uint32_t n_users;      /**< How many there are at `users`. 0: root and this process's user. */
+    const uid_t *users;    /**< The users who are listened to (`SO_PEERCRED`). */
+    unotify_agent_log log; /**< Is told of what is refused. NULL: nobody is. */
+    void *log_data;        /**< For `log`. */
+} unotify_agent_opts;
+
+/** Makes an agent with a socket at `path`, which profiles name as `listenerPath` and which goes
+ * with the agent. One that is there is replaced if it is this user's and nobody listens on it.
+ * `opts` may be NULL; `log` may be called on any thread that uses the agent.
+ * Errors: with `EADDRINUSE` BUSY when somebody listens there, PERMISSION when it is another
+ * user's, SYSTEM when it is no socket; else with that of `bind(2)`; INVALID_ARGUMENT for more than
+ * 107 bytes. */
+unotify_status unotify_agent_new(const char *path, const unotify_agent_opts *opts,
+                                 unotify_agent **out);
+
+/** Makes an agent on a Unix stream socket that listens: on a duplicate, and it does not block from
+ * then on. With -1 it is the one that a service manager passed (`LISTEN_FDS`), to be taken once.
+ * Errors: INVALID_ARGUMENT when it is no such socket, or not one was passed. */
+unotify_status unotify_agent_from_socket(int socket, const unotify_agent_opts *opts,
+                                         unotify_agent **out);
+
+/** A descriptor for an event loop, which remains the agent's; -1 for NULL. It polls readable when
+ * unotify_agent_accept() has something to do, which may bring no container. */
+int unotify_agent_fd(const unotify_agent *agent);
+
+/** Waits for the next container. A connection that brings none is refused and logged, and delays
+ * nobody.
+ * Errors: TIMEOUT; STOPPED by unotify_agent_interrupt(); SYSTEM when the socket is broken; CLOSED
+ * when the agent was handed over. */
+unotify_status unotify_agent_accept(unotify_agent *agent, int timeout_ms, unotify_container **out);
+
+/** Ends one unotify_agent_accept() or unotify_agent_serve() that is under way, or else the next at
+ * once. May be called from any thread and from a signal handler. */
+unotify_status unotify_agent_interrupt(unotify_agent *agent);
+
+/** Is given a container, to keep or free. Returns 0 to have it served, with `*listener_data`, which
+ * is `container` at first, for unotify_notification_listener_data(); else its calls fail with
+ * `ENOSYS`. It must return. */
+typedef int (*unotify_container_handler)(unotify_container *container, void *data,
+                                         void **listener_data);
+
+/** Serves all containers with the handlers of `supervisor`, until interrupted. `on_container` is
+ * told of each first, on this thread; handlers run on the library's. What it gave comes back by
+ * unotify_supervisor_on_close(). After the return the listeners are still the supervisor's.
+ * Errors: INVALID_ARGUMENT without `UNOTIFY_SUPERVISOR_KEEP_RUNNING`; those of
+ * unotify_agent_accept(), but an interruption is none; those of unotify_supervisor_run(). */
+unotify_status unotify_agent_serve(unotify_agent *agent, unotify_supervisor *supervisor,
+                                   unotify_container_handler on_container, void *data);
+
+/** Gives everything to another process, which calls unotify_agent_take_over() at the other end of
+ * `socket`, a Unix stream socket: the agent's socket, and the containers that `supervisor` (NULL:
+ * none) serves or nobody has accepted. They wait meanwhile, and none of their calls fails. After
+ * an error all is here, and the containers come again. See "Replacing an agent" in unotify(7).
+ * Errors: CLOSED when the other side hangs up; TIMEOUT without an answer in `time_limit_ms`;
+ * PERMISSION for a user who is not listened to. */
+unotify_status unotify_agent_hand_over(unotify_agent *agent, unotify_supervisor *supervisor,
+                                       int socket);
+
+/** Makes an agent of that; the containers come again.
+ * Errors: as there, and the old one goes on; INVALID_ARGUMENT also when the other side is no agent
+ * of this version. */
+unotify_status unotify_agent_take_over(int socket, const unotify_agent_opts *opts,
+                                       unotify_agent **out);
+
+/** Frees an agent and removes its socket. Containers that were accepted stay as they are. */
+void unotify_agent_free(unotify_agent *agent);
+
+/** The container's name among those of its runtime; its user may have chosen it. */
+const char *unotify_container_id(const unotify_container *container);
+/** The directory that it was described in. crun says "." for `exec`. */
+const char *unotify_container_bundle(const unotify_container *container);
+/** "creating", "created", "running" or "stopped", or what a runtime has beyond these. */
+const char *unotify_container_status(const unotify_container *container);
+/** What the profile says in `listenerMetadata`. */
+const char *unotify_container_metadata(const unotify_container *container);
+/** The version of the OCI runtime specification that the runtime goes by. */
+const char *unotify_container_version(const unotify_container *container);
+/** The annotation `key`; NULL if there is none. */
+const char *unotify_container_annotation(const unotify_container *container, const char *key);
+/** The key of the annotation number `index`, from 0; NULL beyond the last. */
+const char *unotify_container_annotation_key(const unotify_container *container, size_t index);
+/** The process under the filter, **as the runtime numbers it**; it may have ended. -1 for NULL. */
+pid_t unotify_container_pid(const unotify_container *container);
+/** The container's first process, likewise: after `exec` it is another. */
+pid_t unotify_container_init_pid(const unotify_container *container);
+
+/** A descriptor that came with the listener, by its name, open as long as container and listener
+ * are; -1 if there is none. The runtimes of today send no other. */
+int unotify_container_fd(const unotify_container *container, const char *name);
+
+/** 1 if another agent has handed it over, else 0; also for NULL. */
+int unotify_container_was_handed_over(const unotify_container *container);
+
+/** Hands out the container's listener. If nobody takes it, it is freed with the container.
+ * Errors: INVALID_ARGUMENT when it was taken before. */
+unotify_status unotify_container_take_listener(unotify_container *container,
+                                               unotify_listener **out);
+
+/** Frees a container, and its listener if nobody took it: its notifying calls fail with
+ * `ENOSYS`. */
+void unotify_container_free(unotify_container *container);
 
 /* ---- Probe ----------------------------------------------------------------------------------- */
 

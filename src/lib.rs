@@ -17,12 +17,14 @@
 //! | get a listener from elsewhere | [`Listener::from_socket`], [`Listener::from_pid`], `TryFrom<OwnedFd>` |
 //! | receive and answer in a loop of one's own | [`Listener::receive`], [`Listener::incoming`] |
 //! | give each call a handler, on one thread or several | [`Supervisor`] |
+//! | take the listeners of containers from their runtimes | [`Agent`], which gives [`Container`]s |
 //! | start a program and serve it to its end, in one call | [`Supervisor::run_program`] |
 //! | the same in a program that is there for that: signals, job control, its end | [`Supervisor::stand_in_for`], [`exit_like`] |
 //! | answer | [`Notification::reply_value`], [`reply_error`](Notification::reply_error), [`reply_continue`](Notification::reply_continue), [`reply_fd`](Notification::reply_fd) |
 //! | read and write a target's memory | [`Notification::read`], [`write`](Notification::write), [`read_string`](Notification::read_string), [`read_pointers`](Notification::read_pointers) |
 //! | exchange descriptors with it | [`Notification::get_fd`], [`add_fd`](Notification::add_fd), [`open_pidfd`](Notification::open_pidfd) |
 //! | open what a path names to it | [`Notification::open`], [`open_parent`](Notification::open_parent), [`reopen`](Notification::reopen) |
+//! | do something in its namespaces | [`Notification::run_in`] |
 //! | know who it is | [`Notification::identity`], [`executable`](Notification::executable), [`read_path`](Notification::read_path) |
 //! | learn that its process has ended | [`Supervisor::on_exit`], [`Notification::watch_exit`] |
 //!
@@ -117,6 +119,7 @@ struct Readme;
 
 pub mod error;
 
+mod agent;
 #[cfg(feature = "capi")]
 mod capi;
 mod ending;
@@ -143,6 +146,10 @@ mod supervisor;
 mod target;
 mod transport;
 
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use agent::fuzzing;
+pub use agent::{Agent, AgentLog, AgentOptions, Container, Containers};
 #[doc(inline)]
 pub use error::{Error, Result, Status};
 pub use features::{features, Features};
@@ -163,4 +170,4 @@ pub use scmp::{
 pub use serve::exit_like;
 pub use spawn::{Child, Spawn, Stdio};
 pub use supervisor::{HandlerFlags, Stats, Supervisor, SupervisorOptions, Verdict, WakeUp};
-pub use target::{Identity, OpenHow, Rights, Roots};
+pub use target::{Identity, Namespaces, OpenHow, Rights, Roots};

@@ -388,7 +388,7 @@ fn hear(heard: &Receiver<Said>, limit: Duration) -> Result<Said> {
 /// Whether the target got its answer, this value if it matters.
 fn came_to(heard: &Receiver<Said>, limit: Duration, value: Option<i32>) -> Result<()> {
     match hear(heard, limit)? {
-        Said::Heard(Ok(got)) if value.is_none_or(|value| got == value.into()) => Ok(()),
+        Said::Heard(Ok(got)) if value.is_none_or(|value| got == i64::from(value)) => Ok(()),
         Said::Heard(Err(errno)) => Err(Error::system(errno, "answer: the target got an error")),
         _ => Err(Error::new(Status::System, "the target got another answer")),
     }

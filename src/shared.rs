@@ -8,10 +8,11 @@ use crate::kernel::fork::Process;
 use crate::kernel::{self, fd, interrupt, seccomp, version, Errno};
 use crate::lock::lock;
 use crate::receive_lock::{HeldSimply, ReceiveLock};
+use std::any::Any;
 use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 /// The errno that an unanswered notification gets unless another one is chosen.
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     mark: interrupt::Mark,
     fallback: AtomicI32,
     tag: AtomicUsize,
+    /// What it belongs to, if it came with something.
+    origin: OnceLock<Arc<dyn Any + Send + Sync>>,
     sync_wake_up: AtomicBool,
     /// Synchronous wake-up is to be switched on by whoever receives first.
     sync_wake_up_due: AtomicBool,
@@ -96,6 +99,7 @@ impl Shared {
             mark: interrupt::Mark::default(),
             fallback: AtomicI32::new(DEFAULT_FALLBACK),
             tag: AtomicUsize::new(0),
+            origin: OnceLock::new(),
             sync_wake_up: AtomicBool::new(false),
             sync_wake_up_due: AtomicBool::new(due),
             watch: Mutex::default(),
@@ -295,6 +299,16 @@ impl Shared {
 
     pub(crate) fn set_tag(&self, tag: usize) {
         self.tag.store(tag, Ordering::Relaxed);
+    }
+
+    /// What it came with.
+    pub(crate) fn origin(&self) -> Option<&Arc<dyn Any + Send + Sync>> {
+        self.origin.get()
+    }
+
+    /// Says what it came with, once.
+    pub(crate) fn set_origin(&self, origin: Arc<dyn Any + Send + Sync>) {
+        let _ = self.origin.set(origin);
     }
 
     /// [`Shared::receive_lock`] for a thread that makes one `RECV` under it, if it can be had at once.

@@ -32,6 +32,24 @@ static void done(const target *t, unotify_notification *n, unotify_listener *lis
     target_end(t);
 }
 
+/* Functions for a helper. */
+static int give_seven(void *data, int64_t *value, int *fd)
+{
+    *value = 7;
+    return 0;
+}
+
+static int fail_so(void *data, int64_t *value, int *fd)
+{
+    return EXDEV;
+}
+
+static int wait_forever(void *data, int64_t *value, int *fd)
+{
+    pause(); /* with all signals blocked */
+    return 0;
+}
+
 /* Every function there is, with a notification that answers `status`; nothing is put anywhere. */
 static void everything_answers(unotify_notification *n, unotify_status status)
 {
@@ -51,6 +69,8 @@ static void everything_answers(unotify_notification *n, unotify_status status)
     CHECK_STATUS(unotify_notification_read_pointers(n, 4096, pointers, 4, &len), status);
     CHECK_STATUS(unotify_notification_get_fd(n, 0, &fd), status);
     CHECK_STATUS(unotify_notification_open_pidfd(n, &fd), status);
+    CHECK_STATUS(unotify_notification_open_root(n, &fd), status);
+    CHECK_STATUS(unotify_notification_run_in(n, 0, 1000, give_seven, NULL, NULL, &fd), status);
     CHECK_STATUS(unotify_notification_add_fd(n, 0, -1, 0, &fd), status);
     CHECK_STATUS(unotify_notification_reply_fd(n, 0, 0), status);
     CHECK_STATUS(unotify_notification_open(n, AT_FDCWD, 4096, NULL, &fd), status);
@@ -123,6 +143,11 @@ static void null_results_and_garbage_are_refused_and_the_target_goes_on_waiting(
     REFUSED(unotify_notification_read_pointers(n, 4096, NULL, 1, NULL));
     REFUSED(unotify_notification_get_fd(n, 0, NULL));
     REFUSED(unotify_notification_open_pidfd(n, NULL));
+    REFUSED(unotify_notification_open_root(n, NULL));
+    REFUSED(unotify_notification_run_in(n, 8, 1000, give_seven, NULL, NULL, NULL));
+    REFUSED(unotify_notification_run_in(n, 0, 0, give_seven, NULL, NULL, NULL));
+    REFUSED(unotify_notification_run_in(n, 0, -1, give_seven, NULL, NULL, NULL));
+    REFUSED(unotify_notification_run_in(n, 0, 1000, NULL, NULL, NULL, NULL));
     REFUSED(unotify_notification_open(n, AT_FDCWD, 0, NULL, NULL));
     REFUSED(unotify_notification_open_within(n, NULL, AT_FDCWD, 4096, NULL, &fd));
     REFUSED(unotify_notification_reply_open_within(n, NULL, AT_FDCWD, 4096, NULL));
@@ -227,6 +252,63 @@ static void the_executable_is_the_targets(void)
     OK(unotify_notification_executable(n, path, sizeof path));
     CHECK(expected != NULL && strcmp(path, expected) == 0);
     free(expected);
+    done(&t, n, listener);
+}
+
+static void its_root_directory_is_opened(void)
+{
+    unotify_listener *listener;
+    target t = target_start(&listener);
+    unotify_notification *n = ask(&t, listener, 0);
+    struct stat root, opened;
+    int fd = -1;
+
+    OK(unotify_notification_open_root(n, &fd));
+    CHECK(stat("/", &root) == 0 && fstat(fd, &opened) == 0);
+    CHECK(root.st_dev == opened.st_dev && root.st_ino == opened.st_ino);
+    close(fd);
+    done(&t, n, listener);
+}
+
+static int read_from(void *data, int64_t *value, int *fd)
+{
+    const int *ends = data;
+
+    CHECK(*value == 0 && *fd == -1);
+    *value = getppid();
+    *fd = ends[1];
+    return 0;
+}
+
+static void a_function_is_run_where_the_target_is(void)
+{
+    unotify_listener *listener;
+    target t = target_start(&listener);
+    unotify_notification *n = ask(&t, listener, 0);
+    int64_t value = -1;
+    int ends[2], fd = -1;
+    char byte = 0;
+
+    CHECK(pipe(ends) == 0);
+    OK(unotify_notification_run_in(n, UNOTIFY_NAMESPACE_NET, 10000, read_from, ends, &value, &fd));
+    CHECK_INT(value, getpid());
+    CHECK(fd >= 0 && fd != ends[1] && fcntl(fd, F_GETFD) == FD_CLOEXEC);
+    CHECK(write(fd, "x", 1) == 1 && read(ends[0], &byte, 1) == 1 && byte == 'x');
+    close(fd);
+    close(ends[0]);
+    close(ends[1]);
+
+    /* Nothing has to be wanted. */
+    fd = 0;
+    OK(unotify_notification_run_in(n, UNOTIFY_NAMESPACE_USER, 10000, give_seven, NULL, NULL, &fd));
+    CHECK_INT(fd, -1);
+    OK(unotify_notification_run_in(n, 0, 10000, give_seven, NULL, &value, NULL));
+    CHECK_INT(value, 7);
+    CHECK_STATUS(unotify_notification_run_in(n, 0, 10000, fail_so, NULL, &value, &fd),
+                 UNOTIFY_ERR_SYSTEM);
+    CHECK_INT(errno, EXDEV);
+    CHECK_STATUS(unotify_notification_run_in(n, 0, 10, wait_forever, NULL, &value, &fd),
+                 UNOTIFY_ERR_TIMEOUT);
     done(&t, n, listener);
 }
 
@@ -772,5 +854,6 @@ int main(void)
         CASE(a_fifo_is_waited_for_by_nobody_but_its_target),
         CASE(a_socket_is_connected_and_its_target_answered),
         CASE(a_call_is_not_interrupted_while_no_signal_waits),
-        CASE(a_call_is_interrupted_by_a_signal_that_waits), CASE(the_path_is_absolute));
+        CASE(a_call_is_interrupted_by_a_signal_that_waits), CASE(the_path_is_absolute),
+        CASE(its_root_directory_is_opened), CASE(a_function_is_run_where_the_target_is));
 }

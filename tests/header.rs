@@ -396,7 +396,7 @@ fn every_file_of_the_c_layer_is_in_a_chapter() {
 fn the_header_is_short_enough_to_be_read() {
     let header = generate();
     let lines = header.lines().count();
-    assert!(lines <= 900, "include/unotify.h has {lines} lines");
+    assert!(lines <= 1050, "include/unotify.h has {lines} lines");
     let wide: Vec<_> = header.lines().filter(|line| line.len() > WIDTH).collect();
     assert!(wide.is_empty(), "too wide: {wide:#?}");
 }

@@ -85,9 +85,12 @@ func (l *Listener) receive(ctx context.Context, n *Notification, reply C.uint32_
 		return replied, errListenerClosed
 	}
 	// No deferred calls: they cost as much as all else here.
-	if !l.turn.try() {
+	if over := l.isOver(ctx); over != nil || !l.turn.try() {
 		// What is held now is answered before others are waited for.
 		if replied, err = n.settle(reply, value); err == nil {
+			err = over
+		}
+		if err == nil {
 			err = l.queue(ctx)
 		}
 		if err != nil {
@@ -156,15 +159,13 @@ func (l *Listener) receiveInTurn(ctx context.Context, n *Notification, reply C.u
 		if isClosed(l.closed) {
 			return replied, errListenerClosed
 		}
-		if l.deadline.isOver() {
-			return replied, errDeadline
+		if over := l.isOver(ctx); over != nil {
+			return replied, over
 		}
 		if !l.hot.awake.Load() {
 			if err := l.park(ctx); err != nil {
 				return replied, err
 			}
-		} else if err := ctx.Err(); err != nil {
-			return replied, err
 		}
 	}
 }
@@ -177,6 +178,21 @@ func repliedError(result C.shim_result) error {
 	}
 	result.status = result.replied
 	return failed(result)
+}
+
+// isOver tells why there is nothing to wait for any more.
+func (l *Listener) isOver(ctx context.Context) error {
+	if l.deadline.isOver() {
+		return errDeadline
+	}
+	if done := ctx.Done(); done != nil {
+		select {
+		case <-done:
+			return ctx.Err()
+		default:
+		}
+	}
+	return nil
 }
 
 // queue waits until it is this goroutine's turn to receive.

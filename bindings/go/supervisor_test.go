@@ -672,3 +672,21 @@ func TestRunsLeaveNothing(t *testing.T) {
 		must(t, s.Close())
 	})
 }
+
+func TestListenersThatComeAndGoLeaveNothing(t *testing.T) {
+	guard(t, 4*patience)
+	it := start(t)
+	s := &unotify.Supervisor{KeepRunning: true}
+	run(t, s, sum)
+	leavesNothing(t, func() {
+		file, err := it.Listener.File()
+		must(t, err)
+		listener, err := unotify.ListenerFromFile(file)
+		must(t, err)
+		file.Close()
+		left := make(chan struct{})
+		must(t, s.AddListener(listener, func() { close(left) }))
+		must(t, listener.Close())
+		<-left
+	})
+}

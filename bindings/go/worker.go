@@ -283,6 +283,7 @@ func (w *worker) end() {
 		s.mu.Unlock()
 	}()
 	if left {
+		v.cancel() // Or the run would remember it.
 		s.left(r, v)
 	}
 }

@@ -8,8 +8,10 @@
 #![allow(dead_code)] // Rust 1.85 takes the constants for unused, which only the header needs
 
 mod action;
+mod agent;
 mod arch;
 mod boundary;
+mod container;
 mod features;
 mod filter;
 mod listener;
@@ -30,5 +32,6 @@ mod target_fifo;
 mod target_identity;
 mod target_memory;
 mod target_open;
+mod target_run;
 mod target_within;
 mod throw;

@@ -31,9 +31,25 @@ impl Ready {
 /// Waits until a listener is readable or hung up, at most until `deadline` (`None`: without limit).
 /// `Ok(None)` when the time is up. Retries `EINTR`.
 pub(crate) fn poll(listener: BorrowedFd<'_>, deadline: Option<Instant>) -> Result<Option<Ready>> {
+    poll_for(listener, libc::POLLIN, deadline)
+}
+
+/// The same for something that is written to.
+pub(crate) fn poll_writable(
+    fd: BorrowedFd<'_>,
+    deadline: Option<Instant>,
+) -> Result<Option<Ready>> {
+    poll_for(fd, libc::POLLOUT, deadline)
+}
+
+fn poll_for(
+    fd: BorrowedFd<'_>,
+    events: libc::c_short,
+    deadline: Option<Instant>,
+) -> Result<Option<Ready>> {
     let mut entry = libc::pollfd {
-        fd: listener.as_raw_fd(),
-        events: libc::POLLIN,
+        fd: fd.as_raw_fd(),
+        events,
         revents: 0,
     };
     loop {
@@ -43,6 +59,7 @@ pub(crate) fn poll(listener: BorrowedFd<'_>, deadline: Option<Instant>) -> Resul
         match check(unsafe { libc::ppoll(&mut entry, 1, left_ptr, std::ptr::null()) }.into()) {
             Ok(0) => return Ok(None),
             Ok(_) if entry.revents & libc::POLLNVAL != 0 => return Err(Errno(libc::EBADF)),
+            Ok(_) if entry.revents & libc::POLLOUT != 0 => return Ok(Some(Ready::READABLE)),
             Ok(_) => {
                 if let Some(ready) = Ready::of_listener(entry.revents) {
                     return Ok(Some(ready));

@@ -91,6 +91,12 @@ pub(crate) fn closes_on_exec(number: RawFd) -> bool {
     flags.is_ok_and(|flags| flags & libc::c_long::from(libc::FD_CLOEXEC) != 0)
 }
 
+/// Whether `number` is open.
+pub(crate) fn is_open(number: RawFd) -> bool {
+    // SAFETY: integers only.
+    check(unsafe { libc::fcntl(number, libc::F_GETFD) }.into()).is_ok()
+}
+
 /// Whether `number` is open and its file of no kind that there is a name for, as those are that the
 /// kernel makes without a place to be opened at (listeners, event descriptors, epoll's).
 pub(crate) fn has_no_kind(number: RawFd) -> bool {

@@ -15,6 +15,7 @@ pub(crate) mod file;
 pub(crate) mod fork;
 pub(crate) mod futex;
 pub(crate) mod guard;
+pub(crate) mod helper;
 pub(crate) mod interrupt;
 mod known;
 mod lasting;
@@ -33,7 +34,9 @@ pub(crate) mod seccomp;
 pub(crate) mod signals;
 pub(crate) mod socket;
 mod syscall;
+pub(crate) mod timer;
 pub(crate) mod trial;
+pub(crate) mod unix_socket;
 pub(crate) mod version;
 
 /// An error number as the kernel returned it, positive.

@@ -7,8 +7,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 #[repr(C, align(8))]
 struct Control<const BYTES: usize>([u8; BYTES]);
 
-/// The most descriptors that are sent in one message here.
-const MOST_SENT: usize = 4;
+/// The most descriptors that one message carries (`SCM_MAX_FD`).
+pub(crate) const MOST_SENT: usize = 253;
 
 /// Bytes of the control message that carries [`MOST_SENT`] descriptors.
 const SENT: usize = {
@@ -63,9 +63,19 @@ fn option<T: Copy>(socket: BorrowedFd<'_>, name: libc::c_int, value: &mut T) -> 
     check(got.into()).map(drop)
 }
 
-/// Sends `payload` with one to four descriptors (`SCM_RIGHTS`). Retries `EINTR`; never raises
+/// Sends `payload` with at least one descriptor (`SCM_RIGHTS`). Retries `EINTR`; never raises
 /// `SIGPIPE`. Calls nothing but the one system call.
 pub(crate) fn send_fds(socket: BorrowedFd<'_>, payload: &[u8], fds: &[i32]) -> Result<()> {
+    send(socket, payload, fds, 0).map(drop)
+}
+
+/// [`send_fds`] on a socket that may have no room for all, which this does not wait for (`EAGAIN`):
+/// how many bytes were sent. The descriptors go with the first.
+pub(crate) fn send_some(socket: BorrowedFd<'_>, payload: &[u8], fds: &[i32]) -> Result<usize> {
+    send(socket, payload, fds, libc::MSG_DONTWAIT)
+}
+
+fn send(socket: BorrowedFd<'_>, payload: &[u8], fds: &[i32], flags: i32) -> Result<usize> {
     let fds = &fds[..fds.len().min(MOST_SENT)];
     let bytes = size_of_val(fds) as u32;
     let mut control = Control([0; SENT]);
@@ -77,18 +87,20 @@ pub(crate) fn send_fds(socket: BorrowedFd<'_>, payload: &[u8], fds: &[i32]) -> R
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     message.msg_iov = &mut iov;
     message.msg_iovlen = 1;
-    message.msg_control = control.0.as_mut_ptr().cast();
-    // SAFETY: arithmetic only.
-    let space = unsafe { libc::CMSG_SPACE(bytes) };
-    message.msg_controllen = space as _;
-    // SAFETY: the control buffer has room for one header and these descriptors.
-    unsafe {
-        let header = libc::CMSG_FIRSTHDR(&message);
-        (*header).cmsg_level = libc::SOL_SOCKET;
-        (*header).cmsg_type = libc::SCM_RIGHTS;
-        (*header).cmsg_len = libc::CMSG_LEN(bytes) as _;
-        let data = libc::CMSG_DATA(header);
-        std::ptr::copy_nonoverlapping(fds.as_ptr().cast::<u8>(), data, bytes as usize);
+    if !fds.is_empty() {
+        message.msg_control = control.0.as_mut_ptr().cast();
+        // SAFETY: arithmetic only.
+        let space = unsafe { libc::CMSG_SPACE(bytes) };
+        message.msg_controllen = space as _;
+        // SAFETY: the control buffer has room for one header and these descriptors.
+        unsafe {
+            let header = libc::CMSG_FIRSTHDR(&message);
+            (*header).cmsg_level = libc::SOL_SOCKET;
+            (*header).cmsg_type = libc::SCM_RIGHTS;
+            (*header).cmsg_len = libc::CMSG_LEN(bytes) as _;
+            let data = libc::CMSG_DATA(header);
+            std::ptr::copy_nonoverlapping(fds.as_ptr().cast::<u8>(), data, bytes as usize);
+        }
     }
     // The bare system call, because the C wrapper is a cancellation point.
     retry(|| {
@@ -98,11 +110,11 @@ pub(crate) fn send_fds(socket: BorrowedFd<'_>, payload: &[u8], fds: &[i32]) -> R
                 libc::SYS_sendmsg,
                 socket.as_raw_fd(),
                 &raw const message,
-                libc::MSG_NOSIGNAL,
+                libc::MSG_NOSIGNAL | flags,
             )
         })
     })
-    .map(drop)
+    .map(|sent| sent as usize)
 }
 
 /// A pair of sockets that are connected to each other, close-on-exec, whose messages stay whole.
@@ -148,12 +160,33 @@ pub(crate) fn recv_fds<const N: usize>(
 
 /// Receives what is there.
 fn take<const N: usize>(socket: BorrowedFd<'_>, payload: &mut [u8]) -> Result<Received<N>> {
+    let mut fds = [const { None }; N];
+    let mut keep = |fd| {
+        if let Some(free) = fds.iter_mut().find(|slot| slot.is_none()) {
+            *free = Some(fd);
+        }
+    };
+    let (len, cut) = take_each(socket, payload, &mut keep)?;
+    if cut && fds.iter().any(Option::is_none) {
+        // There was no number left after all, or what was sent may not be had here.
+        drop(fd_table::duplicate_from(socket.as_raw_fd(), 0)?);
+        if fds.iter().all(Option::is_none) {
+            return Err(Errno(libc::EACCES));
+        }
+    }
+    Ok(Received { len, fds })
+}
+
+/// Receives what is there, without waiting (`EAGAIN`), and gives each descriptor that comes with it,
+/// close-on-exec, to `keep`. How many bytes came, 0 at the end, and whether a descriptor was lost.
+/// Retries `EINTR`.
+pub(crate) fn take_each(
+    socket: BorrowedFd<'_>,
+    payload: &mut [u8],
+    keep: &mut dyn FnMut(OwnedFd),
+) -> Result<(usize, bool)> {
     let mut control = Control([0; RECEIVED]);
     let (len, flags, control_len) = receive(socket, payload, &mut control.0, libc::MSG_DONTWAIT)?;
-    let mut received = Received {
-        len,
-        fds: [const { None }; N],
-    };
     // SAFETY: zero is a value of every field of `msghdr`.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     message.msg_control = control.0.as_mut_ptr().cast();
@@ -173,23 +206,15 @@ fn take<const N: usize>(socket: BorrowedFd<'_>, payload: &mut [u8]) -> Result<Re
                         continue; // where the kernel could not make a pidfd
                     }
                     let fd = fd::own(raw.into());
-                    let free = received.fds.iter_mut().find(|slot| slot.is_none());
-                    if let (libc::SCM_RIGHTS, Some(free)) = (of.1, free) {
-                        *free = Some(fd);
+                    if of.1 == libc::SCM_RIGHTS {
+                        keep(fd);
                     }
                 }
             }
             header = libc::CMSG_NXTHDR(&message, header);
         }
     }
-    if flags & libc::MSG_CTRUNC != 0 && received.fds.iter().any(Option::is_none) {
-        // There was no number left after all, or what was sent may not be had here.
-        drop(fd_table::duplicate_from(socket.as_raw_fd(), 0)?);
-        if received.fds.iter().all(Option::is_none) {
-            return Err(Errno(libc::EACCES));
-        }
-    }
-    Ok(received)
+    Ok((len, flags & libc::MSG_CTRUNC != 0))
 }
 
 /// `SCM_PIDFD` (Linux 6.5), which comes to a socket that asked for it (`SO_PASSPIDFD`).

@@ -23,6 +23,7 @@ use crate::shared::Shared;
 use crate::stall;
 use crate::target::MemoryFile;
 use lend::Lending;
+use std::any::Any;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
@@ -279,6 +280,11 @@ impl Notification {
     #[must_use]
     pub fn tag(&self) -> usize {
         self.listener.as_ref().map_or(0, |l| l.tag())
+    }
+
+    /// What its listener came with.
+    pub(crate) fn origin(&self) -> Option<&Arc<dyn Any + Send + Sync>> {
+        self.listener.as_ref()?.origin()
     }
 
     /// Whether the target still waits for the answer (`SECCOMP_IOCTL_NOTIF_ID_VALID`).

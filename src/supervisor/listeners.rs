@@ -119,12 +119,20 @@ impl Listeners {
         Some(gone.leaving())
     }
 
-    /// Takes away the one that was added with `tag`, the first if several were, to be received from
-    /// elsewhere.
-    pub(super) fn take(&self, tag: usize) -> Option<(Owned, Leaving)> {
+    /// Takes away the one that is so, with the tag that it was added with, the first if several are, to
+    /// be received from elsewhere.
+    pub(super) fn take(
+        &self,
+        is_wanted: impl Fn(&Shared, usize) -> bool,
+    ) -> Option<(Owned, Leaving)> {
         let mut set = self.lock();
-        let tagged = set.by_key.iter().filter(|(_, member)| member.tag == tag);
-        let key = tagged.map(|(key, _)| *key).min()?;
+        let wanted = |(_, member): &(&u64, &Member)| is_wanted(&member.shared, member.tag);
+        let key = set
+            .by_key
+            .iter()
+            .filter(wanted)
+            .map(|(key, _)| *key)
+            .min()?;
         let taken = self.take_out(&mut set, key)?;
         if let Some(watch) = taken.shared.watch() {
             if let Some(pidfd) = watch.pidfd() {

@@ -1,5 +1,6 @@
 //! Loops over listeners: handlers by system call, workers, stopping, statistics.
 
+mod agents;
 mod background;
 mod backlog;
 mod core;

@@ -6,7 +6,7 @@ use super::backlog::Leaving;
 use super::core::Core;
 use super::stats::Counters;
 use super::table::{ExitFunction, Table};
-use crate::shared::Owned;
+use crate::shared::{Owned, Shared};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
@@ -24,9 +24,17 @@ impl Core {
         }
     }
 
-    /// Takes a listener away that has not ended.
+    /// Takes a listener away that has not ended, by the tag that it was added with.
     pub(super) fn take(&self, tag: usize) -> Option<Owned> {
-        let (shared, gone) = self.listeners.take(tag)?;
+        self.take_found(self.listeners.take(|_, of| of == tag)?)
+    }
+
+    /// [`Core::take`] by what it is.
+    pub(super) fn take_where(&self, is_wanted: impl Fn(&Shared) -> bool) -> Option<Owned> {
+        self.take_found(self.listeners.take(|shared, _| is_wanted(shared))?)
+    }
+
+    fn take_found(&self, (shared, gone): (Owned, Leaving)) -> Option<Owned> {
         // Before everybody is told and looks.
         self.taken.fetch_add(1, SeqCst);
         self.has_left_set(gone);

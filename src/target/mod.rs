@@ -29,6 +29,7 @@ mod proc_files;
 mod procfs;
 mod reopen;
 mod roots;
+mod run_in;
 mod terminal;
 mod translate;
 mod waiting;
@@ -38,6 +39,7 @@ pub use identity::Identity;
 pub(crate) use memory_file::MemoryFile;
 pub use open_how::OpenHow;
 pub use roots::{Rights, Roots};
+pub use run_in::Namespaces;
 
 use crate::error::{Error, Result, Status};
 use crate::kernel;

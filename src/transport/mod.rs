@@ -1,4 +1,7 @@
-//! Passing a listener to another process.
+//! What goes over Unix sockets: a listener from one process to another, and messages with descriptors.
+
+pub(crate) mod framing;
+pub(crate) mod message;
 
 use crate::error::{Error, Result, Status};
 use crate::kernel::{socket, Errno};

@@ -1,0 +1,13 @@
+//! The agent with the runtimes that there are, and containers that they start: `scripts/check oci`.
+//!
+//! What one test does stands there once and is done with each runtime. A container is busybox under a
+//! profile that notifies what makes files and mounts; root is enough to start one.
+
+mod bundle;
+mod containers;
+mod example;
+mod lives;
+mod rootless;
+mod runtimes;
+#[path = "../../tests/support/mod.rs"]
+mod support;
