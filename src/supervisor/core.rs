@@ -286,6 +286,24 @@ impl Core {
         }
     }
 
+    /// From here on the leader, who says so, blocks on this listener, which it has taken out of the
+    /// epoll instance.
+    #[cold]
+    pub(super) fn heat(&self, key: u64) {
+        self.hot.on(key);
+        // Whoever leads next looks up. Nobody else waits now, who would have to be woken.
+        self.news.fetch_add(1, SeqCst);
+        self.watch.call();
+    }
+
+    /// The others have something, or may have had it for long.
+    #[cold]
+    pub(super) fn cool(&self) {
+        if self.hot.off() {
+            self.tell_news();
+        }
+    }
+
     /// Whether there is anything to be chosen.
     pub(super) fn has_choice(&self) -> bool {
         self.choice.is_some()

@@ -6,7 +6,6 @@
 //! [watcher](super::watcher) waits for the others meanwhile: once they have something, or nothing
 //! comes from the hot one any more, the leader is interrupted and all is as before.
 
-use super::core::Core;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
@@ -36,6 +35,11 @@ impl Hot {
         self.key().is_some()
     }
 
+    /// This one is, which its leader has taken out of the epoll instance.
+    pub(super) fn on(&self, key: u64) {
+        self.key.store(key, SeqCst);
+    }
+
     /// No listener is; whether one was.
     pub(super) fn off(&self) -> bool {
         self.key.swap(NONE, SeqCst) != NONE
@@ -48,26 +52,6 @@ impl Hot {
     /// Says whether a watcher is there.
     pub(super) fn guard(&self, guarded: bool) {
         self.guarded.store(guarded, SeqCst);
-    }
-}
-
-impl Core {
-    /// From here on the leader, who says so, blocks on this listener, which it has taken out of the
-    /// epoll instance.
-    #[cold]
-    pub(super) fn heat(&self, key: u64) {
-        self.hot.key.store(key, SeqCst);
-        // Whoever leads next looks up. Nobody else waits now, who would have to be woken.
-        self.news.fetch_add(1, SeqCst);
-        self.watch.call();
-    }
-
-    /// The others have something, or may have had it for long.
-    #[cold]
-    pub(super) fn cool(&self) {
-        if self.hot.off() {
-            self.tell_news();
-        }
     }
 }
 
