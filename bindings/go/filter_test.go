@@ -134,7 +134,7 @@ func TestAThreadLoadsAFilterAndIsServedByAnother(t *testing.T) {
 		listeners <- listener
 		_, err = filter.Load(0)
 		wantError(t, err, unotify.ErrBusy)
-		value, _, _ := syscall.RawSyscall(syscall.SYS_GETPPID, 0, 0, 0)
+		value, _, _ := syscall.Syscall(syscall.SYS_GETPPID, 0, 0, 0)
 		results <- value
 	}()
 	listener := <-listeners

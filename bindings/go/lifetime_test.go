@@ -14,7 +14,8 @@ import (
 	unotify "libunotify/go"
 )
 
-const cycles = 10_000
+// cycles is how often something is done that is to leave nothing behind.
+var cycles = 10_000 / int(slowness())
 
 var raceDetector bool
 
@@ -42,7 +43,7 @@ func leavesNothing(t *testing.T, once func()) {
 		for i := 0; i < cycles; i++ {
 			once()
 		}
-		// 100 bytes a cycle would be 1000 KiB, every time.
+		// 100 bytes a cycle, every time, would be 1000 KiB.
 		grown := resident(t) - memory
 		if grown < 1000 || raceDetector {
 			break

@@ -65,7 +65,8 @@ type target struct {
 // self is the test's own program as a target.
 func self(filter *unotify.Filter, mode string, args ...string) *unotify.Spawn {
 	spawn := unotify.Command(filter, "/proc/self/exe", args...)
-	spawn.Env = append(os.Environ(), targetMode+"="+mode)
+	// Before Linux 5.19 any signal interrupts a call, and the runtime sends its threads some.
+	spawn.Env = append(os.Environ(), targetMode+"="+mode, "GODEBUG=asyncpreemptoff=1")
 	spawn.Stderr = os.Stderr
 	return spawn
 }

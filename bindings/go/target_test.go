@@ -254,7 +254,7 @@ func TestATargetsSocketIsConnected(t *testing.T) {
 	wantError(t, n.ReplyConnect(99, address, nil), unotify.ErrInvalidArgument, syscall.EBADF)
 	must(t, n.ReplyConnect(int(n.Request().Args[0]), address, nil))
 	if value, errno := it.result(); value != 0 || errno != 0 {
-		t.Error(value, errno)
+		t.Fatal(value, errno)
 	}
 	conn, err := server.Accept()
 	must(t, err)
