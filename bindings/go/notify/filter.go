@@ -5,7 +5,7 @@ import (
 )
 
 // A Filter is a small seccomp filter: it notifies some calls, refuses some, and allows the rest. Only calls
-// of this program's own architecture get that far; **others kill the process** that makes them, on amd64
+// of this program's own architecture get that far. Others kill the process that makes them, on amd64
 // those of 32-bit programs and of the x32 ABI among them, as they would slip past every rule.
 //
 // The first rule that matches decides. Calls are numbers (syscall.SYS_CONNECT), which differ between
@@ -60,22 +60,29 @@ func (f *Filter) Refuse(number int, errno syscall.Errno, when ...Condition) {
 }
 
 func (f *Filter) add(r rule) {
-	for _, condition := range r.conditions {
-		if (condition.Arg < 0 || condition.Arg > 5) && f.err == nil {
-			f.err = invalid("a condition is on argument %d; there are 0 to 5", condition.Arg)
-		}
-		switch condition.Op {
-		case NotEqual, Equal, MaskedEqual:
-		default:
-			if f.err == nil {
-				f.err = invalid("no condition has the operation %d", condition.Op)
-			}
-		}
-	}
-	if r.number < 0 && f.err == nil {
-		f.err = invalid("no call has the number %d", r.number)
+	if err := r.check(); err != nil && f.err == nil {
+		f.err = err
 	}
 	f.rules = append(f.rules, r)
+}
+
+func (r rule) check() error {
+	const most = 16 // a jump is no longer than 255 instructions
+	if r.number < 0 {
+		return invalid("no call has the number %d", r.number)
+	}
+	if len(r.conditions) > most {
+		return invalid("a rule has %d conditions, of which there may be %d", len(r.conditions), most)
+	}
+	for _, c := range r.conditions {
+		if c.Arg < 0 || c.Arg > 5 {
+			return invalid("a condition is on argument %d; there are 0 to 5", c.Arg)
+		}
+		if c.Op != NotEqual && c.Op != Equal && c.Op != MaskedEqual {
+			return invalid("no condition has the operation %d", c.Op)
+		}
+	}
+	return nil
 }
 
 // The instructions that are used here, and where in struct seccomp_data they look.
@@ -83,6 +90,7 @@ const (
 	load      = syscall.BPF_LD | syscall.BPF_W | syscall.BPF_ABS
 	and       = syscall.BPF_ALU | syscall.BPF_AND | syscall.BPF_K
 	jumpEqual = syscall.BPF_JMP | syscall.BPF_JEQ | syscall.BPF_K
+	jump      = syscall.BPF_JMP | syscall.BPF_JA
 	jumpFrom  = syscall.BPF_JMP | syscall.BPF_JGE | syscall.BPF_K
 	give      = syscall.BPF_RET | syscall.BPF_K
 
@@ -121,47 +129,51 @@ func (f *Filter) Program() ([]syscall.SockFilter, error) {
 	return program, nil
 }
 
-// program is one rule's instructions. Whatever does not match goes on behind them.
+// program is one rule's instructions. What does not match goes on behind them.
 func (r rule) program() []syscall.SockFilter {
-	var program []syscall.SockFilter
-	var failing []int // the jumps to the end
-	program = append(program, syscall.SockFilter{Code: load, K: atNumber},
-		syscall.SockFilter{Code: jumpEqual, K: uint32(r.number)})
-	failing = append(failing, 1)
+	length := 3
+	for _, c := range r.conditions {
+		length += c.length()
+	}
+	program := make([]syscall.SockFilter, 0, length)
+	// miss is how far it is from the next instruction to the end.
+	miss := func() int { return length - len(program) - 1 }
+	add := func(code uint16, operand uint32, ifNot int) {
+		program = append(program, syscall.SockFilter{Code: code, K: operand, Jf: uint8(ifNot)})
+	}
+	add(load, atNumber, 0)
+	add(jumpEqual, uint32(r.number), miss())
 	for _, c := range r.conditions {
 		mask := ^uint64(0)
 		if c.Op == MaskedEqual {
 			mask = c.Mask
 		}
 		at := uint32(atArgs + 8*c.Arg) // little-endian, the lower half first
-		program = append(program,
-			syscall.SockFilter{Code: load, K: at},
-			syscall.SockFilter{Code: and, K: uint32(mask)},
-			syscall.SockFilter{Code: jumpEqual, K: uint32(c.Value)},
-			syscall.SockFilter{Code: load, K: at + 4},
-			syscall.SockFilter{Code: and, K: uint32(mask >> 32)},
-			syscall.SockFilter{Code: jumpEqual, K: uint32(c.Value >> 32)})
-		last := len(program) - 1
-		if c.Op == NotEqual {
-			// A lower half that differs is enough; if the upper one is the same too, it does not match.
-			program[last-3].Jf = 4
-			program = append(program, syscall.SockFilter{Code: syscall.BPF_JMP | syscall.BPF_JA})
-			program[last].Jf = 1
-			failing = append(failing, last+1)
-		} else {
-			failing = append(failing, last-3, last)
+		add(load, at, 0)
+		add(and, uint32(mask), 0)
+		if c.Op != NotEqual {
+			add(jumpEqual, uint32(c.Value), miss())
+			add(load, at+4, 0)
+			add(and, uint32(mask>>32), 0)
+			add(jumpEqual, uint32(c.Value>>32), miss())
+			continue
 		}
+		// A lower half that differs is enough, and goes on behind the condition.
+		add(jumpEqual, uint32(c.Value), 4)
+		add(load, at+4, 0)
+		add(and, uint32(mask>>32), 0)
+		add(jumpEqual, uint32(c.Value>>32), 1)
+		add(jump, uint32(miss()), 0)
 	}
-	program = append(program, syscall.SockFilter{Code: give, K: r.action})
-	for _, at := range failing {
-		to := uint8(len(program) - at - 1)
-		if program[at].Code == syscall.BPF_JMP|syscall.BPF_JA {
-			program[at].K = uint32(to)
-		} else {
-			program[at].Jf = to
-		}
-	}
+	add(give, r.action, 0)
 	return program
+}
+
+func (c Condition) length() int {
+	if c.Op == NotEqual {
+		return 7
+	}
+	return 6
 }
 
 // notifies is the numbers of calls that may be notified.

@@ -83,6 +83,15 @@ func TestAllConditionsHaveToHoldAndTheFirstRuleDecides(t *testing.T) {
 	filter.Refuse(target.Number, 2, is(1, unotify.Equal, 2))
 	filter.Refuse(target.Number, 3)
 	expectSaid(t, &filter, "-1 1\n-1 3\n-1 2\n-1 3", "call:1,0,3", "call:1,0,4", "call:1,2,3", "call:0,0,3")
+
+	filter = unotify.Filter{}
+	var most []unotify.Condition
+	for i := 0; i < 16; i++ {
+		most = append(most, is(i%6, unotify.NotEqual, uint64(100+i)))
+	}
+	filter.Refuse(target.Number, 4, most...)
+	filter.Refuse(target.Number, 5)
+	expectSaid(t, &filter, "-1 4\n-1 5\n-1 5", "call:1,2,3", "call:100", "call:1,2,3,115")
 }
 
 func TestAFilterThatCannotBeIsRefused(t *testing.T) {
@@ -91,6 +100,9 @@ func TestAFilterThatCannotBeIsRefused(t *testing.T) {
 		func(f *unotify.Filter) { f.Refuse(1, 0) },
 		func(f *unotify.Filter) { f.Notify(1, unotify.Condition{Arg: 6, Op: unotify.Equal}) },
 		func(f *unotify.Filter) { f.Notify(1, unotify.Condition{Arg: 1}) },
+		func(f *unotify.Filter) {
+			f.Notify(1, make([]unotify.Condition, 17)...)
+		},
 		func(f *unotify.Filter) {
 			for i := 0; i < 5000; i++ {
 				f.Notify(i)

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"libunotify/go/internal/target"
 	unotify "libunotify/go/notify"
 )
 
@@ -37,12 +38,10 @@ func later(what func()) {
 	time.AfterFunc(50*time.Millisecond, what)
 }
 
-// at most so long something may last that is to end at once.
-const atOnce = 5 * time.Second
-
+// within fails if something lasted that was to end at once.
 func within(t testing.TB, from time.Time) {
 	t.Helper()
-	if lasted := time.Since(from); lasted > atOnce {
+	if lasted := time.Since(from); lasted > target.Patience/12 {
 		t.Errorf("it took %v", lasted)
 	}
 }

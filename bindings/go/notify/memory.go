@@ -33,23 +33,23 @@ func (n *Notification) Read(addr uint64, buffer []byte) error {
 		return err
 	}
 	defer looked.done()
-	bytes := make([]byte, len(buffer))
-	if err := looked.read(addr, bytes); err != nil {
+	read := make([]byte, len(buffer))
+	if err := looked.read(addr, read); err != nil {
 		return err
 	}
-	copy(buffer, bytes)
+	copy(buffer, read)
 	return nil
 }
 
-func (p pendant) read(addr uint64, bytes []byte) error {
+func (p pendant) read(addr uint64, into []byte) error {
 	tid, err := p.target()
 	if err != nil {
 		return err
 	}
 	errno := syscall.Errno(0)
-	for done := 0; done < len(bytes) && errno == 0; {
+	for done := 0; done < len(into) && errno == 0; {
 		var count int
-		if count, errno = p.fetch(tid, addr+uint64(done), bytes[done:]); count == 0 && errno == 0 {
+		if count, errno = p.fetch(tid, addr+uint64(done), into[done:]); count == 0 && errno == 0 {
 			errno = syscall.EFAULT
 		}
 		done += count
@@ -90,17 +90,16 @@ func (n *Notification) ReadPointers(addr uint64, limit int) ([]uint64, error) {
 	}
 	width := pointerWidth(n.Request())
 	pointers := []uint64{}
-	_, end, err := n.search(addr, (limit+1)*width, func(bytes []byte, _ int) int {
-		for at := len(pointers) * width; at+width <= len(bytes); at += width {
-			pointer := binary.LittleEndian.Uint32(bytes[at:])
-			wide := uint64(pointer)
+	_, end, err := n.search(addr, (limit+1)*width, func(all []byte, _ int) int {
+		for at := len(pointers) * width; at+width <= len(all); at += width {
+			pointer := uint64(binary.LittleEndian.Uint32(all[at:]))
 			if width == 8 {
-				wide = binary.LittleEndian.Uint64(bytes[at:])
+				pointer = binary.LittleEndian.Uint64(all[at:])
 			}
-			if wide == 0 {
+			if pointer == 0 {
 				return at
 			}
-			pointers = append(pointers, wide)
+			pointers = append(pointers, pointer)
 		}
 		return -1
 	})

@@ -58,7 +58,7 @@ func start(t testing.TB, commands ...string) *program {
 		_ = child.Wait()
 		close(p.ended)
 	}()
-	watchdog := time.AfterFunc(time.Minute, func() { panic("a test has hung: " + t.Name()) })
+	watchdog := time.AfterFunc(target.Patience, func() { panic("a test has hung: " + t.Name()) })
 	t.Cleanup(func() {
 		_ = child.Kill()
 		<-p.ended

@@ -23,6 +23,16 @@ const Number = syscall.SYS_ADD_KEY
 // Name is that call's.
 const Name = "add_key"
 
+// Patience is how long a test may take. UNOTIFY_TEST_SLOWNESS says how many times slower than others a machine is.
+var Patience = time.Minute * time.Duration(slowness())
+
+func slowness() int {
+	if times, err := strconv.Atoi(os.Getenv("UNOTIFY_TEST_SLOWNESS")); err == nil && times > 0 {
+		return times
+	}
+	return 1
+}
+
 const variable = "UNOTIFY_TEST_TARGET_PROGRAM"
 
 // Environment is what makes this program a target.
