@@ -106,9 +106,8 @@ class Progress:
 
 
 def filter_of_opens() -> unotify.Filter:
-    filter = unotify.Filter()
-    if unotify.arch_name(unotify.arch_native()) == "x86_64":
-        filter.add_arch("x86")  # 32-bit programs are killed otherwise
+    # 32-bit programs are killed otherwise.
+    filter = unotify.Filter().add_arch(unotify.arch_compat())
     for name in CALLS:
         try:
             filter.notify(name)

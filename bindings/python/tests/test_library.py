@@ -94,6 +94,8 @@ def prototypes() -> dict[str, str]:
             "unotify_handler",
             "unotify_close_handler",
             "unotify_exit_handler",
+            "unotify_run_function",
+            "unotify_container_handler",
         ):
             return "p"
         return kinds[declaration.split()[0]]

@@ -122,3 +122,5 @@ free_notification = final.notification_free
 free_roots = final.roots_free
 free_supervisor = final.supervisor_free
 free_child = final.child_free
+free_agent = final.agent_free
+free_container = final.container_free

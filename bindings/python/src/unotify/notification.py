@@ -473,6 +473,10 @@ class Notification:
         fd = self._opens(lib.notification_open_parent, _int(dirfd), _address(address), name, len(name))
         return fd, os.fsdecode(name.value)
 
+    def open_root(self) -> int:
+        """Opens the target's root directory with ``O_PATH``: for a container, its own file system."""
+        return self._opens(lib.notification_open_root)
+
     def open_socket(self, address: Buffer) -> int:
         """Opens with ``O_PATH`` what the path in the bytes of a ``struct sockaddr_un`` leads the target to."""
         room = (c_char * len(address)).from_buffer_copy(address)

@@ -167,6 +167,7 @@ class Supervisor(Owner):
         check(lib.supervisor_new(byref(options), byref(pointer)))
         self._handle = _SupervisorHandle(pointer.value or 0)
         self._generation = Forked.generation
+        self.keeps_running = keep_running
         # What the listeners were added with, by the numbers that the library has instead.
         self._data: dict[int, Any] = {}
         self._has_data = False
@@ -432,6 +433,12 @@ class Supervisor(Owner):
         if not run.done.wait(timeout):
             fail(Status.TIMEOUT, errno.ETIMEDOUT, "the supervisor still runs")
         return self._ended(run)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Waits for the end of what :meth:`start` began, and leaves it to :meth:`join` to tell how it ended;
+        whether it has."""
+        run = self._run
+        return run is None or run.done.wait(timeout)
 
     def stop(self) -> None:
         """Ends the current run, or else the next one at once. Handlers that are at work finish, and what was
