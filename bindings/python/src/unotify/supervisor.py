@@ -359,20 +359,19 @@ class Supervisor(Owner):
         ``data`` is what its notifications show as :attr:`Notification.listener_data`.
         """
         handle = self._live()
-        theirs = listener._live()
+        listener._live()
         key = next(self._keys)
         self._data[key] = data
         self._has_data = self._has_data or data is not None
-        status = lib.supervisor_add_listener(handle.pointer, theirs.pointer, key)
         try:
+            theirs = listener._give_up()
+            status = lib.supervisor_add_listener(handle.pointer, theirs, key)
+            if status == Status.INVALID_ARGUMENT:
+                listener._take_back(theirs)
             check(status)
-        except errors.Error:
-            del self._data[key]
+        except BaseException:
+            self._data.pop(key, None)
             raise
-        finally:
-            if status != Status.INVALID_ARGUMENT:
-                theirs.release()
-                listener.close()
 
     def take_listener(self, data: Any) -> Listener:
         """Gives back a listener that was added with ``data``, also while running. What was received from it
