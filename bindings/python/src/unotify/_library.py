@@ -231,6 +231,8 @@ final = Library(ctypes.CDLL(PATH), PATH)
 # For the way of a notification: arguments are passed as they are, without a look at their types.
 raw = ctypes.CDLL(PATH, use_errno=True)
 raw_quick = ctypes.PyDLL(PATH, use_errno=True)
+# And where nobody asks why it failed.
+raw_final = ctypes.PyDLL(PATH)
 
 if version_numbers(_version(raw)) < NEEDED:
     raise ImportError(

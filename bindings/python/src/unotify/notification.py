@@ -44,6 +44,9 @@ _reply_value = raw_quick.unotify_notification_reply_value
 _reply_error = raw_quick.unotify_notification_reply_error
 _reply_continue = raw_quick.unotify_notification_reply_continue
 
+# Made beforehand, as most answers are small.
+VALUES = {value: c_int64(value) for value in range(-1, 256)}
+
 _PATH_MAX = 4096
 _NAME_MAX = 256
 
@@ -245,7 +248,7 @@ class Notification:
         """
         if not -0x8000_0000_0000_0000 <= value <= 0x7FFF_FFFF_FFFF_FFFF:
             raise OverflowError(f"a value is a signed number of 64 bits: {value}")
-        number = c_int64(value)
+        number = VALUES[value] if value in VALUES else c_int64(value)
         try:
             held = self._held.pop()
         except IndexError:
