@@ -31,7 +31,7 @@ _TYPES: dict[str, Any] = {
     "s": c_char_p,
 }
 
-# Every function of the C library: what it takes, and what has it in Python.
+# Every function of the C library: what it takes, and what has it in Python (docs/names.md is made of it).
 FUNCTIONS: dict[str, tuple[str, str]] = {
     "unotify_action_errno": ("uu", "Action.errno"),
     "unotify_agent_accept": ("ipip", "Agent.accept"),
@@ -88,8 +88,7 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "unotify_listener_into_fd": ("ip", "Listener.detach"),
     "unotify_listener_receive": ("ipip", "Listener.__iter__"),
     "unotify_listener_receive_with": ("ipiup", "Listener.receive"),
-    # An answer is given when it is said, and says what came of it.
-    "unotify_listener_reply_receive": ("ippuIip", "-"),
+    "unotify_listener_reply_receive": ("ippuIip", "none: an answer is given at once, and raises what is wrong"),
     "unotify_listener_set_fallback_error": ("ipi", "Listener.set_fallback_error"),
     "unotify_listener_set_interrupted": ("ipi", "Listener.interrupt"),
     "unotify_listener_set_sync_wake_up": ("ipi", "Listener.set_sync_wake_up"),
@@ -126,8 +125,7 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "unotify_notification_reply_open_within": ("ippiUp", "Notification.reply_open_within"),
     "unotify_notification_reply_value": ("ipI", "Notification.reply"),
     "unotify_notification_request": ("pp", "Notification.args"),
-    # It runs a function in a copy of the process, which may do little; the interpreter does more.
-    "unotify_notification_run_in": ("ipuipppp", "-"),
+    "unotify_notification_run_in": ("ipuipppp", "none: an interpreter may not run where it calls a function"),
     "unotify_notification_watch_exit": ("ipp", "Notification.watch_exit"),
     "unotify_notification_write": ("ipUpz", "Notification.write"),
     "unotify_probe_basics_work": ("ip", "Probe.basics_work"),
