@@ -88,7 +88,7 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "unotify_listener_into_fd": ("ip", "Listener.detach"),
     "unotify_listener_receive": ("ipip", "Listener.__iter__"),
     "unotify_listener_receive_with": ("ipiup", "Listener.receive"),
-    "unotify_listener_reply_receive": ("ippuIip", "none: an answer is given at once, and raises what is wrong"),
+    "unotify_listener_reply_receive": ("ippuIip", "none: reply() says at once what is wrong"),
     "unotify_listener_set_fallback_error": ("ipi", "Listener.set_fallback_error"),
     "unotify_listener_set_interrupted": ("ipi", "Listener.interrupt"),
     "unotify_listener_set_sync_wake_up": ("ipi", "Listener.set_sync_wake_up"),
