@@ -76,7 +76,7 @@ class Audit:
     def summary(self, depth: int) -> str:
         hows = ("read", "write", "create", "missing")
         lines = [f"{self.opens} opens of {len(self.files)} files", "   ".join(f"{how:>7}" for how in hows)]
-        counts = sorted(self.directories(depth).items(), key=lambda item: (-item[1].total(), item[0]))
+        counts = sorted(self.directories(depth).items(), key=lambda item: (-sum(item[1].values()), item[0]))
         for directory, count in counts:
             lines.append("   ".join(f"{count[how] or '':>7}" for how in hows) + f"   {directory}")
         return "\n".join(lines)
