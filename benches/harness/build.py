@@ -2,8 +2,10 @@
 
 import os
 import platform
+import shlex
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -77,6 +79,35 @@ def go_program(name: str) -> str:
     return str(out)
 
 
+# Debian's, also where another comes first.
+PYTHON = "/usr/bin/python3" if Path("/usr/bin/python3").exists() else sys.executable
+PYSECCOMP = "pyseccomp==0.1.2"
+
+
+def python_program(name: str, script: Path, *arguments: str, modules: Path | None = None) -> str:
+    """Makes a program of a script in Python, which finds the library that library() has built."""
+    out = OUT / f"python-{name}"
+    environment = [f"UNOTIFY_LIBRARY={OUT / 'libunotify.so.0'}"]
+    if modules:
+        environment.append(f"PYTHONPATH={modules}")
+    words = ["exec", "env", *environment, PYTHON, str(script), *arguments]
+    out.write_text(f'#!/bin/sh\n{shlex.join(words)} "$@"\n')
+    out.chmod(0o755)
+    return str(out)
+
+
+def python_peer(module: str) -> str:
+    """One of those that have libseccomp's API, once it is there."""
+    modules = None
+    if module == "pyseccomp":
+        modules = OUT / "pyseccomp"
+        if not (modules / "pyseccomp.py").exists():
+            run([PYTHON, "-m", "venv", str(OUT / "venv")])
+            run([str(OUT / "venv/bin/pip"), "install", "--no-deps", "--target", str(modules), PYSECCOMP])
+    run(["env", f"PYTHONPATH={modules or ''}", PYTHON, "-c", f"import {module}; {module}.NOTIFY"])
+    return python_program(module, BENCHES / "peers" / "python" / "filter.py", module, modules=modules)
+
+
 def all_programs() -> Programs:
     OUT.mkdir(parents=True, exist_ok=True)
     programs = Programs()
@@ -116,6 +147,13 @@ def all_programs() -> Programs:
     peer("go-notify", [*in_go, str(OUT / "go-notify"), "./notify"], str(OUT / "go-notify"),
          {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local"})  # fmt: skip
 
+    for module in ("pyseccomp", "seccomp"):
+        try:
+            programs.path[module] = python_peer(module)
+        except (OSError, RuntimeError, subprocess.TimeoutExpired) as error:
+            programs.missing[module] = str(error)
+    programs.path["python-ioctl"] = python_program("ioctl", BENCHES / "python" / "ioctl.py")
+
     if strace := shutil.which("strace"):
         programs.path["strace"] = strace
     else:
@@ -141,6 +179,9 @@ def all_programs() -> Programs:
             programs.path[name] = compile_c(name, sources, *link)
         except RuntimeError as error:
             programs.missing[name] = str(error)
+    for name in ("receive", "supervise", "aio"):
+        script, modules = BENCHES / "python" / f"{name}.py", ROOT / "bindings" / "python" / "src"
+        programs.path[f"python-{name}"] = python_program(name, script, modules=modules)
     try:
         programs.path["go"] = go_program("go")
     except (OSError, RuntimeError, subprocess.TimeoutExpired) as error:

@@ -96,6 +96,13 @@ def all_cases(programs: Programs, plan: Plan, scratch: Path) -> list[Case]:
         supervised(f"go/{how}", "go", how, target())
     supervised("go/notify", "go-notify", "", target())
 
+    for how in ("receive", "supervise", "ioctl"):
+        supervised(f"python/{how}", f"python-{how}", "", target())
+    for how in ("receive", "serve"):
+        supervised(f"python/aio-{how}", "python-aio", how, target())
+    for module in ("seccomp", "pyseccomp"):
+        wrapped(f"peer/{module}", module, target())
+
     for peer in ("libseccomp", "libseccomp-crate", "libseccomp-golang"):
         supervised(f"peer/{peer}", peer, "", target())
     wrapped("peer/greenhook", "greenhook", target())

@@ -49,6 +49,10 @@ def all_verdicts(results: Results) -> list[Verdict]:
         at_most("Go, ReceiveInto and reply : baseline loop", 1.25, results.ratio("go/receive", "loop/on")),
         at_most("Go, supervisor with a handler : baseline loop", 1.30, results.ratio("go/supervise", "loop/on")),
         at_most("Go without cgo, ReceiveInto and reply : baseline loop", 1.20, results.ratio("go/notify", "loop/on")),
+        at_most("Python, for loop and reply : baseline loop", 1.60, results.ratio("python/receive", "loop/on")),
+        at_most("Python, supervisor with a handler : baseline loop", 1.50, results.ratio("python/supervise", "loop/on")),
+        at_most("Python, async for and reply : baseline loop", 2.00, results.ratio("python/aio-receive", "loop/on")),
+        at_most("Python, supervisor in asyncio : baseline loop", 2.00, results.ratio("python/aio-serve", "loop/on")),
         *(
             judge(f"instructions outside of the kernel for a notification, {what}", f"at most {limit}",
                   results.median(f"instructions/{case}", "instructions"), lambda n, most=limit: n <= most,

@@ -76,7 +76,7 @@ class Audit:
     def summary(self, depth: int) -> str:
         hows = ("read", "write", "create", "missing")
         lines = [f"{self.opens} opens of {len(self.files)} files", "   ".join(f"{how:>7}" for how in hows)]
-        counts = sorted(self.directories(depth).items(), key=lambda item: (-item[1].total(), item[0]))
+        counts = sorted(self.directories(depth).items(), key=lambda item: (-sum(item[1].values()), item[0]))
         for directory, count in counts:
             lines.append("   ".join(f"{count[how] or '':>7}" for how in hows) + f"   {directory}")
         return "\n".join(lines)
@@ -106,9 +106,8 @@ class Progress:
 
 
 def filter_of_opens() -> unotify.Filter:
-    filter = unotify.Filter()
-    if unotify.arch_name(unotify.arch_native()) == "x86_64":
-        filter.add_arch("x86")  # 32-bit programs are killed otherwise
+    # 32-bit programs are killed otherwise.
+    filter = unotify.Filter().add_arch(unotify.arch_compat())
     for name in CALLS:
         try:
             filter.notify(name)

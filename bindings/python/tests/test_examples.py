@@ -105,7 +105,7 @@ def on_a_terminal(argv: list[str], until: bytes, then: bytes) -> tuple[bytes, in
         while piece := os.read(terminal, 4096):
             said += piece
             if until in said and not typed:
-                time.sleep(0.1)
+                time.sleep(0.3 * SLOWNESS)
                 os.write(terminal, then)
                 typed = True
     except OSError:

@@ -359,6 +359,14 @@ def test_the_path_of_a_unix_socket(supervise: Start, tmp_path: Path) -> None:
     server.close()
 
 
+def test_the_targets_root_directory(supervise: Start) -> None:
+    _, call = one_call(supervise, "call('getppid')", "getppid")
+    root = call.open_root()
+    assert os.path.samestat(os.fstat(root), os.stat("/"))
+    os.close(root)
+    call.reply(0)
+
+
 # ---- Who it is ---------------------------------------------------------------------------------------
 
 

@@ -197,6 +197,8 @@ def test_a_program_that_is_stood_in_for_has_control_c_to_itself() -> None:
     said = b""
     while b"ready" not in said:
         said += os.read(terminal, 1000)
+    # Until the shell waits for its sleep: in between a signal can be lost on it.
+    time.sleep(0.3 * SLOWNESS)
     os.write(terminal, b"\x03")
     _, status = os.waitpid(pid, 0)
     try:

@@ -25,6 +25,7 @@ The classes are :class:`Filter`, :class:`Listener`, :class:`Notification`, :clas
 
 from ._library import PATH as library_path
 from ._version import VERSION
+from .agent import Agent, Container
 from .errors import (
     Answered,
     Busy,
@@ -57,6 +58,7 @@ from .spawn import DEVNULL, PIPE, STDOUT, Child, SpawnFlags, exit_like, spawn
 from .supervisor import CONTINUE, DEFERRED, NOT_HANDLED, Stats, Supervisor, Verdict, WakeUp
 from .syscalls import (
     Features,
+    arch_compat,
     arch_from_name,
     arch_name,
     arch_native,
@@ -77,6 +79,7 @@ __all__ = [
     "PIPE",
     "STDOUT",
     "Action",
+    "Agent",
     "Answered",
     "Arg",
     "Busy",
@@ -84,6 +87,7 @@ __all__ = [
     "Closed",
     "Compare",
     "Condition",
+    "Container",
     "Error",
     "Fault",
     "Features",
@@ -118,6 +122,7 @@ __all__ = [
     "Unsupported",
     "Verdict",
     "WakeUp",
+    "arch_compat",
     "arch_from_name",
     "arch_name",
     "arch_native",

@@ -6,6 +6,7 @@ import ctypes
 import functools
 import operator
 import os
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -14,6 +15,9 @@ from ._library import final
 
 # All handles that are alive, by address, and some that were.
 _alive: dict[int, weakref.ref[Handle]] = {}
+
+# How long, in seconds, who uses a handle may take to leave it.
+_LEAVE = 5.0
 
 # A function that does nothing, and is none of Python's: see Handle.
 _NOTHING = bool
@@ -29,11 +33,13 @@ class Handle:
     any function of Python's, of ``__del__`` as well, and then a target would wait for ever.
     """
 
-    __slots__ = ("__weakref__", "_finish", "argument", "pointer")
+    __slots__ = ("__weakref__", "_finish", "argument", "busy", "pointer")
 
     def __init__(self, pointer: int, free: Callable[[int], Any]) -> None:
         self._finish: Callable[[], Any] = functools.partial(free, pointer)
         self.pointer: int | None = pointer
+        # An element for each call that is under way, where it may be given up meanwhile.
+        self.busy: list[None] = []
         # For functions that take their arguments as they are.
         self.argument: Any = ctypes.byref(ctypes.c_char.from_address(pointer))
         _alive[pointer] = weakref.ref(self)
@@ -41,12 +47,18 @@ class Handle:
     __del__ = property(operator.attrgetter("_finish"))
 
     def release(self) -> int:
-        """Gives it up to somebody else, who owns it from here on."""
-        pointer = self.pointer
+        """Gives it up to somebody else, who owns it from here on, once those who use it have left."""
+        pointer, self.pointer = self.pointer, None
         if pointer is None:
             raise ValueError("used in a copy of its process, or given away")
+        argument, self.argument = self.argument, None
+        end = time.monotonic() + _LEAVE
+        while self.busy:
+            if time.monotonic() > end:
+                self.pointer, self.argument = pointer, argument
+                raise ValueError("another thread is at work on it")
+            time.sleep(0.001)
         self._finish = _NOTHING
-        self.pointer = self.argument = None
         return pointer
 
     def forget(self) -> None:
@@ -122,3 +134,5 @@ free_notification = final.notification_free
 free_roots = final.roots_free
 free_supervisor = final.supervisor_free
 free_child = final.child_free
+free_agent = final.agent_free
+free_container = final.container_free

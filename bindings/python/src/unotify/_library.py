@@ -31,9 +31,19 @@ _TYPES: dict[str, Any] = {
     "s": c_char_p,
 }
 
-# Every function of the C library: what it takes, and what has it in Python.
+# Every function of the C library: what it takes, and what has it in Python (docs/names.md is made of it).
 FUNCTIONS: dict[str, tuple[str, str]] = {
     "unotify_action_errno": ("uu", "Action.errno"),
+    "unotify_agent_accept": ("ipip", "Agent.accept"),
+    "unotify_agent_fd": ("ip", "Agent.fileno"),
+    "unotify_agent_free": ("-p", "Agent.close"),
+    "unotify_agent_from_socket": ("iipp", "Agent.from_socket"),
+    "unotify_agent_hand_over": ("ippi", "Agent.hand_over"),
+    "unotify_agent_interrupt": ("ip", "Agent.interrupt"),
+    "unotify_agent_new": ("ispp", "Agent"),
+    "unotify_agent_serve": ("ipppp", "Agent.serve"),
+    "unotify_agent_take_over": ("iipp", "Agent.take_over"),
+    "unotify_arch_compat": ("u", "arch_compat"),
     "unotify_arch_from_name": ("isp", "arch_from_name"),
     "unotify_arch_name": ("su", "arch_name"),
     "unotify_arch_native": ("u", "arch_native"),
@@ -44,6 +54,19 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "unotify_child_pidfd": ("ip", "Child.pidfd"),
     "unotify_child_take_listener": ("ipp", "Child.listener"),
     "unotify_child_wait": ("ipip", "Child.wait"),
+    "unotify_container_annotation": ("sps", "Container.annotations"),
+    "unotify_container_annotation_key": ("spz", "Container.annotations"),
+    "unotify_container_bundle": ("sp", "Container.bundle"),
+    "unotify_container_fd": ("ips", "Container.fd"),
+    "unotify_container_free": ("-p", "Container.close"),
+    "unotify_container_id": ("sp", "Container.id"),
+    "unotify_container_init_pid": ("ip", "Container.init_pid"),
+    "unotify_container_metadata": ("sp", "Container.metadata"),
+    "unotify_container_pid": ("ip", "Container.pid"),
+    "unotify_container_status": ("sp", "Container.status"),
+    "unotify_container_take_listener": ("ipp", "Container.listener"),
+    "unotify_container_version": ("sp", "Container.version"),
+    "unotify_container_was_handed_over": ("ip", "Container.was_handed_over"),
     "unotify_exit_like": ("-i", "exit_like"),
     "unotify_family_name": ("sz", "families"),
     "unotify_features": ("U", "features"),
@@ -65,7 +88,7 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "unotify_listener_into_fd": ("ip", "Listener.detach"),
     "unotify_listener_receive": ("ipip", "Listener.__iter__"),
     "unotify_listener_receive_with": ("ipiup", "Listener.receive"),
-    "unotify_listener_reply_receive": ("ippuIip", "-"),
+    "unotify_listener_reply_receive": ("ippuIip", "none: reply() says at once what is wrong"),
     "unotify_listener_set_fallback_error": ("ipi", "Listener.set_fallback_error"),
     "unotify_listener_set_interrupted": ("ipi", "Listener.interrupt"),
     "unotify_listener_set_sync_wake_up": ("ipi", "Listener.set_sync_wake_up"),
@@ -85,6 +108,7 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "unotify_notification_open": ("ipiUpp", "Notification.open"),
     "unotify_notification_open_parent": ("ipiUpzp", "Notification.open_parent"),
     "unotify_notification_open_pidfd": ("ipp", "Notification.pidfd"),
+    "unotify_notification_open_root": ("ipp", "Notification.open_root"),
     "unotify_notification_open_socket": ("ippzp", "Notification.open_socket"),
     "unotify_notification_open_within": ("ippiUpp", "Notification.open_within"),
     "unotify_notification_read": ("ipUpz", "Notification.read"),
@@ -101,6 +125,7 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "unotify_notification_reply_open_within": ("ippiUp", "Notification.reply_open_within"),
     "unotify_notification_reply_value": ("ipI", "Notification.reply"),
     "unotify_notification_request": ("pp", "Notification.args"),
+    "unotify_notification_run_in": ("ipuipppp", "none: an interpreter may not run where it calls a function"),
     "unotify_notification_watch_exit": ("ipp", "Notification.watch_exit"),
     "unotify_notification_write": ("ipUpz", "Notification.write"),
     "unotify_probe_basics_work": ("ip", "Probe.basics_work"),
@@ -204,6 +229,8 @@ final = Library(ctypes.CDLL(PATH), PATH)
 # For the way of a notification: arguments are passed as they are, without a look at their types.
 raw = ctypes.CDLL(PATH, use_errno=True)
 raw_quick = ctypes.PyDLL(PATH, use_errno=True)
+# And where nobody asks why it failed.
+raw_final = ctypes.PyDLL(PATH)
 
 if version_numbers(_version(raw)) < NEEDED:
     raise ImportError(

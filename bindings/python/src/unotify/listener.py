@@ -7,13 +7,14 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Iterator
-from ctypes import byref, c_int, c_uint32, c_void_p
+from ctypes import byref, c_int, c_void_p
 from threading import get_ident
 from time import monotonic
 from typing import Any
 
 from ._handle import Handle, Owner, free_listener
 from ._library import check, error, lib, milliseconds, quick, raw
+from ._lookout import lookout
 from .errors import Status
 from .notification import Held, Notification
 
@@ -22,12 +23,11 @@ _receive_with = raw.unotify_listener_receive_with
 
 _new = Notification.__new__
 
-# A receive on the main thread ends when a signal was handled, so that Python's own handlers run. One
-# that comes just before it waits does not end it; nothing then waits longer than this, in milliseconds.
+# A single receive on the main thread ends when a signal was handled, so that Python's own handlers run.
+# One that comes just before it waits does not end it; nothing waits longer than this, in milliseconds.
 _SLICE = 100
-_C_SLICE = c_int(_SLICE)
 _NO_LIMIT = c_int(-1)
-_RETURN_ON_SIGNAL = c_uint32(1)
+_RETURN_ON_SIGNAL = 1
 
 _TIMEOUT = int(Status.TIMEOUT)
 _INTERRUPTED = int(Status.INTERRUPTED)
@@ -57,6 +57,8 @@ class Listener(Owner):
     _handle: Handle | None
     # Handles of answered notifications, to be received into again.
     _spare: Any
+    # Whether interrupt() is on.
+    _interrupted: bool
 
     def __init__(self) -> None:
         raise TypeError("a listener comes from spawn(), Filter.load() or Listener.from_...()")
@@ -66,6 +68,7 @@ class Listener(Owner):
         self = cls.__new__(cls)
         self._handle = Handle(pointer, free_listener)
         self._spare = []
+        self._interrupted = False
         return self
 
     @classmethod
@@ -104,24 +107,47 @@ class Listener(Owner):
 
     def send(self, unix_socket: int | socket.socket) -> None:
         """Sends a duplicate of the listener for :meth:`from_socket`."""
-        handle = self._live()
         fd = unix_socket if isinstance(unix_socket, int) else unix_socket.fileno()
-        check(lib.listener_to_socket(handle.pointer, fd))
+        check(self._use(lib.listener_to_socket, fd))
 
     def fileno(self) -> int:
         """Its descriptor, which remains the listener's, for ``select`` and its like."""
-        handle = self._live()
-        return int(quick.listener_fd(handle.pointer))
+        return int(self._use(quick.listener_fd))
 
     def detach(self) -> int:
         """Closes the listener but not its descriptor, which is the caller's to close."""
-        handle = self._live()
-        self._handle, spare, self._spare = None, self._spare, _no_room()
-        spare.clear()
-        fd = int(lib.listener_into_fd(handle.release()))
+        fd = int(lib.listener_into_fd(self._give_up()))
         if fd < 0:
             raise error(Status.SYSTEM)
         return fd
+
+    def _give_up(self) -> int:
+        """Closes it for this program, and gives the library's handle to who asks."""
+        handle = self._live()
+        self._use(quick.listener_set_interrupted, 1)
+        self._handle, spare, self._spare = None, self._spare, _no_room()
+        spare.clear()
+        try:
+            pointer = handle.release()
+        except ValueError:
+            self._handle = handle
+            raise
+        # It may be received from again one day.
+        quick.listener_set_interrupted(pointer, 0)
+        return pointer
+
+    def _take_back(self, pointer: int) -> None:
+        """It was not wanted."""
+        self._handle, self._spare = Handle(pointer, free_listener), []
+
+    def _use(self, function: Any, *arguments: Any) -> Any:
+        """Calls a function of the library, which keeps the handle until it has returned."""
+        handle = self._live()
+        handle.busy.append(None)
+        try:
+            return function(handle.pointer, *arguments)
+        finally:
+            handle.busy.pop()
 
     def close(self) -> None:
         """Frees the listener; receives that are under way on other threads raise :class:`ValueError`.
@@ -166,11 +192,14 @@ class Listener(Owner):
             except IndexError:
                 held = Held.empty()
             left = -1 if deadline is None else max(0, deadline - _now())
+            flags = 0
             if get_ident() == _main_thread:
-                a_slice = _SLICE if left < 0 else min(left, _SLICE)
-                status = lib.listener_receive_with(handle.pointer, a_slice, 1, held.reference)
-            else:
-                status = lib.listener_receive_with(handle.pointer, left, 0, held.reference)
+                left, flags = _SLICE if left < 0 else min(left, _SLICE), _RETURN_ON_SIGNAL
+            handle.busy.append(None)
+            try:
+                status = lib.listener_receive_with(handle.pointer, left, flags, held.reference)
+            finally:
+                handle.busy.pop()
             if not status:
                 return self._notification(held)
             over = deadline is not None and _now() >= deadline
@@ -183,35 +212,57 @@ class Listener(Owner):
             held = self._spare.pop()
         except IndexError:
             held = Held.empty()
-        status = _receive_with(handle.argument, limit, 0, held.reference)
+        handle.busy.append(None)
+        try:
+            status = _receive_with(handle.argument, limit, 0, held.reference)
+        finally:
+            handle.busy.pop()
         if not status:
             return self._notification(held)
         self._not_received(handle, held, status, _TIMEOUT)
         return None
 
-    def _not_received(self, handle: Handle, held: Held, status: int, *expected: int) -> None:
-        """Nothing came: raises why, unless that was to be expected."""
+    def _not_received(self, handle: Handle, held: Held, status: int, *expected: int) -> int:
+        """Nothing came: raises why, unless that was to be expected, and gives it then."""
         try:
             if self._handle is not handle or handle.pointer is None:
                 self._refuse()
+            if status == _STOPPED and not self._interrupted:
+                # Somebody only wanted the main thread to look up.
+                self._allow()
+                return _INTERRUPTED
             if status not in expected:
                 raise error(status)
+            return status
         finally:
             self._spare.append(held)
 
     def __iter__(self) -> Iterator[Notification]:
         """Over the notifications, until the last target has exited or it is interrupted."""
-        while True:
-            handle = self._live()
-            try:
-                held = self._spare.pop()
-            except IndexError:
-                held = Held.empty()
-            if get_ident() == _main_thread:
-                status = _receive_with(handle.argument, _C_SLICE, _RETURN_ON_SIGNAL, held.reference)
-            else:
-                status = _receive(handle.argument, _NO_LIMIT, held.reference)
-            if not status:
+        on_main = get_ident() == _main_thread
+        if on_main:
+            lookout.begin()
+        try:
+            while True:
+                handle = self._live()
+                try:
+                    held = self._spare.pop()
+                except IndexError:
+                    held = Held.empty()
+                handle.busy.append(None)
+                try:
+                    if on_main:
+                        lookout.current = handle
+                    status = _receive(handle.argument, _NO_LIMIT, held.reference)
+                finally:
+                    if on_main:
+                        lookout.current = None
+                    handle.busy.pop()
+                if status:
+                    status = self._not_received(handle, held, status, _CLOSED, _STOPPED)
+                    if status == _INTERRUPTED:
+                        continue
+                    return
                 # As in _notification(), which would be one call more.
                 call = _new(Notification)
                 call._held = [held]
@@ -220,32 +271,34 @@ class Listener(Owner):
                 call._over = None
                 call._data = None
                 yield call
-                continue
-            self._not_received(handle, held, status, _TIMEOUT, _INTERRUPTED, _CLOSED, _STOPPED)
-            if status in (_CLOSED, _STOPPED):
-                return
+        finally:
+            if on_main:
+                lookout.end()
 
     def interrupt(self, on: bool = True) -> None:
         """While this is on, receives end with :class:`Stopped`, those under way on other threads and
         later ones, and iterations end. What is pending stays so."""
-        handle = self._live()
-        check(quick.listener_set_interrupted(handle.pointer, int(on)))
+        self._interrupted = on
+        check(self._use(quick.listener_set_interrupted, int(on)))
+
+    def _allow(self) -> None:
+        """Takes back an interruption of the lookout's, but not the program's, which may come meanwhile."""
+        self._use(quick.listener_set_interrupted, 0)
+        if self._interrupted:
+            self._use(quick.listener_set_interrupted, 1)
 
     def watch_child(self, pidfd: int) -> None:
         """Tells which child of the caller's loaded the filter by itself, so that the listener ends with it
         before Linux 6.11 too. Not needed after :func:`spawn`."""
-        handle = self._live()
-        check(lib.listener_watch_child(handle.pointer, pidfd))
+        check(self._use(lib.listener_watch_child, pidfd))
 
     def set_sync_wake_up(self, on: bool) -> None:
         """Switches synchronous wake-up on or off. It is on at first where the kernel has it (6.6)."""
-        handle = self._live()
-        check(lib.listener_set_sync_wake_up(handle.pointer, int(on)))
+        check(self._use(lib.listener_set_sync_wake_up, int(on)))
 
     def set_fallback_error(self, errnum: int) -> None:
         """Chooses the error, 1 to 4095, for notifications that nobody answers: ``ENOSYS`` at first."""
-        handle = self._live()
-        check(quick.listener_set_fallback_error(handle.pointer, errnum))
+        check(self._use(quick.listener_set_fallback_error, errnum))
 
 
 def _now() -> int:

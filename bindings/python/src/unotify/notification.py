@@ -44,6 +44,9 @@ _reply_value = raw_quick.unotify_notification_reply_value
 _reply_error = raw_quick.unotify_notification_reply_error
 _reply_continue = raw_quick.unotify_notification_reply_continue
 
+# Made beforehand, as most answers are small.
+VALUES = {value: c_int64(value) for value in range(-1, 256)}
+
 _PATH_MAX = 4096
 _NAME_MAX = 256
 
@@ -245,7 +248,7 @@ class Notification:
         """
         if not -0x8000_0000_0000_0000 <= value <= 0x7FFF_FFFF_FFFF_FFFF:
             raise OverflowError(f"a value is a signed number of 64 bits: {value}")
-        number = c_int64(value)
+        number = VALUES[value] if value in VALUES else c_int64(value)
         try:
             held = self._held.pop()
         except IndexError:
@@ -472,6 +475,10 @@ class Notification:
         name = ctypes.create_string_buffer(_NAME_MAX)
         fd = self._opens(lib.notification_open_parent, _int(dirfd), _address(address), name, len(name))
         return fd, os.fsdecode(name.value)
+
+    def open_root(self) -> int:
+        """Opens the target's root directory with ``O_PATH``: for a container, its own file system."""
+        return self._opens(lib.notification_open_root)
 
     def open_socket(self, address: Buffer) -> int:
         """Opens with ``O_PATH`` what the path in the bytes of a ``struct sockaddr_un`` leads the target to."""

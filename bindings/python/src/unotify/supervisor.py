@@ -21,11 +21,11 @@ from typing import Any, Callable, NamedTuple, NoReturn, TypeVar, Union
 
 from . import errors
 from ._handle import Forked, Handle, Owner, free_supervisor
-from ._library import check, error, fail, lib, quick, raw_quick
+from ._library import check, error, fail, lib, quick, raw_final
 from .errors import Status
 from .filter import Filter
 from .listener import Listener, _no_room
-from .notification import Held, Notification
+from .notification import VALUES, Held, Notification
 from .spawn import Program, StrPath
 
 
@@ -100,6 +100,35 @@ class _Stats(ctypes.Structure):
     _fields_ = (("size", c_size_t), *((name, c_uint64) for name in Stats._fields))
 
 
+class _Lent:
+    """What a supervisor's library lends to handlers: a notification, and what its listener came with."""
+
+    __slots__ = ("by_key", "has_data", "held")
+
+    def __init__(self) -> None:
+        # The handle of what was shown last.
+        self.held: Held | None = None
+        # What the listeners were added with, by the numbers that the library has instead.
+        self.by_key: dict[int, Any] = {}
+        self.has_data = False
+
+    def show(self, pointer: int) -> Held:
+        """The handle of what the library shows; kept if it is sure to be the same the next time."""
+        held = Held(pointer, lent=True)
+        self.held = held if held.is_within else None
+        return held
+
+    def data(self, pointer: int) -> Any:
+        return self.by_key.get(quick.notification_listener_data(pointer))
+
+    def keep(self, call: Notification, held: Held) -> int:
+        if call._over is not None:
+            return _HANDLED  # it was answered before
+        held.keep()
+        self.held = None
+        return _DEFERRED
+
+
 class _Lender:
     """Where the handles of a supervisor's notifications go back to: nowhere, they are its own."""
 
@@ -109,9 +138,7 @@ class _Lender:
 
 _LENDER = _Lender()
 _new = Notification.__new__
-_reply_value = raw_quick.unotify_notification_reply_value
-
-_LIMIT = 1 << 63
+_reply_value = raw_final.unotify_notification_reply_value
 
 
 class Supervisor(Owner):
@@ -167,9 +194,7 @@ class Supervisor(Owner):
         check(lib.supervisor_new(byref(options), byref(pointer)))
         self._handle = _SupervisorHandle(pointer.value or 0)
         self._generation = Forked.generation
-        # What the listeners were added with, by the numbers that the library has instead.
-        self._data: dict[int, Any] = {}
-        self._has_data = False
+        self.keeps_running = keep_running
         self._keys = itertools.count(1)
         self._told: Callable[[Any], Any] | None = None
         # What a handler has raised, for whoever called run().
@@ -177,8 +202,7 @@ class Supervisor(Owner):
         self._run: _Run | None = None
         self._changing = threading.Lock()
         self._pool = _Pool(self, max_workers) if max_workers > 1 else None
-        # The notification that handlers were shown last, and its handle.
-        self._shown: Held | None = None
+        self._lent = _Lent()
         self._call_back(lib.supervisor_on_close, _CClose(_left_of(weakref.ref(self))))
 
     def _call_back(self, function: Any, callback: Any, *arguments: Any) -> None:
@@ -246,73 +270,55 @@ class Supervisor(Owner):
             pointer: int,
             _: Any,
             # Found faster here than outside.
+            lent: _Lent = self._lent,
+            values: Any = VALUES,
+            forked: Any = Forked,
+            generation: Any = self._generation,
             new: Any = _new,
             kind: Any = Notification,
             lender: Any = _LENDER,
             reply_value: Any = _reply_value,
             c_int64: Any = ctypes.c_int64,
             answered: Any = Status.ANSWERED,
+            lowest: int = -(1 << 63),
+            highest: int = (1 << 63) - 1,
         ) -> int:
-            supervisor = reference()
-            if supervisor is None:
-                return _HANDLED
-            held = supervisor._shown
+            held = lent.held
             if held is None or held.pointer != pointer:
-                held = supervisor._show(pointer)
+                held = lent.show(pointer)
             call = new(kind)
             call._held = alone = [held]
             call._raw = held.request.tobytes()
             call._source = lender
             call._over = None
-            call._data = supervisor._data_of(pointer) if supervisor._has_data else None
+            call._data = lent.data(pointer) if lent.has_data else None
             try:
                 if pool is not None:
                     verdict = pool.take(handler, call)
                 else:
                     result = handler(call)
                     # The usual end of it: a number, to be returned by the call.
-                    if result.__class__ is int and alone and -_LIMIT <= result < _LIMIT:
+                    if result.__class__ is int and alone and lowest <= result <= highest:
+                        if forked.generation != generation:
+                            _leave_copy()
                         alone.clear()
                         call._over = answered
                         # It fails if the target is gone, and nobody wants to know.
-                        reply_value(held.argument, c_int64(result))
-                        verdict = _HANDLED
-                    elif result is None:
-                        verdict = _HANDLED
-                    else:
-                        verdict = supervisor._conclude(call, result)
+                        reply_value(held.argument, values[result] if result in values else c_int64(result))
+                        return _HANDLED
+                    verdict = _HANDLED if result is None else _conclude(call, result)
             except BaseException as failure:
-                verdict = supervisor._answer_failure(call, failure)
-            if supervisor._generation != Forked.generation:
+                supervisor = reference()
+                verdict = _FAILED if supervisor is None else supervisor._answer_failure(call, failure)
+            if forked.generation != generation:
                 _leave_copy()
             if verdict == _DEFERRED or not alone and call._over is None:
                 # It is kept, or another thread is at work on it at this moment.
-                return supervisor._keep(call, held)
+                return lent.keep(call, held)
             alone.clear()
             return verdict
 
         return entry
-
-    def _show(self, pointer: int) -> Held:
-        """The handle of what the library shows, as before if it is the same again."""
-        held = Held(pointer, lent=True)
-        self._shown = held if held.is_within else None
-        return held
-
-    def _data_of(self, pointer: int) -> Any:
-        return self._data.get(quick.notification_listener_data(pointer))
-
-    def _conclude(self, call: Notification, result: Any) -> int:
-        """Does what a handler has returned."""
-        if result is CONTINUE:
-            call.reply_continue()
-        elif result is DEFERRED:
-            return _DEFERRED
-        elif result is NOT_HANDLED:
-            return _NOT_HANDLED
-        else:
-            call.reply(operator.index(result))
-        return _HANDLED
 
     def _answer_failure(self, call: Notification, failure: BaseException) -> int:
         """Does what a handler has raised: an error number is the answer, unless there was one before."""
@@ -335,15 +341,8 @@ class Supervisor(Owner):
         failure, self._failure = self._failure, None
         return failure or AssertionError("nothing has failed")
 
-    def _keep(self, call: Notification, held: Held) -> int:
-        if call._over is not None:
-            return _HANDLED  # it was answered before
-        held.keep()
-        self._shown = None
-        return _DEFERRED
-
     def _left(self, key: int) -> None:
-        data = self._data.pop(key, None)
+        data = self._lent.by_key.pop(key, None)
         if self._told is not None:
             try:
                 self._told(data)
@@ -358,20 +357,19 @@ class Supervisor(Owner):
         ``data`` is what its notifications show as :attr:`Notification.listener_data`.
         """
         handle = self._live()
-        theirs = listener._live()
+        listener._live()
         key = next(self._keys)
-        self._data[key] = data
-        self._has_data = self._has_data or data is not None
-        status = lib.supervisor_add_listener(handle.pointer, theirs.pointer, key)
+        self._lent.by_key[key] = data
+        self._lent.has_data = self._lent.has_data or data is not None
         try:
+            theirs = listener._give_up()
+            status = lib.supervisor_add_listener(handle.pointer, theirs, key)
+            if status == Status.INVALID_ARGUMENT:
+                listener._take_back(theirs)
             check(status)
-        except errors.Error:
-            del self._data[key]
+        except BaseException:
+            self._lent.by_key.pop(key, None)
             raise
-        finally:
-            if status != Status.INVALID_ARGUMENT:
-                theirs.release()
-                listener.close()
 
     def take_listener(self, data: Any) -> Listener:
         """Gives back a listener that was added with ``data``, also while running. What was received from it
@@ -390,7 +388,7 @@ class Supervisor(Owner):
         check(lib.supervisor_remove_listener(handle.pointer, self._key(data)))
 
     def _key(self, data: Any) -> int:
-        for key, there in list(self._data.items()):
+        for key, there in list(self._lent.by_key.items()):
             if there is data or there == data:
                 return key
         return 0
@@ -432,6 +430,12 @@ class Supervisor(Owner):
         if not run.done.wait(timeout):
             fail(Status.TIMEOUT, errno.ETIMEDOUT, "the supervisor still runs")
         return self._ended(run)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Waits for the end of what :meth:`start` began, and leaves it to :meth:`join` to tell how it ended;
+        whether it has."""
+        run = self._run
+        return run is None or run.done.wait(timeout)
 
     def stop(self) -> None:
         """Ends the current run, or else the next one at once. Handlers that are at work finish, and what was
@@ -544,7 +548,7 @@ class Supervisor(Owner):
             self.stop()
             run.done.wait()
         self._handle = None
-        self._shown = None
+        self._lent.held = None
 
     def __enter__(self) -> Supervisor:
         return self
@@ -671,7 +675,7 @@ class _Pool:
             if result is DEFERRED:
                 return
             if result is not None:
-                supervisor._conclude(call, result)
+                _conclude(call, result)
         except BaseException as failure:
             supervisor._answer_failure(call, failure)
         call.close()
@@ -685,6 +689,19 @@ class _Pool:
             self._waiting.put(None)
         for thread in threads:
             thread.join()
+
+
+def _conclude(call: Notification, result: Any) -> int:
+    """Does what a handler has returned."""
+    if result is CONTINUE:
+        call.reply_continue()
+    elif result is DEFERRED:
+        return _DEFERRED
+    elif result is NOT_HANDLED:
+        return _NOT_HANDLED
+    else:
+        call.reply(operator.index(result))
+    return _HANDLED
 
 
 def _left_of(reference: weakref.ref[Supervisor]) -> Callable[[Any, Any], None]:

@@ -43,6 +43,11 @@ def arch_native() -> int:
     return int(quick.arch_native())
 
 
+def arch_compat() -> int:
+    """That of 32-bit programs here: x86 on x86_64, arm on aarch64; else the native one."""
+    return int(quick.arch_compat())
+
+
 def arch_from_name(name: str) -> int:
     """An architecture's number by its name, such as "x86_64" or "native".
 
