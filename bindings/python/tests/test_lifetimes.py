@@ -306,6 +306,38 @@ def test_closed_while_others_use_it(supervise: Start) -> None:
         child.close()
 
 
+@pytest.mark.parametrize("how", ["a supervisor", "a descriptor"])
+def test_given_away_while_others_receive(supervise: Start, how: str) -> None:
+    """Who receives leaves first, and nothing is lost."""
+    for _ in range(50):
+        child = supervise(target("import sys; sys.exit(call('getppid')[0])", "getppid"), "getppid")
+        listener = child.listener
+        caught: list[BaseException] = []
+        threads = [threading.Thread(target=receive_for_ever, args=(listener, caught)) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        with unotify.Supervisor() as supervisor:
+            supervisor.on("getppid")(lambda call: 5)
+            if how == "a descriptor":
+                listener = unotify.Listener.from_fd(listener.detach())
+            supervisor.add_listener(listener)
+            for thread in threads:
+                thread.join()
+            # Or one was fast, and the program has ended.
+            assert len(caught) == 2 and {type(error) for error in caught} <= {ValueError, unotify.Closed}
+            assert supervisor.run() is True
+        assert child.wait() in (4, 5)
+        child.close()
+
+
+def receive_for_ever(listener: unotify.Listener, caught: list[BaseException]) -> None:
+    try:
+        while True:
+            listener.receive().reply(4)
+    except BaseException as error:  # noqa: BLE001 - looked at by the test
+        caught.append(error)
+
+
 def test_modules_can_be_imported_again_and_again() -> None:
     done = run_python(
         """
