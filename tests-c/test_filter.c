@@ -549,6 +549,17 @@ static void an_unknown_family_is_refused_and_adds_nothing(void)
     unotify_filter_free(empty);
 }
 
+static void the_architecture_of_32_bit_programs_can_be_added(void)
+{
+    unotify_filter *f = new_filter(), *plain = new_filter();
+
+    /* Elsewhere it is the native one, which is there. */
+    OK(unotify_filter_add_arch(f, unotify_arch_compat()));
+    CHECK(is_longer(f, plain) == (unotify_arch_compat() != unotify_arch_native()));
+    unotify_filter_free(f);
+    unotify_filter_free(plain);
+}
+
 int main(void)
 {
     RUN(CASE(a_rule_for_an_unknown_system_call_is_refused),
@@ -570,5 +581,6 @@ int main(void)
         CASE(options_of_a_load_are_checked), CASE(null_is_told_by_name),
         CASE(a_name_that_is_no_text_is_refused), CASE(every_family_is_taken),
         CASE(an_architecture_may_come_after_a_family),
-        CASE(an_unknown_family_is_refused_and_adds_nothing));
+        CASE(an_unknown_family_is_refused_and_adds_nothing),
+        CASE(the_architecture_of_32_bit_programs_can_be_added));
 }
