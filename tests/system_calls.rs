@@ -148,7 +148,7 @@ fn longest_stretch(threads: &[Vec<String>]) -> usize {
 /// up. But a call that the supervisor made for each notification would end every stretch at once.
 fn makes_one_recv_and_one_send(max_workers: usize, targets: usize) {
     const RUNS: usize = 20;
-    const STRETCH: usize = 25;
+    const STRETCH: usize = 10;
     let mut longest = 0;
     for _ in 0..RUNS {
         let Some(threads) = traced(|| supervise(workers(max_workers), targets)) else {

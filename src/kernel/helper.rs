@@ -61,8 +61,8 @@ pub(crate) unsafe fn run(
     // SAFETY: no arguments.
     let parent = unsafe { libc::getpid() };
     // SAFETY: without CLONE_VM the child runs on in a copy of this memory, as after a fork.
-    let pid =
-        check(unsafe { libc::syscall(libc::SYS_clone, 0usize, 0usize, 0usize, 0usize, 0usize) })?;
+    let pid = unsafe { libc::syscall(libc::SYS_clone, 0usize, 0usize, 0usize, 0usize, 0usize) };
+    let pid = check(pid)?;
     if pid == 0 {
         live(there, parent, &theirs, body);
     }

@@ -52,10 +52,8 @@ pub(crate) fn somebody_listens_at(path: &[u8]) -> Result<bool> {
     let (address, len) = address(path)?;
     let socket = stream()?;
     // SAFETY: the address is as long as said. It does not wait, as the socket does not block.
-    let connected = check(
-        unsafe { libc::connect(socket.as_raw_fd(), (&raw const address).cast(), len) }.into(),
-    );
-    match connected {
+    let connected = unsafe { libc::connect(socket.as_raw_fd(), (&raw const address).cast(), len) };
+    match check(connected.into()) {
         Ok(_) | Err(Errno(libc::EAGAIN | libc::EPROTOTYPE)) => Ok(true),
         Err(Errno(libc::ECONNREFUSED)) => Ok(false),
         Err(errno) => Err(errno),
