@@ -40,10 +40,8 @@ fn target_in(flags: libc::c_int, look: impl FnOnce() -> i64) -> (Target, Notific
 
 fn can_unshare(flags: libc::c_int) -> bool {
     // SAFETY: integers only.
-    can(
-        "the right to make namespaces",
-        || unsafe { libc::unshare(flags) } == 0,
-    )
+    let unshare = || unsafe { libc::unshare(flags) } == 0;
+    can("the right to make namespaces", unshare)
 }
 
 fn mount_tmpfs(at: &CStr) -> Result<(), i32> {
