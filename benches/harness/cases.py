@@ -89,6 +89,7 @@ def all_cases(programs: Programs, plan: Plan, scratch: Path) -> list[Case]:
         supervised(f"loop/{wake_up}", "baseline", f"herd -s {int(wake_up == 'on')}", target())
     supervised("loop/in-place", "baseline", "herd -s 1 -i", target())
     supervised("receive", "receive", "", target())
+    supervised("reply-receive", "receive", "-r", target())
     for workers in (1, 4, 8, 16):
         supervised(f"supervisor/{workers}", "supervise", f"-w {workers}", target())
 
@@ -130,6 +131,7 @@ def all_cases(programs: Programs, plan: Plan, scratch: Path) -> list[Case]:
         for name, program, options in (
             ("loop", "baseline", "herd -s 1"),
             ("receive", "receive", ""),
+            ("reply-receive", "receive", "-r"),
             ("supervisor", "supervise", ""),
         ):
             if program in path:

@@ -14,6 +14,7 @@ from harness.requirements import Verdict, all_verdicts, best_naive, grid_ratios
 CALLS = [
     ("unsupervised", "unsupervised"),
     ("libunotify, receive and reply", "receive"),
+    ("libunotify, reply_receive", "reply-receive"),
     ("libunotify, supervisor", "supervisor/1"),
     ("libunotify, max_workers 4", "supervisor/4"),
     ("libunotify, max_workers 8", "supervisor/8"),

@@ -46,6 +46,8 @@ def all_verdicts(results: Results) -> list[Verdict]:
                 results.ratio("supervisor/1", "loop/on")),
         at_most("one target, plain receive and reply : baseline loop", 1.015,
                 results.ratio("receive", "loop/on")),
+        at_most("one target, reply_receive : baseline loop", 1.015,
+                results.ratio("reply-receive", "loop/on")),
         at_most("Go, ReceiveInto and reply : baseline loop", 1.25, results.ratio("go/receive", "loop/on")),
         at_most("Go, supervisor with a handler : baseline loop", 1.30, results.ratio("go/supervise", "loop/on")),
         at_most("Go without cgo, ReceiveInto and reply : baseline loop", 1.20, results.ratio("go/notify", "loop/on")),
@@ -58,6 +60,7 @@ def all_verdicts(results: Results) -> list[Verdict]:
                   results.median(f"instructions/{case}", "instructions"), lambda n, most=limit: n <= most,
                   "{:.0f}")
             for what, case, limit in (("receive and reply", "receive", 145),
+                                      ("reply_receive", "reply-receive", 160),
                                       ("supervisor with a C handler", "supervisor", 290))
         ),
         *(

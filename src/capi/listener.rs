@@ -5,7 +5,7 @@ use super::notification::{inner, unotify_notification};
 use crate::error::{Error, Status};
 use crate::kernel::Errno;
 use crate::listener::{Listener, ReceiveFlags};
-use crate::notification::Notification;
+use crate::notification::{is_errnum, Notification, Reply, CONTINUE};
 use std::ffi::c_int;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::time::Duration;
@@ -307,6 +307,39 @@ pub unsafe extern "C" fn unotify_listener_reply_receive(
     timeout_ms: c_int,
     replied: *mut unotify_status,
 ) -> unotify_status {
+    let mut rest = reply;
+    if timeout_ms == -1 {
+        // SAFETY: NULL or a live handle; NULL or one that no other thread uses, as promised.
+        let given = unsafe { (listener.as_ref(), notification.as_mut()) };
+        if let (Some(listener), Some(held)) = given {
+            let held = held.inner();
+            if give_answer_at_once(held, reply, value) {
+                if listener.0.receive_at_once(held) {
+                    // SAFETY: `replied` is NULL or valid for writing, as promised.
+                    unsafe { put_answer(replied, unotify_status::Ok) };
+                    return unotify_status::Ok;
+                }
+                rest = UNOTIFY_REPLY_NONE;
+            }
+        }
+    }
+    // SAFETY: as before.
+    unsafe { reply_receive(listener, notification, rest, value, timeout_ms, replied) }
+}
+
+/// Does what of [`unotify_listener_reply_receive`] could not be done at once.
+///
+/// # Safety
+/// As there.
+#[cold]
+unsafe fn reply_receive(
+    listener: *mut unotify_listener,
+    notification: *mut unotify_notification,
+    reply: u32,
+    value: i64,
+    timeout_ms: c_int,
+    replied: *mut unotify_status,
+) -> unotify_status {
     let mut answer = unotify_status::Ok;
     let status = call(|| {
         // SAFETY: the handles are live or NULL, as promised.
@@ -321,10 +354,31 @@ pub unsafe extern "C" fn unotify_listener_reply_receive(
         listener.0.receive_into(held, limit)
     });
     // SAFETY: `replied` is NULL or valid for writing, as promised.
+    unsafe { put_answer(replied, answer) };
+    status
+}
+
+/// # Safety
+/// `replied` is NULL or valid for writing.
+unsafe fn put_answer(replied: *mut unotify_status, answer: unotify_status) {
+    // SAFETY: NULL or valid for writing, as promised.
     if let Some(replied) = unsafe { replied.as_mut() } {
         *replied = answer;
     }
-    status
+}
+
+/// Does what [`give_answer`] does, if nothing stands in the way; whether it did. If not, nothing has
+/// happened.
+#[inline(always)]
+fn give_answer_at_once(held: &mut Notification, reply: u32, value: i64) -> bool {
+    match reply {
+        UNOTIFY_REPLY_NONE => true,
+        UNOTIFY_REPLY_VALUE => held.send_at_once(Reply::Value, value, 0, 0),
+        UNOTIFY_REPLY_ERROR => i32::try_from(value)
+            .is_ok_and(|e| is_errnum(e) && held.send_at_once(Reply::Error, 0, -e, 0)),
+        UNOTIFY_REPLY_CONTINUE => value == 0 && held.send_at_once(Reply::Continue, 0, 0, CONTINUE),
+        _ => false,
+    }
 }
 
 fn give_answer(held: &mut Notification, reply: u32, value: i64) -> crate::Result<()> {
