@@ -3,6 +3,7 @@
 //! What one test does stands there once and is done with each runtime. A container is busybox under a
 //! profile that notifies what makes files and mounts; root is enough to start one.
 
+mod agentd;
 mod bundle;
 mod containers;
 mod example;

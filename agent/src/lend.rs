@@ -1,0 +1,109 @@
+//! To look at files as the target may: with its user, group and rights over files, on this thread.
+
+use unotify::Identity;
+
+const CAP_DAC_OVERRIDE: u32 = 1;
+const CAP_DAC_READ_SEARCH: u32 = 2;
+pub(crate) const CAP_SYS_ADMIN: u32 = 21;
+pub(crate) const CAP_MKNOD: u32 = 27;
+
+/// Whether the target has a capability in its own user namespace.
+pub(crate) fn has(who: &Identity, capability: u32) -> bool {
+    who.capabilities & (1 << capability) != 0
+}
+
+/// As long as it lives the target's user and group decide on files, and what the target may not pass
+/// by, this thread may not either. What the agent needs to make devices it keeps. Of the target's groups
+/// its first counts.
+pub(crate) struct Lent {
+    own: Option<Capabilities>,
+    /// `setfsuid(2)` gives no error: these were here before.
+    user: u32,
+    group: u32,
+}
+
+impl Lent {
+    /// `None` when the kernel did not let this thread.
+    pub(crate) fn new(who: &Identity) -> Option<Self> {
+        let own = Capabilities::get()?;
+        let (user, group);
+        // SAFETY: integers, and a list of length 0. The calls are raw so that they are this thread's alone.
+        unsafe {
+            if libc::geteuid() == 0 {
+                libc::syscall(libc::SYS_setgroups, 0, std::ptr::null::<u32>());
+            }
+            group = libc::syscall(libc::SYS_setfsgid, who.fsgid) as u32;
+            user = libc::syscall(libc::SYS_setfsuid, who.fsuid) as u32;
+        }
+        let lent = Lent {
+            own: Some(own),
+            user,
+            group,
+        };
+        let over_files = (1 << CAP_DAC_OVERRIDE) | (1 << CAP_DAC_READ_SEARCH);
+        let theirs = match who.same_user_namespace {
+            true => who.capabilities as u32 & over_files,
+            false => 0,
+        };
+        let mut rights = own;
+        rights.data[0].effective &= !over_files | theirs;
+        // SAFETY: an integer that is no user: nothing changes, and the user that counts is given.
+        let now = unsafe { libc::syscall(libc::SYS_setfsuid, -1) } as u32;
+        (now == who.fsuid && rights.set()).then_some(lent)
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        // SAFETY: integers.
+        unsafe {
+            libc::syscall(libc::SYS_setfsuid, self.user);
+            libc::syscall(libc::SYS_setfsgid, self.group);
+        }
+        if let Some(own) = self.own.take() {
+            own.set();
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Header {
+    version: u32,
+    pid: i32,
+}
+
+#[derive(Clone, Copy, Default)]
+#[repr(C)]
+struct Data {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+#[derive(Clone, Copy)]
+struct Capabilities {
+    data: [Data; 2],
+}
+
+impl Capabilities {
+    /// `_LINUX_CAPABILITY_VERSION_3`, of this thread.
+    const HEADER: Header = Header {
+        version: 0x2008_0522,
+        pid: 0,
+    };
+
+    fn get() -> Option<Self> {
+        let mut header = Capabilities::HEADER;
+        let mut data = [Data::default(); 2];
+        // SAFETY: version 3 has two of these, and both places live.
+        let got = unsafe { libc::syscall(libc::SYS_capget, &mut header, data.as_mut_ptr()) };
+        (got == 0).then_some(Capabilities { data })
+    }
+
+    fn set(&self) -> bool {
+        let mut header = Capabilities::HEADER;
+        // SAFETY: as above.
+        unsafe { libc::syscall(libc::SYS_capset, &mut header, self.data.as_ptr()) == 0 }
+    }
+}

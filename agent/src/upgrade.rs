@@ -1,0 +1,108 @@
+//! The control socket: by it a new agent takes the containers over from the one that runs.
+
+use std::fs::{remove_file, rename, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// So long whoever connects may take to say what it wants.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// What a new agent says first, so that a connection by mistake stops nothing.
+const ASK: &[u8; 8] = b"upgrade\n";
+
+/// The socket on which the running agent can be asked.
+pub(crate) struct Control {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Control {
+    /// Takes the place of what is there, in one step: that is the last agent's.
+    pub(crate) fn bind(path: &Path) -> io::Result<Self> {
+        let mut new = path.to_owned().into_os_string();
+        new.push(format!(".{}", std::process::id()));
+        let new = PathBuf::from(new);
+        let _ = remove_file(&new);
+        // The umask has seen to it that nobody else comes in before.
+        let listener = UnixListener::bind(&new)?;
+        std::fs::set_permissions(&new, Permissions::from_mode(0o600))?;
+        rename(&new, path)?;
+        Ok(Control {
+            listener,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Waits for an agent that asks. Others are hung up on, with a reason to log.
+    pub(crate) fn accept(&self, log: impl Fn(String)) -> UnixStream {
+        loop {
+            match self.listener.accept().and_then(|(socket, _)| asked(socket)) {
+                Ok(socket) => return socket,
+                Err(error) => {
+                    log(format!("on the control socket: {error}"));
+                    // Out of descriptors, it would be told again at once.
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn remove(&self) {
+        let _ = remove_file(&self.path);
+    }
+}
+
+fn asked(mut socket: UnixStream) -> io::Result<UnixStream> {
+    check_peer(&socket)?;
+    socket.set_read_timeout(Some(LIMIT))?;
+    let mut said = [0; ASK.len()];
+    socket.read_exact(&mut said)?;
+    socket.set_read_timeout(None)?;
+    if said != *ASK {
+        return Err(io::Error::other("it is no agent that asks"));
+    }
+    Ok(socket)
+}
+
+/// Asks the agent that runs to hand over; `None` if none does.
+pub(crate) fn ask(path: &Path) -> io::Result<Option<UnixStream>> {
+    let mut socket = match UnixStream::connect(path) {
+        Ok(socket) => socket,
+        Err(error) => match error.raw_os_error() {
+            Some(libc::ENOENT | libc::ECONNREFUSED) => return Ok(None),
+            _ => return Err(error),
+        },
+    };
+    check_peer(&socket)?;
+    socket.write_all(ASK)?;
+    Ok(Some(socket))
+}
+
+/// Only root and the agent's own user are listened to.
+fn check_peer(socket: &UnixStream) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+    let mut peer = libc::ucred {
+        pid: 0,
+        uid: u32::MAX,
+        gid: 0,
+    };
+    let mut length = std::mem::size_of_val(&peer) as libc::socklen_t;
+    // SAFETY: both places live, and the length is the place's.
+    let (told, own) = unsafe {
+        let (level, name) = (libc::SOL_SOCKET, libc::SO_PEERCRED);
+        let place = (&raw mut peer).cast();
+        let told = libc::getsockopt(socket.as_raw_fd(), level, name, place, &mut length);
+        (told, libc::geteuid())
+    };
+    if told != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if peer.uid != 0 && peer.uid != own {
+        let why = format!("user {} is not listened to", peer.uid);
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+    }
+    Ok(())
+}

@@ -1,0 +1,386 @@
+//! The program `unotify-agent`, which `UNOTIFY_TEST_AGENT` names.
+
+use crate::bundle::Place;
+use crate::runtimes::*;
+use crate::support::*;
+use serde_json::{json, Value};
+use std::fs;
+use std::io::Write;
+use std::process::{Child, Command, Stdio};
+
+with_each_runtime!(
+    a_listed_device_is_made_with_umask_and_owner_and_another_refused,
+    a_program_without_the_capability_gets_nothing,
+    a_tmpfs_is_mounted_with_its_limits_and_other_mounts_are_answered,
+    a_reload_counts_and_a_bad_policy_does_not,
+    what_a_hostile_container_asks_is_refused_and_others_are_served,
+    twenty_upgrades_under_load_fail_no_call,
+    an_agent_that_is_killed_leaves_nobody_waiting,
+);
+
+const NODES: &str = "[[rule]]\nnodes = [\"c 1:3\"]\n";
+const EVERYTHING: &str = "[[rule]]
+default = \"EACCES\"
+nodes = [\"c 1:3\"]
+[[rule.mount]]
+type = \"tmpfs\"
+action = \"mount\"
+flags = [\"nosuid\", \"nodev\"]
+max_size = \"1m\"
+max_inodes = 64
+options = [\"size\"]
+[[rule.mount]]
+type = \"proc\"
+action = \"EBUSY\"
+";
+
+/// An agent that runs. It is ended with this.
+struct Daemon {
+    child: Child,
+    _watch: Watch,
+}
+
+impl Daemon {
+    fn command(place: &Place) -> Command {
+        let program = std::env::var_os("UNOTIFY_TEST_AGENT").expect("it says which");
+        let mut command = Command::new(program);
+        command.arg("--socket").arg(place.socket());
+        command.arg("--policy").arg(place.file("policy"));
+        command.arg("--log").arg(place.file("log"));
+        command.stdin(Stdio::null());
+        command
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        Daemon {
+            _watch: watch(),
+            child: command.spawn().unwrap(),
+        }
+    }
+
+    fn start(place: &Place, policy: &str) -> Self {
+        fs::write(place.file("policy"), policy).unwrap();
+        let daemon = Daemon::spawn(Daemon::command(place));
+        soon(|| events(place, "started").len() == 1);
+        daemon
+    }
+
+    fn signal(&self, signal: i32) {
+        // SAFETY: integers only; it is a child that was not waited for.
+        unsafe { libc::kill(self.child.id() as i32, signal) };
+    }
+
+    fn ends_well(mut self) {
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What was logged of this kind.
+fn events(place: &Place, event: &str) -> Vec<Value> {
+    let log = fs::read_to_string(place.file("log")).unwrap_or_default();
+    let whole = log.rfind('\n').map_or("", |end| &log[..end]);
+    let lines = whole
+        .lines()
+        .map(|line| -> Value { serde_json::from_str(line).expect("every line is JSON") });
+    lines.filter(|line| line["event"] == event).collect()
+}
+
+/// With these capabilities, and mkdir its own.
+fn capable<'a>(names: &'a [&str]) -> impl FnOnce(&mut Value) + 'a {
+    move |config| {
+        let list = json!(names);
+        config["process"]["capabilities"] =
+            json!({ "bounding": list, "effective": list, "permitted": list });
+        config["linux"]["seccomp"]["syscalls"][0]["names"] = json!(["mknod", "mknodat", "mount"]);
+    }
+}
+
+#[track_caller]
+fn contains(said: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(said.contains(part), "{part:?} in {said}");
+    }
+}
+
+fn a_listed_device_is_made_with_umask_and_owner_and_another_refused(runtime: Runtime) {
+    let place = Place::new();
+    let _daemon = Daemon::start(&place, NODES);
+    let script = "umask 027; mknod /tmp/null c 1 3 && busybox stat -c '%F %t:%T %u:%g %a' /tmp/null
+        mknod /tmp/mem c 1 1
+        mknod /tmp/disk b 1 3
+        mknod /tmp/fifo p && test -p /tmp/fifo && echo fifo";
+    let said = runtime
+        .start_changed(&place, "box", script, |config| {
+            capable(&["CAP_MKNOD"])(config);
+            config["process"]["user"] = json!({ "uid": 0, "gid": 7 });
+        })
+        .said_at_end();
+    contains(
+        &said,
+        &[
+            "character special file 1:3 0:7 640\n",
+            "mknod: /tmp/mem: Operation not permitted\n",
+            "mknod: /tmp/disk: Operation not permitted\n",
+            "fifo\n",
+        ],
+    );
+    let calls = events(&place, "call");
+    let first = &calls[0];
+    assert_eq!(
+        (&first["id"], &first["decision"]),
+        (&json!("box"), &json!("done"))
+    );
+    assert!(
+        first["pid"].as_i64().unwrap() > 0 && first["call"].as_str().unwrap().starts_with("mknod")
+    );
+    assert_eq!(calls[1]["decision"], "EPERM");
+}
+
+fn a_program_without_the_capability_gets_nothing(runtime: Runtime) {
+    let place = Place::new();
+    let _daemon = Daemon::start(&place, EVERYTHING);
+    let script = "mknod /tmp/null c 1 3; mount -t tmpfs none /tmp; echo end";
+    let said = runtime
+        .start_changed(&place, "box", script, capable(&["CAP_KILL"]))
+        .says();
+    contains(
+        &said,
+        &["mknod: /tmp/null: Operation not permitted\n", "end\n"],
+    );
+    let reasons: Vec<_> = events(&place, "call")
+        .iter()
+        .map(|call| call["reason"].clone())
+        .collect();
+    assert_eq!(
+        reasons[..2],
+        [
+            json!("it has no CAP_MKNOD"),
+            json!("it has no CAP_SYS_ADMIN")
+        ]
+    );
+}
+
+fn a_tmpfs_is_mounted_with_its_limits_and_other_mounts_are_answered(runtime: Runtime) {
+    let place = Place::new();
+    let _daemon = Daemon::start(&place, EVERYTHING);
+    let script =
+        "mkdir /tmp/in && mount -t tmpfs -o size=64k none /tmp/in && cat /proc/self/mountinfo
+        mount -t tmpfs -o size=2m none /tmp/in
+        mount -t tmpfs -o huge=always none /tmp/in
+        mount -t tmpfs none /nowhere
+        mount -t proc none /tmp/in
+        mount -o bind /bin /tmp/in
+        echo end";
+    let said = runtime
+        .start_changed(&place, "box", script, capable(&["CAP_SYS_ADMIN"]))
+        .says();
+    let line = said
+        .lines()
+        .find(|line| line.contains(" /tmp/in "))
+        .expect("it is mounted");
+    contains(line, &["size=64k", "nr_inodes=64", "nosuid,nodev"]);
+    contains(
+        &said,
+        &[
+            "mount: mounting none on /nowhere failed: No such file or directory\n",
+            "mount: mounting none on /tmp/in failed: Device or resource busy\n",
+            "end\n",
+        ],
+    );
+    let decisions: Vec<_> = events(&place, "call")
+        .iter()
+        .map(|call| call["decision"].clone())
+        .collect();
+    for (number, decision) in ["done", "EPERM", "EPERM", "ENOENT", "EBUSY", "EACCES"]
+        .into_iter()
+        .enumerate()
+    {
+        assert_eq!(decisions[number], decision, "{decisions:?}");
+    }
+}
+
+fn a_reload_counts_and_a_bad_policy_does_not(runtime: Runtime) {
+    let place = Place::new();
+    let daemon = Daemon::start(&place, NODES);
+    let make = |id: &str| {
+        let started = runtime.start_changed(
+            &place,
+            id,
+            "mknod /tmp/null c 1 3 && echo made; echo end",
+            capable(&["CAP_MKNOD"]),
+        );
+        started.says().contains("made\n")
+    };
+    assert!(make("first"));
+    fs::write(place.file("policy"), "[[rule]]\n").unwrap();
+    daemon.signal(libc::SIGHUP);
+    soon(|| events(&place, "reloaded").len() == 1);
+    assert!(!make("second"));
+    fs::write(place.file("policy"), "[[rule]]\nnods = []").unwrap();
+    daemon.signal(libc::SIGHUP);
+    soon(|| events(&place, "the old policy stays").len() == 1);
+    let why = events(&place, "the old policy stays")[0]["text"].to_string();
+    contains(&why, &["line 2", "nods"]);
+    assert!(!make("third"));
+    daemon.signal(libc::SIGTERM);
+    daemon.ends_well();
+    assert!(!place.socket().exists());
+}
+
+fn twenty_upgrades_under_load_fail_no_call(runtime: Runtime) {
+    let place = Place::new();
+    let mut daemon = Daemon::start(&place, NODES);
+    let script = "n=0; while test ! -e /tmp/end; do
+            n=$((n+1)); mknod /tmp/n c 1 3 || echo failed; busybox rm /tmp/n
+        done; echo made $n";
+    let config = capable(&["CAP_MKNOD"]);
+    let started = runtime.start_changed(&place, "box", script, config);
+    soon(|| !events(&place, "call").is_empty());
+    for number in 0..20 {
+        let mut command = Daemon::command(&place);
+        command.arg("--upgrade");
+        let new = Daemon::spawn(command);
+        soon(|| events(&place, "started").len() == number + 2);
+        std::mem::replace(&mut daemon, new).ends_well();
+    }
+    let end = runtime.exec(&place, "box", "echo >/tmp/end");
+    end.says();
+    let said = started.says();
+    assert!(said.contains("made ") && !said.contains("failed"), "{said}");
+    assert_eq!(events(&place, "handed over").len(), 20);
+}
+
+fn an_agent_that_is_killed_leaves_nobody_waiting(runtime: Runtime) {
+    let place = Place::new();
+    let mut daemon = Daemon::start(&place, NODES);
+    let script = "mknod /tmp/a c 1 3; echo up; while test ! -e /tmp/end; do sleep 0.05; done
+        mknod /tmp/b c 1 3; echo end";
+    let started = runtime.start_changed(&place, "box", script, capable(&["CAP_MKNOD"]));
+    soon(|| started.said().contains("up\n"));
+    daemon.signal(libc::SIGKILL);
+    daemon.child.wait().unwrap();
+    // The new one takes the name of a dead one, for the next container.
+    fs::remove_file(place.file("log")).unwrap();
+    let _new = Daemon::start(&place, NODES);
+    runtime.exec(&place, "box", "echo >/tmp/end").says();
+    contains(
+        &started.says(),
+        &["mknod: /tmp/b: Function not implemented\n", "end\n"],
+    );
+}
+
+#[test]
+fn an_upgrade_that_dies_midway_leaves_the_old_one_serving() {
+    let place = Place::new();
+    let _daemon = Daemon::start(&place, NODES);
+    let mut control = place.socket().into_os_string();
+    control.push(".control");
+    let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(&control).unwrap());
+    assert_eq!(mode & 0o777, 0o600);
+    let mut socket = std::os::unix::net::UnixStream::connect(&control).unwrap();
+    socket.write_all(b"upgrade\n").unwrap();
+    drop(socket);
+    soon(|| events(&place, "not handed over").len() == 1);
+    let script = "mknod /tmp/null c 1 3 && echo made";
+    let started = Runtime::Runc.start_changed(&place, "box", script, capable(&["CAP_MKNOD"]));
+    contains(&started.says(), &["made\n"]);
+}
+
+#[test]
+fn a_socket_of_systemds_is_taken() {
+    let place = Place::new();
+    fs::write(place.file("policy"), NODES).unwrap();
+    let socket = std::os::unix::net::UnixListener::bind(place.socket()).unwrap();
+    let mut command = Command::new("sh");
+    let program = std::env::var_os("UNOTIFY_TEST_AGENT").expect("it says which");
+    command
+        .args([
+            "-c",
+            "exec 3<&0 </dev/null; export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$@\"",
+            "sh",
+        ])
+        .arg(program);
+    command
+        .arg("--policy")
+        .arg(place.file("policy"))
+        .arg("--log")
+        .arg(place.file("log"));
+    command.stdin(std::os::fd::OwnedFd::from(socket));
+    let daemon = Daemon::spawn(command);
+    soon(|| events(&place, "started").len() == 1);
+    let script = "mknod /tmp/null c 1 3 && echo made";
+    let started = Runtime::Runc.start_changed(&place, "box", script, capable(&["CAP_MKNOD"]));
+    contains(&started.says(), &["made\n"]);
+    daemon.signal(libc::SIGTERM);
+    daemon.ends_well();
+    // Its name is systemd's.
+    assert!(place.socket().exists());
+}
+
+#[test]
+fn check_says_what_is_right_and_that_a_pid_namespace_is_not() {
+    let place = Place::new();
+    let program = std::env::var_os("UNOTIFY_TEST_AGENT").expect("it says which");
+    let check = |before: &[&str]| {
+        let mut command = Command::new(before[0]);
+        command
+            .args(&before[1..])
+            .arg(&program)
+            .args(["--check", "--socket"]);
+        let output = watched(|| command.arg(place.socket()).output()).unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).unwrap(),
+        )
+    };
+    let (_, said) = check(&["env"]);
+    contains(
+        &said,
+        &["pid namespace: ", "CAP_SYS_ADMIN: ", "kernel, receive: "],
+    );
+    let (code, said) = check(&["unshare", "--pid", "--fork", "--mount-proc"]);
+    contains(&said, &["wrong pid namespace: not the machine's first"]);
+    assert_eq!(code, Some(1));
+    let (code, said) = check(&["unshare", "--pid", "--fork"]);
+    contains(&said, &["wrong pid namespace: /proc is another"]);
+    assert_eq!(code, Some(1));
+}
+
+/// Links that are exchanged while their names are looked up, texts without end, and who else comes meanwhile.
+fn what_a_hostile_container_asks_is_refused_and_others_are_served(runtime: Runtime) {
+    let place = Place::new();
+    let _daemon = Daemon::start(&place, EVERYTHING);
+    let long = "x".repeat(5000);
+    let script = format!(
+        "mkdir /tmp/a; (while test ! -e /tmp/end; do busybox ln -sfn ../../../../../../etc /tmp/way
+            busybox rm -f /tmp/way; mkdir /tmp/way; busybox rmdir /tmp/way; done) 2>/dev/null &
+        n=0; while test $n -lt 100; do n=$((n+1)); mount -t tmpfs none /tmp/way/; done 2>/dev/null
+        echo >/tmp/end; wait
+        mount -t tmpfs -o {long} none /tmp/a
+        mount -t {long} none /tmp/a
+        mount -t tmpfs none /tmp/{long}
+        echo end"
+    );
+    let before = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let said = runtime
+        .start_changed(&place, "box", &script, capable(&["CAP_SYS_ADMIN"]))
+        .says();
+    contains(&said, &["end\n"]);
+    // Whatever a name led to, it was in the container.
+    assert_eq!(fs::read_to_string("/proc/self/mountinfo").unwrap(), before);
+    let calls = events(&place, "call");
+    assert!(calls.len() >= 103, "{}", calls.len());
+    for call in &calls[calls.len() - 3..] {
+        assert_ne!(call["decision"], "done");
+    }
+    let other = "mknod /tmp/null c 1 3 && echo made";
+    let started = runtime.start_changed(&place, "other", other, capable(&["CAP_MKNOD"]));
+    contains(&started.says(), &["made\n"]);
+}
