@@ -144,8 +144,8 @@ fn interrupt(agent: &Weak<Agent>, next: &Interruption, why: Next) {
     if !matches!(*next, Some(Next::End(_))) {
         *next = Some(why);
     }
-    drop(next);
-    // The threads that wait for this go on for ever: they must not keep the socket.
+    // The threads that wait for this go on for ever: they must not keep the agent, nor its socket. While it
+    // is held here, `next` is too, and who serves looks there before it ends.
     if let Some(agent) = agent.upgrade() {
         agent.interrupt();
     }

@@ -13,6 +13,7 @@ with_each_runtime!(
     a_program_without_the_capability_gets_nothing,
     a_tmpfs_is_mounted_with_its_limits_and_other_mounts_are_answered,
     a_reload_counts_and_a_bad_policy_does_not,
+    a_device_is_made_only_where_the_program_may_write,
     what_a_hostile_container_asks_is_refused_and_others_are_served,
     twenty_upgrades_under_load_fail_no_call,
     an_agent_that_is_killed_leaves_nobody_waiting,
@@ -383,4 +384,72 @@ fn what_a_hostile_container_asks_is_refused_and_others_are_served(runtime: Runti
     let other = "mknod /tmp/null c 1 3 && echo made";
     let started = runtime.start_changed(&place, "other", other, capable(&["CAP_MKNOD"]));
     contains(&started.says(), &["made\n"]);
+}
+
+fn a_device_is_made_only_where_the_program_may_write(runtime: Runtime) {
+    let place = Place::new();
+    let _daemon = Daemon::start(&place, NODES);
+    let root =
+        "mkdir /tmp/closed; busybox chmod 555 /tmp/closed; mknod /tmp/closed/null c 1 3; echo end";
+    let said = runtime
+        .start_changed(&place, "few", root, capable(&["CAP_MKNOD"]))
+        .says();
+    let refused = "mknod: /tmp/closed/null: Permission denied\n";
+    contains(&said, &[refused, "end\n"]);
+    // Who may pass by permissions may here too.
+    let said = runtime
+        .start_changed(
+            &place,
+            "mighty",
+            root,
+            capable(&["CAP_MKNOD", "CAP_DAC_OVERRIDE"]),
+        )
+        .says();
+    assert!(!said.contains("denied"), "{said}");
+    // runc gives a mount the permissions of the directory below.
+    let anybody = std::os::unix::fs::PermissionsExt::from_mode(0o1777);
+    fs::set_permissions(place.file("root/tmp"), anybody).unwrap();
+    let user = "mknod /dev/null2 c 1 3; mknod /tmp/null c 1 3 && busybox stat -c '%u:%g' /tmp/null; echo end";
+    let said = runtime
+        .start_changed(&place, "user", user, |config| {
+            capable(&["CAP_MKNOD"])(config);
+            config["process"]["user"] = json!({ "uid": 1000, "gid": 1001 });
+            for set in ["inheritable", "ambient"] {
+                config["process"]["capabilities"][set] = json!(["CAP_MKNOD"]);
+            }
+        })
+        .says();
+    contains(
+        &said,
+        &[
+            "mknod: /dev/null2: Permission denied\n",
+            "1000:1001\n",
+            "end\n",
+        ],
+    );
+}
+
+/// runc alone makes a user namespace when root starts it.
+#[test]
+fn a_container_with_its_own_users_gets_devices_and_mounts_as_its_root() {
+    let place = Place::new();
+    let _daemon = Daemon::start(&place, EVERYTHING);
+    let script = "mknod /tmp/null c 1 3 && busybox stat -c '%t:%T %u:%g' /tmp/null
+        mkdir /tmp/in && mount -t tmpfs none /tmp/in && cat /proc/self/mountinfo; echo end";
+    let started = Runtime::Runc.start_changed(&place, "box", script, |config| {
+        capable(&["CAP_MKNOD", "CAP_SYS_ADMIN"])(config);
+        let linux = &mut config["linux"];
+        linux["namespaces"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({ "type": "user" }));
+        for mappings in ["uidMappings", "gidMappings"] {
+            linux[mappings] = json!([{ "containerID": 0, "hostID": 100_000, "size": 65_536 }]);
+        }
+    });
+    let said = started.said_at_end();
+    contains(
+        &said,
+        &["1:3 0:0\n", " /tmp/in ", "size=1024k,nr_inodes=64", "end\n"],
+    );
 }
