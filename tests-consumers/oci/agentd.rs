@@ -256,6 +256,10 @@ fn twenty_upgrades_under_load_fail_no_call(runtime: Runtime) {
     let said = started.says();
     assert!(said.contains("made ") && !said.contains("failed"), "{said}");
     assert_eq!(events(&place, "handed over").len(), 20);
+    let containers = events(&place, "container");
+    let handed = containers.iter().filter(|one| one["handed_over"] == true);
+    assert_eq!(handed.count(), 20);
+    assert!(events(&place, "call").len() > 20);
 }
 
 fn an_agent_that_is_killed_leaves_nobody_waiting(runtime: Runtime) {
