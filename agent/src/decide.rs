@@ -12,7 +12,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use unotify::scmp::{ScmpArch, ScmpSyscall};
 use unotify::{
-    Container, Error, HandlerFlags, Namespaces, Notification, OpenHow, Supervisor, Verdict,
+    Container, Error, HandlerFlags, Namespaces, Notification, OpenHow, Status, Supervisor, Verdict,
 };
 
 /// So long a mount may take in its helper.
@@ -38,6 +38,14 @@ fn failed(error: &Error, what: &str) -> Answer {
         errno => errno,
     };
     Answer::Refused(Errno(errno), format!("{what}: {error}"))
+}
+
+/// The answer to a text that is no path, where the kernel has another name for one without an end.
+fn unread(error: &Error, what: &str) -> Answer {
+    match error.status() {
+        Status::TooLong => Answer::Refused(Errno(libc::EINVAL), format!("{what}: {error}")),
+        _ => failed(error, what),
+    }
 }
 
 impl Decider {
@@ -74,7 +82,7 @@ impl Decider {
             let handle = move |call: &mut Notification| decider.handle(call, name, handler);
             match supervisor.on_with(name, flags, handle) {
                 // Newer machines have no mknod(2).
-                Err(error) if error.status() == unotify::Status::UnknownSyscall => {}
+                Err(error) if error.status() == Status::UnknownSyscall => {}
                 set => set?,
             }
         }
@@ -198,7 +206,7 @@ fn mount(call: &mut Notification, rule: &Rule) -> Answer {
         Some(kind) => kind.to_owned(),
         None => match call.read_string(args[2], &mut buffer) {
             Ok(kind) => kind.to_string_lossy().into_owned(),
-            Err(error) => return failed(&error, "the type"),
+            Err(error) => return unread(&error, "the type"),
         },
     };
     let Some(mount) = rule.mount(&kind) else {
@@ -218,7 +226,7 @@ fn mount_tmpfs(call: &mut Notification, mount: &Mount, path: u64, flags: u64, da
     };
     let asked = match asked {
         Ok(asked) => asked.to_string_lossy(),
-        Err(error) => return failed(&error, "the options"),
+        Err(error) => return unread(&error, "the options"),
     };
     let (flags, options) = match tmpfs::plan(mount, flags, &asked) {
         Ok(plan) => plan,

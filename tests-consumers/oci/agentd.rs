@@ -457,3 +457,86 @@ fn a_container_with_its_own_users_gets_devices_and_mounts_as_its_root() {
         &["1:3 0:0\n", " /tmp/in ", "size=1024k,nr_inodes=64", "end\n"],
     );
 }
+
+/// What busybox would not say: pointers to nowhere, texts without an end, descriptors that are none.
+#[test]
+fn wrong_pointers_are_answered_with_the_kernels_errors() {
+    let place = Place::new();
+    let _daemon = Daemon::start(&place, EVERYTHING);
+    let asker = Asker::under(
+        &notifying(&["mount", "mknodat"]),
+        || {},
+        || {
+            let endless = pages(2);
+            endless.fill(b'x');
+            let (endless, nowhere) = (endless.as_ptr().cast(), 8 as *const libc::c_char);
+            let (none, tmpfs, folder) = (c"none".as_ptr(), c"tmpfs".as_ptr(), c"/nowhere".as_ptr());
+            let null = std::ptr::null();
+            let device = libc::makedev(1, 3);
+            for (path, kind, data, errno) in [
+                (nowhere, nowhere, nowhere, libc::EFAULT),
+                (folder, endless, null, libc::EINVAL),
+                (folder, tmpfs, nowhere, libc::EFAULT),
+                (folder, tmpfs, endless, libc::EINVAL),
+                (nowhere, tmpfs, null, libc::EFAULT),
+                (endless, tmpfs, null, libc::ENAMETOOLONG),
+            ] {
+                // SAFETY: that the pointers are wrong is for the agent to find.
+                let done = unsafe { libc::syscall(libc::SYS_mount, none, path, kind, 0, data) };
+                assert_eq!(
+                    (done, std::io::Error::last_os_error().raw_os_error()),
+                    (-1, Some(errno))
+                );
+            }
+            for (dir, path, errno) in [
+                (libc::AT_FDCWD, nowhere, libc::EFAULT),
+                (libc::AT_FDCWD, endless, libc::ENAMETOOLONG),
+                (7777, c"x".as_ptr(), libc::EBADF),
+            ] {
+                // SAFETY: likewise.
+                let done =
+                    unsafe { libc::syscall(libc::SYS_mknodat, dir, path, libc::S_IFCHR, device) };
+                assert_eq!(
+                    (done, std::io::Error::last_os_error().raw_os_error()),
+                    (-1, Some(errno))
+                );
+            }
+            0
+        },
+    );
+    let runtime = crate::sent::start(&place.socket(), "box", &asker.listener);
+    // The agent has its own by now.
+    runtime.until_closed();
+    let Asker {
+        mut process,
+        listener,
+    } = asker;
+    drop(listener);
+    assert_eq!(process.wait(), 0);
+    assert_eq!(events(&place, "call").len(), 9);
+}
+
+/// What a service manager hears: with the number of the process, and that it reads its policy anew.
+#[test]
+fn a_service_manager_is_told() {
+    let place = Place::new();
+    fs::write(place.file("policy"), NODES).unwrap();
+    let socket = std::os::unix::net::UnixDatagram::bind(place.file("notify")).unwrap();
+    socket.set_read_timeout(Some(LIMIT)).unwrap();
+    let mut command = Daemon::command(&place);
+    command.env("NOTIFY_SOCKET", place.file("notify"));
+    let daemon = Daemon::spawn(command);
+    let hear = || {
+        let mut text = [0; 200];
+        let length = socket.recv(&mut text).unwrap();
+        String::from_utf8(text[..length].to_vec()).unwrap()
+    };
+    let ready = format!("READY=1\nMAINPID={}\n", daemon.child.id());
+    assert_eq!(hear(), ready);
+    daemon.signal(libc::SIGHUP);
+    contains(&hear(), &["RELOADING=1\nMONOTONIC_USEC="]);
+    assert_eq!(hear(), ready);
+    daemon.signal(libc::SIGTERM);
+    assert_eq!(hear(), "STOPPING=1\n");
+    daemon.ends_well();
+}

@@ -10,5 +10,9 @@ mod example;
 mod lives;
 mod rootless;
 mod runtimes;
+// What a runtime sends, without one.
+#[allow(dead_code)]
+#[path = "../../tests/agent/runtime.rs"]
+mod sent;
 #[path = "../../tests/support/mod.rs"]
 mod support;
