@@ -9,7 +9,19 @@ use unotify::ProbeOutcome;
 const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
 
 /// Capabilities that the agent needs, with what for.
-const CAPABILITIES: [(u32, &str, &str); 4] = [
+const CAPABILITIES: [(u32, &str, &str); 7] = [
+    (
+        1,
+        "CAP_DAC_OVERRIDE",
+        "other users' containers cannot be entered",
+    ),
+    (
+        6,
+        "CAP_SETGID",
+        "nothing can be made as a container's group",
+    ),
+    (7, "CAP_SETUID", "nothing can be made as a container's user"),
+    (18, "CAP_SYS_CHROOT", "mount namespaces cannot be joined"),
     (
         19,
         "CAP_SYS_PTRACE",
@@ -17,11 +29,6 @@ const CAPABILITIES: [(u32, &str, &str); 4] = [
     ),
     (21, "CAP_SYS_ADMIN", "nothing can be mounted in containers"),
     (27, "CAP_MKNOD", "no devices can be made"),
-    (
-        1,
-        "CAP_DAC_OVERRIDE",
-        "other users' containers cannot be entered",
-    ),
 ];
 
 /// So many descriptors are enough for some hundred containers.

@@ -330,7 +330,7 @@ fn a_socket_of_systemds_is_taken() {
 }
 
 #[test]
-fn check_says_what_is_right_and_that_a_pid_namespace_is_not() {
+fn check_says_what_is_right_and_what_is_not() {
     let place = Place::new();
     let program = std::env::var_os("UNOTIFY_TEST_AGENT").expect("it says which");
     let check = |before: &[&str]| {
@@ -355,6 +355,15 @@ fn check_says_what_is_right_and_that_a_pid_namespace_is_not() {
     assert_eq!(code, Some(1));
     let (code, said) = check(&["unshare", "--pid", "--fork"]);
     contains(&said, &["wrong pid namespace: /proc is another"]);
+    assert_eq!(code, Some(1));
+    let (code, said) = check(&["setpriv", "--bounding-set", "-sys_admin"]);
+    contains(
+        &said,
+        &[
+            "wrong CAP_SYS_ADMIN: nothing can be mounted",
+            "ok    CAP_MKNOD",
+        ],
+    );
     assert_eq!(code, Some(1));
 }
 
