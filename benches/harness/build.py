@@ -79,6 +79,10 @@ def go_program(name: str) -> str:
     return str(out)
 
 
+# In a mount namespace of its own a runtime sees one hierarchy of control groups, whatever this machine has.
+MOUNT_CGROUPS = 'mount -t cgroup2 none /sys/fs/cgroup && exec "$@"'
+WITH_CGROUPS = ["unshare", "--mount", "sh", "-c", MOUNT_CGROUPS, "sh"]
+
 # Debian's, also where another comes first.
 PYTHON = "/usr/bin/python3" if Path("/usr/bin/python3").exists() else sys.executable
 PYSECCOMP = "pyseccomp==0.1.2"
@@ -106,6 +110,22 @@ def python_peer(module: str) -> str:
             run([str(OUT / "venv/bin/pip"), "install", "--no-deps", "--target", str(modules), PYSECCOMP])
     run(["env", f"PYTHONPATH={modules or ''}", PYTHON, "-c", f"import {module}; {module}.NOTIFY"])
     return python_program(module, BENCHES / "peers" / "python" / "filter.py", module, modules=modules)
+
+
+RUNTIMES = ("runc", "crun")
+
+
+def no_runtime(name: str) -> str | None:
+    """Why no container can be started by a runtime here, if that is so."""
+    if os.geteuid():
+        return "only root starts its containers"
+    if not shutil.which(name):
+        return "not installed"
+    if not Path("/bin/busybox").exists():
+        return "its container is of busybox, which is not installed"
+    # Which some machines do not let anybody have.
+    probe = subprocess.run([*WITH_CGROUPS, "true"], check=False, capture_output=True, text=True, timeout=30)
+    return probe.stderr.strip() if probe.returncode else None
 
 
 def all_programs() -> Programs:
@@ -159,9 +179,16 @@ def all_programs() -> Programs:
     else:
         programs.missing["strace"] = "not installed"
 
+    for name in RUNTIMES:
+        if why := no_runtime(name):
+            programs.missing[name] = why
+        else:
+            programs.path[name] = python_program(f"container-{name}", BENCHES / "container.py", name)
+
     ours = {
         "receive": ["receive.c", "probe.c"],
         "supervise": ["supervise.c", "probe.c"],
+        "agent": ["agent.c", "probe.c"],
         "continue-openat": ["continue-openat.c"],
         "read-string": ["read-string.c"],
         "start": ["start.c"],

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from harness.build import BENCHES, Programs
+from harness.build import BENCHES, RUNTIMES, WITH_CGROUPS, Programs
 
 TARGETS = (1, 2, 4, 16)
 WORKERS = (1, 2, 4)
@@ -13,6 +13,10 @@ KINDS = ("herd", "mutex", "epoll")
 WAKE_UPS = ("on", "off")
 IDLE = (2, 1000)
 BUSY = (200, 1000)
+CONTAINERS = (10, 1000)
+BUSY_CONTAINERS = (200, 1000)
+HAND_OVER_MS = 300  # what a runtime and an agent may take for a thousand
+CONTAINER_STARTS = 3  # of a container, in one run
 PEERS = ("libseccomp", "libseccomp-crate", "libseccomp-golang", "greenhook", "strace")
 WORK = ("compile", "find")
 SLEEP_US = 1000
@@ -125,6 +129,19 @@ def all_cases(programs: Programs, plan: Plan, scratch: Path) -> list[Case]:
             own = [path["launch"], "-u", "-i", str(many), "-b", str(few), path[program], *options.split()]
             argv = (*own, "--", "sleep", str(plan.milliseconds / 1000))
             cases.append(Case(f"busy/{name}", program, argv))
+
+    # The same through an agent, which a runtime hands each listener as a container's.
+    for number in CONTAINERS:
+        supervised(f"agent/{number}", "agent", f"-k {number}", target(), number - 1)
+    few, many = BUSY_CONTAINERS
+    if "agent" in path:
+        own = [path["launch"], "-u", "-i", str(many), "-b", str(few), path["agent"], "-k", str(many + 1)]
+        argv = (*own, "--", "sleep", str((HAND_OVER_MS + plan.milliseconds) / 1000))
+        cases.append(Case("agent/busy", "agent", argv))
+        for runtime in RUNTIMES:
+            for how in ("notified", "plain") if runtime in path else ():
+                argv = (*WITH_CGROUPS, path[runtime], how, str(CONTAINER_STARTS), path["agent"])
+                cases.append(Case(f"container/{runtime}/{how}", runtime, argv))
 
     # Counted in a copy of the run that is stopped all the time, so that its time means nothing.
     if "instructions" in path:

@@ -132,14 +132,16 @@ def all_rounds(cases: list[Case], plan: Plan, progress: Callable[[str], None]) -
 def groups(cases: list[Case]) -> list[list[Case]]:
     """Cases that are compared with each other run next to each other: by point of the grid, and by
     the first word of the name otherwise, with the loop, the supervisor and the peers as one; starting
-    a program by what it is started from."""
+    a program by what it is started from, and a container by its runtime."""
     found: dict[str, list[Case]] = {}
     for case in cases:
         words = case.name.split("/")
         key = words[0]
         if key in ("grid", "start"):
             key = words[2]
-        elif key not in ("sleep", "work"):
+        elif key == "container":
+            key = words[1]
+        elif key not in ("sleep", "work", "agent"):
             key = "calls"
         found.setdefault(key, []).append(case)
     return list(found.values())

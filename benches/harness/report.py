@@ -6,8 +6,8 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from harness.build import Programs
-from harness.cases import IDLE, LARGE_MIB, SLEEP_US, TARGETS, WORK, WORKERS, Plan
+from harness.build import RUNTIMES, Programs
+from harness.cases import CONTAINERS, IDLE, LARGE_MIB, SLEEP_US, TARGETS, WORK, WORKERS, Plan
 from harness.measure import Results, Summary
 from harness.requirements import Verdict, all_verdicts, best_naive, grid_ratios
 
@@ -118,6 +118,17 @@ STARTING = """\
 From the call to the first notification of a small program (`benches/start.c`). By hand the child sends
 its listener over a socket. `posix_spawn` has no filter; there the program writes a byte into a pipe where
 it would be notified. The large process has touched its memory before, which a copy would take long for.
+"""
+
+AGENT = """\
+An agent and a supervisor (`benches/agent.c`) have so many containers' listeners, which it was sent as runc sends
+them; one of them is busy.
+"""
+
+CONTAINER = """\
+From the start of a runtime to the first answer that a container gets, and to the same point of the same container
+when its profile allows the call instead (`benches/container.py`): a shell of busybox's calls `getppid`, and writes
+a line. Almost all of it is the runtime's own time.
 """
 
 REAL_WORK = """\
@@ -234,6 +245,21 @@ def sleeping(results: Results) -> str:
     )
 
 
+def containers(results: Results) -> str:
+    rows = []
+    for runtime in RUNTIMES:
+        notified, plain = (f"container/{runtime}/{how}" for how in ("notified", "plain"))
+        for label, name in ((f"{runtime}, answered by an agent", notified), (f"{runtime}, allowed", plain)):
+            summary = results.summary(name)
+            rows.append((
+                label,
+                f"{summary.median / 1e6:.1f}" if summary else "not measured",
+                f"{summary.low / 1e6:.1f} to {summary.high / 1e6:.1f}" if summary else "",
+                times(results.ratio(name, plain)),
+            ))  # fmt: skip
+    return table(("container", "ms", "spread", "to the allowed one"), rows)
+
+
 def real_work(results: Results) -> str:
     rows = []
     for name in WORK:
@@ -261,6 +287,7 @@ def markdown(results: Results, programs: Programs, plan: Plan) -> str:
         for who, kind in (("libunotify", "unotify"), ("epoll loop by hand, sync wake-up", "naive"))
         for count in (few, many)
     ]
+    agents = [(f"{count} containers", f"agent/{count}") for count in CONTAINERS]
     parts = [
         INTRODUCTION,
         "## What it must reach\n",
@@ -275,6 +302,11 @@ def markdown(results: Results, programs: Programs, plan: Plan) -> str:
         sleeping(results),
         "## One busy listener beside idle ones\n",
         against_baseline(results, idle),
+        "## An agent's containers\n",
+        AGENT,
+        compared(results, agents, agents[0][1], f"to {CONTAINERS[0]}"),
+        CONTAINER,
+        containers(results),
         "## Reading a string\n",
         READING,
         compared(results, READ, "read/bare", "to the bare calls"),

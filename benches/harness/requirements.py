@@ -3,7 +3,19 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from harness.cases import BROKERED, BUSY, IDLE, LARGE_MIB, PEERS, TARGETS, WORK, WORKERS, naive_settings
+from harness.cases import (
+    BROKERED,
+    BUSY,
+    BUSY_CONTAINERS,
+    CONTAINERS,
+    IDLE,
+    LARGE_MIB,
+    PEERS,
+    TARGETS,
+    WORK,
+    WORKERS,
+    naive_settings,
+)
 from harness.measure import Results
 
 KIB = 1024
@@ -85,8 +97,14 @@ def all_verdicts(results: Results) -> list[Verdict]:
                 results.ratio("busy/unotify", "busy/naive", "cpu_ns_per_call")),
         judge("how evenly they are served (Jain's index)", "at least 0.95",
               results.median("busy/unotify", "jain"), lambda index: index >= 0.95, "{:.3f}"),
-        judge("memory of an idle listener", "under 4 KiB", idle_bytes(results),
+        judge("memory of an idle listener", "under 4 KiB", each_bytes(results, "idle/unotify", IDLE),
               lambda size: size < 4 * KIB, "{:.0f} bytes"),
+        at_most("an agent with {1} containers : with {0}".format(*CONTAINERS), 1.05,
+                results.ratio(f"agent/{CONTAINERS[1]}", f"agent/{CONTAINERS[0]}")),
+        judge("memory of an idle container", "under 8 KiB", each_bytes(results, "agent", CONTAINERS),
+              lambda size: size < 8 * KIB, "{:.0f} bytes"),
+        judge("how evenly {} busy containers of {} are served (Jain's index)".format(*BUSY_CONTAINERS),
+              "at least 0.9", results.median("agent/busy", "jain"), lambda index: index >= 0.9, "{:.3f}"),
         at_most("a path of 40 bytes read from a target : its two bare system calls", 1.20,
                 results.ratio("read/unotify", "read/bare")),
         at_least("a path of 40 bytes read faster than by opening /proc/PID/mem", 3,
@@ -144,11 +162,11 @@ def grid(results: Results) -> Verdict:
     return Verdict(what, must, measured, within == len(known))
 
 
-def idle_bytes(results: Results) -> float | None:
-    """Peak resident memory with many idle listeners less that with few, for each one more."""
-    few, many = IDLE
-    less = results.median(f"idle/unotify/{few}", "peak_rss_kib")
-    more = results.median(f"idle/unotify/{many}", "peak_rss_kib")
+def each_bytes(results: Results, case: str, numbers: tuple[int, int]) -> float | None:
+    """Peak resident memory with many idle ones less that with few, for each one more."""
+    few, many = numbers
+    less = results.median(f"{case}/{few}", "peak_rss_kib")
+    more = results.median(f"{case}/{many}", "peak_rss_kib")
     return None if less is None or more is None else (more - less) * KIB / (many - few)
 
 

@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex};
 /// A container that a runtime has started, or a process that it has started in one: what it says of
 /// it, and the listener of its filter.
 ///
-/// Runtimes tell different things. What one leaves out is empty or 0 here. As tried with runc 1.1.5
-/// and crun 1.8.1, and reported of youki 0.7.0:
+/// Runtimes tell different things. What one leaves out is empty or 0 here. As tried with runc
+/// 1.1.5, crun 1.8.1 and youki 0.7.0:
 ///
 /// - For a process that is started *in* a container (`exec`) runc sends a second listener, with the
 ///   same id and another pid. crun sends one too, with 0 for both pids and "." for the bundle.

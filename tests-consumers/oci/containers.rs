@@ -107,11 +107,22 @@ fn a_process_that_is_started_in_a_container_is_served_too(runtime: Runtime) {
         let script = "echo up; while test ! -d /tmp/end; do sleep 0.05; done";
         let first = runtime.start(&place, "box", script);
         soon(|| first.said().contains("up\n"));
+        if runtime == Runtime::Youki {
+            // Which gives it no filter.
+            let second = runtime.exec(&place, "box", "mkdir /tmp/no /tmp/end && echo made");
+            assert_eq!(second.said_at_end(), "made\n");
+            first.says();
+            return;
+        }
         let second = runtime.exec(&place, "box", &format!("{SCRIPT}; mkdir /tmp/end"));
         check_script(&second.said_at_end());
         first.says();
     });
     let seen = seen.into_inner().unwrap();
+    if runtime == Runtime::Youki {
+        assert_eq!(seen.len(), 1);
+        return;
+    }
     let [first, second] = &seen[..] else {
         panic!("{seen:?}");
     };

@@ -13,6 +13,8 @@ use unotify::*;
 pub(crate) enum Runtime {
     Runc,
     Crun,
+    /// The program that `UNOTIFY_TEST_YOUKI` names: no package has it.
+    Youki,
 }
 
 /// In a mount namespace of its own the runtime sees one hierarchy of control groups, as on a machine of
@@ -30,7 +32,7 @@ impl Runtime {
     fn command_rootless(self, place: &Place, args: &[&str]) -> Command {
         let before: &[&str] = match self {
             Runtime::Runc => &["env"],
-            Runtime::Crun => &[
+            Runtime::Crun | Runtime::Youki => &[
                 "unshare",
                 "--map-root-user",
                 "--mount",
@@ -47,11 +49,14 @@ impl Runtime {
     fn command_behind(self, before: &[&str], place: &Place, args: &[&str]) -> Command {
         let mut command = Command::new(before[0]);
         command.args(&before[1..]);
-        command.args(match self {
-            Runtime::Runc => &["runc"][..],
+        match self {
+            Runtime::Runc => command.arg("runc"),
             // Which would take systemd, or rights over the groups.
-            Runtime::Crun => &["crun", "--cgroup-manager=disabled"],
-        });
+            Runtime::Crun => command.args(["crun", "--cgroup-manager=disabled"]),
+            Runtime::Youki => {
+                command.arg(std::env::var_os("UNOTIFY_TEST_YOUKI").expect("it says which"))
+            }
+        };
         command.arg("--root").arg(place.notes()).args(args);
         command.stdin(Stdio::null());
         command
@@ -77,7 +82,13 @@ impl Runtime {
         script: &str,
         change: impl FnOnce(&mut Value),
     ) -> Started {
-        let bundle = place.bundle(id, script, change);
+        let script = match self {
+            // It begins to wait for a container only when that runs, and waits for ever for one that has
+            // ended by then.
+            Runtime::Youki => format!("{script}\nsleep 1"),
+            Runtime::Runc | Runtime::Crun => script.to_owned(),
+        };
+        let bundle = place.bundle(id, &script, change);
         let args = ["run", "--bundle", path(&bundle), id];
         self.started(place, id, id, &args)
     }
@@ -236,6 +247,9 @@ macro_rules! with_each_runtime {
         }
         mod crun {
             $(#[test] fn $test() { super::$test($crate::runtimes::Runtime::Crun) })+
+        }
+        mod youki {
+            $(#[test] fn $test() { super::$test($crate::runtimes::Runtime::Youki) })+
         }
     };
 }
