@@ -141,15 +141,8 @@ impl Decider {
 /// The call's name on its architecture; its number where nobody knows one.
 fn name_of(call: &Notification) -> String {
     let request = call.request();
-    // AUDIT_ARCH_*, of what can run here.
-    let arch = match request.arch {
-        0xc000_003e => ScmpArch::X8664,
-        0x4000_0003 => ScmpArch::X86,
-        0xc000_00b7 => ScmpArch::Aarch64,
-        0x4000_0028 => ScmpArch::Arm,
-        _ => ScmpArch::Native,
-    };
-    let name = ScmpSyscall::from(request.syscall).get_name_by_arch(arch);
+    let name = ScmpArch::try_from(request.arch)
+        .and_then(|arch| ScmpSyscall::from(request.syscall).get_name_by_arch(arch));
     name.unwrap_or_else(|_| request.syscall.to_string())
 }
 

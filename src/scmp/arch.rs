@@ -190,6 +190,27 @@ impl ScmpArch {
     }
 }
 
+/// The architecture of a call, which a notification's `Request::arch` gives as the kernel's
+/// `AUDIT_ARCH_*` value; for x32 that is x86_64's.
+///
+/// ```
+/// use unotify::{scmp::ScmpArch, ScmpSyscall};
+///
+/// // As from `let request = notification.request();`
+/// let (arch, syscall) = (0x4000_0003, 20);
+/// let arch = ScmpArch::try_from(arch)?;
+/// assert_eq!(arch, ScmpArch::X86);
+/// assert_eq!(ScmpSyscall::from(syscall).get_name_by_arch(arch)?, "getpid");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+impl TryFrom<u32> for ScmpArch {
+    type Error = SeccompError;
+
+    fn try_from(token: u32) -> Result<Self> {
+        Self::from_sys(token)
+    }
+}
+
 impl fmt::Display for ScmpArch {
     /// Writes [`ScmpArch::name`].
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
