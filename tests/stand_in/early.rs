@@ -7,7 +7,7 @@ use std::fs;
 /// Makes the time long between a process's birth and its `execve`: in it, the program is looked for in
 /// all these folders.
 fn begin_slowly() {
-    let path = format!("{}/bin:/usr/bin", "/x:".repeat(400_000));
+    let path = format!("{}/bin:/usr/bin", "/x:".repeat(fewer(400_000) as usize));
     let path = std::ffi::CString::new(path).unwrap();
     // SAFETY: strings. Nobody else in this process looks at its environment.
     unsafe { libc::setenv(c"PATH".as_ptr(), path.as_ptr(), 1) };
