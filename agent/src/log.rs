@@ -44,8 +44,8 @@ impl Log {
         }
         let line = format!("{line}\n");
         let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = match &*file {
-            Some(file) => (&*file).write_all(line.as_bytes()),
+        let _ = match file.as_ref() {
+            Some(mut file) => file.write_all(line.as_bytes()),
             None => io::stderr().write_all(line.as_bytes()),
         };
     }
