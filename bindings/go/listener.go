@@ -19,6 +19,8 @@ type Listener struct {
 	closed   chan struct{}
 	deadline deadline
 
+	container atomic.Pointer[Container] // That it is of, while Agent.Serve serves it.
+
 	turn *turns  // Of receiving, one at a time.
 	hot  lookout // At those who are blocked in C for it. While it is awake the listener is a hot one: receive.go.
 }

@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <unotify.h>
 
+/* Of agent_log.go. A handle of Go's is no pointer to Go. */
+void shim_agent_log(char *sentence, uintptr_t handle);
+
 /* Without a pointer, as Go does more for those: shim_pointer() makes them. */
 typedef struct {
     int32_t status;
@@ -449,6 +452,60 @@ static inline shim_result shim_child_wait(unotify_child *child, int timeout_ms)
 static inline shim_result shim_child_kill(unotify_child *child, int sig)
 {
     SHIM(unotify_child_kill(child, sig));
+}
+
+/* ---- agent ---- */
+
+static inline void shim_agent_refused(const char *sentence, void *data)
+{
+    shim_agent_log((char *)(uintptr_t)sentence, (uintptr_t)data);
+}
+
+static inline unotify_agent_opts shim_agent_opts(uint32_t mode, uint32_t max_fds,
+                                                 size_t max_message, int time_limit_ms,
+                                                 const uid_t *users, uint32_t n_users,
+                                                 uintptr_t log_data)
+{
+    return (unotify_agent_opts){
+        .size = sizeof(unotify_agent_opts),
+        .mode = mode,
+        .max_fds = max_fds,
+        .max_message = max_message,
+        .time_limit_ms = time_limit_ms,
+        .n_users = n_users,
+        .users = users,
+        .log = log_data ? shim_agent_refused : NULL,
+        .log_data = (void *)log_data,
+    };
+}
+
+static inline shim_result shim_agent_new(const char *path, uint32_t mode, uint32_t max_fds,
+                                         size_t max_message, int time_limit_ms, const uid_t *users,
+                                         uint32_t n_users, uintptr_t log_data)
+{
+    unotify_agent_opts opts =
+        shim_agent_opts(mode, max_fds, max_message, time_limit_ms, users, n_users, log_data);
+    SHIM_HANDLE(unotify_agent, unotify_agent_new(path, &opts, &out));
+}
+
+static inline shim_result shim_agent_from_socket(int socket, uint32_t mode, uint32_t max_fds,
+                                                 size_t max_message, int time_limit_ms,
+                                                 const uid_t *users, uint32_t n_users,
+                                                 uintptr_t log_data)
+{
+    unotify_agent_opts opts =
+        shim_agent_opts(mode, max_fds, max_message, time_limit_ms, users, n_users, log_data);
+    SHIM_HANDLE(unotify_agent, unotify_agent_from_socket(socket, &opts, &out));
+}
+
+static inline shim_result shim_agent_accept(unotify_agent *agent)
+{
+    SHIM_HANDLE(unotify_container, unotify_agent_accept(agent, 0, &out));
+}
+
+static inline shim_result shim_container_take_listener(unotify_container *container)
+{
+    SHIM_HANDLE(unotify_listener, unotify_container_take_listener(container, &out));
 }
 
 /* ---- probe ---- */
