@@ -180,10 +180,14 @@ func (a *Agent) Accept(ctx context.Context) (*Container, error) {
 			return nil, err
 		}
 		result := C.shim_agent_accept(a.c)
-		a.refusals.tell()
 		err := failure(result)
+		var container *Container
 		if err == nil {
-			return newContainer((*C.unotify_container)(C.shim_pointer(result.handle))), nil
+			container = newContainer((*C.unotify_container)(C.shim_pointer(result.handle)))
+		}
+		container.keptBy(a.refusals.tell)
+		if err == nil {
+			return container, nil
 		}
 		if !errors.Is(err, ErrTimeout) {
 			return nil, err
@@ -214,7 +218,7 @@ func (a *Agent) park(ctx context.Context) error {
 // Serve has a supervisor serve all containers, until the context is done, which is its error, or the supervisor ends. It
 // is told of each container first by onContainer, unless that is nil; after an error of that the container is closed,
 // and its calls fail with ENOSYS. A handler finds its container by [ContainerOf]. The supervisor needs KeepRunning.
-// When onContainer panics, Serve panics with a [HandlerPanic], as when a handler does.
+// When onContainer panics, Serve panics with a [HandlerPanic], as when a handler does; its container is closed.
 //
 // left is called, unless it is nil, as a handler is, once the listener of a container has left the supervisor; then the
 // container is closed. After the return the listeners are still the supervisor's: the next Run or Serve goes on with
@@ -228,7 +232,7 @@ func (a *Agent) Serve(ctx context.Context, s *Supervisor, onContainer func(*Cont
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	done := make(chan struct{})
-	var failed error
+	failed := error(errGoexit)
 	var panicked *HandlerPanic
 	go func() {
 		defer close(done)
@@ -262,9 +266,13 @@ func (a *Agent) acceptFor(ctx context.Context, s *Supervisor, onContainer func(*
 		if err != nil {
 			return err
 		}
-		if onContainer != nil && onContainer(container) != nil {
-			container.Close()
-			continue
+		if onContainer != nil {
+			var unwanted error
+			container.keptBy(func() { unwanted = onContainer(container) })
+			if unwanted != nil {
+				container.Close()
+				continue
+			}
 		}
 		listener, err := container.TakeListener()
 		if errors.Is(err, ErrInvalidArgument) || errors.Is(err, os.ErrClosed) {
@@ -366,6 +374,19 @@ func newContainer(c *C.unotify_container) *Container {
 	}
 	runtime.SetFinalizer(container, (*Container).Close)
 	return container
+}
+
+// keptBy calls a function of the program's, and closes the container, unless it is nil, if that does not return: its
+// calls would wait for nobody.
+func (c *Container) keptBy(call func()) {
+	returned := false
+	defer func() {
+		if !returned && c != nil {
+			c.Close()
+		}
+	}()
+	call()
+	returned = true
 }
 
 // TakeListener gives the container's listener, which is the caller's from then on. It fails with ErrInvalidArgument when

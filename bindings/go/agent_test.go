@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -235,17 +236,37 @@ func TestWhoIsRefusedIsLoggedAndDelaysNobody(t *testing.T) {
 func TestAPanicOfLogIsWhoAcceptsTo(t *testing.T) {
 	guard(t, patience)
 	p := startAgent(t, &unotify.AgentOptions{Log: func(why string) { panic(why) }})
-	p.send("no JSON").Close()
-	func() {
+	accept := func() {
 		defer func() {
 			if recover() == nil {
 				t.Error("it did not panic")
 			}
 		}()
 		p.Accept(background)
-	}()
+	}
+	p.send("no JSON").Close()
+	accept()
 	p.begin("box") // And the agent lives on.
 	must(t, p.accept().Close())
+	// A container that came with it is let go of.
+	null, err := os.Open("/dev/null")
+	must(t, err)
+	defer null.Close()
+	it := start(t)
+	p.send("no JSON").Close()
+	p.send(state("lost"), int(null.Fd()), it.Listener.Fd())
+	it.Listener.Close()
+	time.Sleep(20 * time.Millisecond)
+	accept()
+	ctx, cancel := context.WithTimeout(background, 100*time.Millisecond)
+	defer cancel()
+	if container, err := p.Accept(ctx); err == nil { // It did not come with it.
+		must(t, container.Close())
+	}
+	it.getppid(1)
+	if _, errno := it.result(); errno != syscall.ENOSYS {
+		t.Error(errno)
+	}
 }
 
 func TestServingContainers(t *testing.T) {
@@ -300,7 +321,8 @@ func TestServingContainers(t *testing.T) {
 func TestServingEndsWithTheAgentTheSupervisorAndAPanic(t *testing.T) {
 	guard(t, patience)
 	wantError(t, startAgent(t, nil).Serve(background, &unotify.Supervisor{}, nil, nil), unotify.ErrInvalidArgument)
-	for _, how := range []string{"agent", "supervisor", "panic"} {
+	for _, how := range []string{"agent", "supervisor", "panic", "Goexit"} {
+		how := how
 		p := startAgent(t, nil)
 		s := &unotify.Supervisor{KeepRunning: true}
 		ended := make(chan any)
@@ -313,7 +335,12 @@ func TestServingEndsWithTheAgentTheSupervisorAndAPanic(t *testing.T) {
 					ended <- err
 				}
 			}()
-			err = p.Serve(background, s, func(*unotify.Container) error { panic("whoops") }, nil)
+			err = p.Serve(background, s, func(*unotify.Container) error {
+				if how == "Goexit" {
+					runtime.Goexit()
+				}
+				panic("whoops")
+			}, nil)
 		}()
 		time.Sleep(20 * time.Millisecond)
 		switch how {
@@ -324,10 +351,17 @@ func TestServingEndsWithTheAgentTheSupervisorAndAPanic(t *testing.T) {
 			s.Stop()
 			wantError(t, (<-ended).(error), unotify.ErrStopped)
 		case "panic":
-			p.begin("box")
+			it := p.begin("box")
 			if panicked, ok := (<-ended).(*unotify.HandlerPanic); !ok || panicked.Value != "whoops" {
 				t.Error(panicked)
 			}
+			it.getppid(1)
+			if _, errno := it.result(); errno != syscall.ENOSYS {
+				t.Error(errno)
+			}
+		case "Goexit":
+			p.begin("box")
+			wantError(t, (<-ended).(error), unotify.ErrHandler)
 		}
 		s.Close()
 	}
