@@ -89,12 +89,9 @@ impl Decider {
         let decider = Arc::clone(self);
         supervisor.on_default(move |call| {
             let name = name_of(call);
-            decider.handle(call, &name, |call, rule| {
-                let name = name_of(call);
-                match rule.continues(&name) {
-                    true => Answer::Continue,
-                    false => Answer::Refused(rule.default, "default".into()),
-                }
+            decider.handle(call, &name, |_, rule| match rule.continues(&name) {
+                true => Answer::Continue,
+                false => Answer::Refused(rule.default, "default".into()),
             })
         })
     }

@@ -1,8 +1,8 @@
 //! The control socket: by it a new agent takes the containers over from the one that runs.
 
-use std::fs::{remove_file, rename, Permissions};
+use std::fs::{remove_file, rename, symlink_metadata, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,8 +20,16 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    /// Takes the place of what is there, in one step: that is the last agent's.
+    /// Takes the place of the socket that is there, in one step: that is the last agent's. Anything else is
+    /// left alone.
     pub(crate) fn bind(path: &Path) -> io::Result<Self> {
+        match symlink_metadata(path) {
+            Ok(there) if !there.file_type().is_socket() => {
+                return Err(io::Error::from_raw_os_error(libc::EEXIST));
+            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         let mut new = path.to_owned().into_os_string();
         new.push(format!(".{}", std::process::id()));
         let new = PathBuf::from(new);
@@ -105,4 +113,28 @@ fn check_peer(socket: &UnixStream) -> io::Result<()> {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_socket_is_replaced() {
+        let place = std::env::temp_dir().join(format!("unotify-control-{}", std::process::id()));
+        std::fs::create_dir(&place).unwrap();
+        let path = place.join("control");
+        std::fs::write(&path, "precious").unwrap();
+        let refused = Control::bind(&path).map(|_| ()).unwrap_err();
+        assert_eq!(refused.raw_os_error(), Some(libc::EEXIST));
+        assert_eq!(std::fs::read(&path).unwrap(), b"precious");
+        remove_file(&path).unwrap();
+        let old = Control::bind(&path).unwrap();
+        let new = Control::bind(&path).unwrap();
+        let mode = symlink_metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        drop(old);
+        new.remove();
+        std::fs::remove_dir(&place).unwrap();
+    }
 }
