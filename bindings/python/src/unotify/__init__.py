@@ -50,12 +50,14 @@ from .errors import (
     Unsupported,
 )
 from .filter import Action, Arg, Compare, Condition, Filter, LoadFlags
+from .identity import Identity
 from .listener import Listener
-from .notification import Identity, Notification
+from .notification import Notification
 from .probe import Outcome, Part, Probe, probe
 from .roots import Right, Roots
 from .spawn import DEVNULL, PIPE, STDOUT, Child, SpawnFlags, exit_like, spawn
-from .supervisor import CONTINUE, DEFERRED, NOT_HANDLED, Stats, Supervisor, Verdict, WakeUp
+from .stats import Stats
+from .supervisor import Supervisor, WakeUp
 from .syscalls import (
     Features,
     arch_compat,
@@ -68,6 +70,7 @@ from .syscalls import (
     syscall_from_name,
     syscall_name,
 )
+from .verdict import CONTINUE, DEFERRED, NOT_HANDLED, Verdict
 
 __version__ = VERSION
 

@@ -13,11 +13,11 @@ from ctypes import CFUNCTYPE, byref, c_char_p, c_int, c_size_t, c_uint32, c_void
 from time import monotonic
 from typing import Any, Callable
 
+from ._arguments import Descriptor, as_descriptor
 from ._handle import Handle, Owner, free_agent, free_container
 from ._library import check, lib, milliseconds, quick
 from .errors import Closed, Stopped, Timeout
 from .listener import Listener
-from .notification import Descriptor, _descriptor
 from .roots import StrPath
 from .supervisor import Supervisor
 
@@ -173,7 +173,7 @@ class Agent(Owner):
         """An agent on a duplicate of a Unix stream socket that listens; without one, on the one that a
         service manager passed (``LISTEN_FDS``)."""
         self = cls.__new__(cls)
-        self._begin(lib.agent_from_socket, -1 if socket is None else _descriptor(socket), **options)
+        self._begin(lib.agent_from_socket, -1 if socket is None else as_descriptor(socket), **options)
         return self
 
     @classmethod
@@ -181,7 +181,7 @@ class Agent(Owner):
         """An agent of what another process gives to the other end of ``socket``, with :meth:`hand_over`;
         the containers come again."""
         self = cls.__new__(cls)
-        self._begin(lib.agent_take_over, _descriptor(socket), **options)
+        self._begin(lib.agent_take_over, as_descriptor(socket), **options)
         return self
 
     def fileno(self) -> int:
@@ -272,7 +272,7 @@ class Agent(Owner):
         served = None if supervisor is None else supervisor._live()
         check(
             lib.agent_hand_over(
-                handle.pointer, None if served is None else served.pointer, _descriptor(socket)
+                handle.pointer, None if served is None else served.pointer, as_descriptor(socket)
             )
         )
 

@@ -13,10 +13,11 @@ from time import monotonic
 from typing import Any
 
 from ._handle import Handle, Owner, free_listener
+from ._held import Held
 from ._library import check, error, lib, milliseconds, quick, raw
 from ._lookout import lookout
 from .errors import Status
-from .notification import Held, Notification
+from .notification import Notification
 
 _receive = raw.unotify_listener_receive
 _receive_with = raw.unotify_listener_receive_with
@@ -125,7 +126,7 @@ class Listener(Owner):
         """Closes it for this program, and gives the library's handle to who asks."""
         handle = self._live()
         self._use(quick.listener_set_interrupted, 1)
-        self._handle, spare, self._spare = None, self._spare, _no_room()
+        self._handle, spare, self._spare = None, self._spare, no_room()
         spare.clear()
         try:
             pointer = handle.release()
@@ -159,7 +160,7 @@ class Listener(Owner):
         if handle is not None and handle.pointer is not None:
             quick.listener_set_interrupted(handle.pointer, 1)
         # What is answered from here on is freed.
-        spare, self._spare = self._spare, _no_room()
+        spare, self._spare = self._spare, no_room()
         spare.clear()
 
     def __enter__(self) -> Listener:
@@ -305,7 +306,7 @@ def _now() -> int:
     return int(monotonic() * 1000)
 
 
-def _no_room() -> Any:
+def no_room() -> Any:
     """What takes a handle and drops it, so that it is freed."""
     return deque(maxlen=0)
 

@@ -4,34 +4,23 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import functools
 import os
-from ctypes import byref, c_char, c_int, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
+from ctypes import byref, c_char, c_int, c_int64, c_size_t, c_uint64
 from struct import Struct
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol, Union
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from ._handle import Handle, free_notification
-from ._library import check, error, fail, lib, quick, raw_quick
+from ._arguments import Buffer, Descriptor, as_address, as_descriptor, as_int, open_how
+from ._handle import free_notification
+from ._held import VALUES, Held
+from ._library import error, fail, lib, raw_quick
 from .errors import Status
+from .identity import CIdentity, Identity
 from .syscalls import syscall_name
 
 if TYPE_CHECKING:
     from .roots import Roots
 
-Buffer = Union[bytes, bytearray, memoryview]
-
-
-class HasFileno(Protocol):
-    """What has a descriptor, such as a file or a socket."""
-
-    def fileno(self) -> int: ...
-
-
-# A descriptor of this process.
-Descriptor = Union[int, HasFileno]
-
-# `struct unotify_request`, and where its parts are.
-REQUEST = Struct("=QiIiIQ6Q")
+# Where the parts of REQUEST are.
 _ID = Struct("=Q")
 _PID = Struct("=8xi")
 _SYSCALL = Struct("=16xi")
@@ -44,91 +33,12 @@ _reply_value = raw_quick.unotify_notification_reply_value
 _reply_error = raw_quick.unotify_notification_reply_error
 _reply_continue = raw_quick.unotify_notification_reply_continue
 
-# Made beforehand, as most answers are small.
-VALUES = {value: c_int64(value) for value in range(-1, 256)}
-
 _PATH_MAX = 4096
 _NAME_MAX = 256
 
 _GONE = int(Status.GONE)
 _ANSWERED = int(Status.ANSWERED)
 _ANSWERED_STATUS = Status.ANSWERED
-
-
-class Held(Handle):
-    """The library's handle of a notification: what to receive into, and what to look at.
-
-    One that is lent is the library's own, which it shows to a handler.
-    """
-
-    __slots__ = ("is_within", "lent", "reference", "request")
-
-    def __init__(self, pointer: int, lent: bool = False) -> None:
-        self.lent = lent
-        super().__init__(pointer, _leave if lent else free_notification)
-        # The same address for as long as the handle lives, commonly within it.
-        address = quick.notification_request(pointer)
-        self.is_within = 0 <= address - pointer < 4096
-        self.request = memoryview((c_char * REQUEST.size).from_address(address)).cast("B")
-        self.reference: Any = byref(c_void_p(pointer))
-
-    def keep(self) -> None:
-        """What was lent is its holder's from here on."""
-        self.lent = False
-        if self.pointer is not None:
-            self._finish = functools.partial(free_notification, self.pointer)
-
-    @classmethod
-    def empty(cls) -> Held:
-        pointer = c_void_p()
-        check(quick.notification_new(byref(pointer)))
-        return cls(pointer.value or 0)
-
-
-# Frees nothing, and is none of Python's: see Handle.
-_leave = bool
-
-
-class _OpenHow(ctypes.Structure):
-    _fields_ = (
-        ("size", c_size_t),
-        ("flags", c_uint64),
-        ("mode", c_uint64),
-        ("resolve", c_uint64),
-        ("at_flags", c_uint64),
-    )
-
-
-class _Identity(ctypes.Structure):
-    _fields_ = (
-        ("size", c_size_t),
-        ("tgid", c_int),
-        ("uid", c_uint32),
-        ("euid", c_uint32),
-        ("fsuid", c_uint32),
-        ("gid", c_uint32),
-        ("egid", c_uint32),
-        ("fsgid", c_uint32),
-        ("umask", c_uint32),
-        ("capabilities", c_uint64),
-        ("same_user_namespace", c_uint32),
-        ("reserved", c_uint32),
-    )
-
-
-class Identity(NamedTuple):
-    """Who makes a call, as the supervisor's namespaces number it."""
-
-    tgid: int
-    uid: int
-    euid: int
-    fsuid: int
-    gid: int
-    egid: int
-    fsgid: int
-    umask: int
-    capabilities: int
-    same_user_namespace: bool
 
 
 class Notification:
@@ -293,12 +203,12 @@ class Notification:
         (see :meth:`reopen`); :class:`System` with ``EMFILE`` when the target may not have more;
         :class:`Busy` while another holder of the listener does the same.
         """
-        self._answer(lib.notification_reply_fd, _descriptor(fd), os.O_CLOEXEC if cloexec else 0)
+        self._answer(lib.notification_reply_fd, as_descriptor(fd), os.O_CLOEXEC if cloexec else 0)
 
     def reply_open(self, fd: Descriptor, flags: int = os.O_RDONLY, mode: int = 0o666) -> None:
         """:meth:`reopen` and :meth:`reply_fd` in one; if that has to wait, for a FIFO's other end, the
         library waits, and this returns at once."""
-        self._answer(lib.notification_reply_open, _descriptor(fd), flags, mode)
+        self._answer(lib.notification_reply_open, as_descriptor(fd), flags, mode)
 
     def reply_open_within(
         self,
@@ -313,12 +223,12 @@ class Notification:
     ) -> None:
         """:meth:`open_within`, and answers with what it has opened, waiting as :meth:`reply_open`."""
         directories = roots._live()
-        how = _open_how(flags, mode, resolve, at_flags)
+        how = open_how(flags, mode, resolve, at_flags)
         self._answer(
             lib.notification_reply_open_within,
             directories.pointer,
-            _int(dirfd),
-            _address(address),
+            as_int(dirfd),
+            as_address(address),
             byref(how),
         )
 
@@ -330,7 +240,7 @@ class Notification:
         :meth:`open_socket` has opened, to take that for the path of a Unix socket.
         """
         room = (c_char * len(address)).from_buffer_copy(address)
-        self._answer(lib.notification_reply_connect, _int(target_fd), room, len(room), file)
+        self._answer(lib.notification_reply_connect, as_int(target_fd), room, len(room), file)
 
     def reply_interrupted(self) -> bool:
         """If a signal waits for the target, ends its call as the kernel would; whether it did.
@@ -355,7 +265,7 @@ class Notification:
         if size < 0:
             raise ValueError(f"a size is not negative: {size}")
         room = ctypes.create_string_buffer(size)
-        self._use(lib.notification_read, _address(address), room, size)
+        self._use(lib.notification_read, as_address(address), room, size)
         return room.raw
 
     def write(self, address: int, data: Buffer) -> None:
@@ -365,7 +275,7 @@ class Notification:
         """
         size = len(data) if isinstance(data, (bytes, bytearray)) else data.nbytes
         room = (c_char * size).from_buffer_copy(data)
-        self._use(lib.notification_write, _address(address), room, size)
+        self._use(lib.notification_write, as_address(address), room, size)
 
     def read_string(self, address: int, limit: int = _PATH_MAX) -> bytes:
         """The target's string at ``address``, without its NUL, which is within ``limit`` bytes.
@@ -376,7 +286,7 @@ class Notification:
             raise ValueError(f"a limit is not negative: {limit}")
         room = ctypes.create_string_buffer(limit)
         length = c_size_t()
-        self._use(lib.notification_read_string, _address(address), room, limit, byref(length))
+        self._use(lib.notification_read_string, as_address(address), room, limit, byref(length))
         return room.raw[: length.value]
 
     def read_pointers(self, address: int, limit: int = 1024) -> list[int]:
@@ -389,7 +299,7 @@ class Notification:
             raise ValueError(f"a limit is not negative: {limit}")
         array = (c_uint64 * limit)()
         count = c_size_t()
-        self._use(lib.notification_read_pointers, _address(address), array, limit, byref(count))
+        self._use(lib.notification_read_pointers, as_address(address), array, limit, byref(count))
         return array[: count.value]
 
     # ---- The target's descriptors ----------------------------------------------------------------
@@ -399,14 +309,14 @@ class Notification:
 
         Raises :class:`InvalidArgument` with ``EBADF`` when there is none.
         """
-        return self._opens(lib.notification_get_fd, _int(target_fd))
+        return self._opens(lib.notification_get_fd, as_int(target_fd))
 
     def add_fd(self, fd: Descriptor, target_fd: int = -1, *, cloexec: bool = False) -> int:
         """Gives the target a duplicate of ``fd``: at the lowest free number, or at ``target_fd``, closing
         what was open there. Gives its number. The target goes on waiting.
         """
         return self._opens(
-            lib.notification_add_fd, _descriptor(fd), target_fd, os.O_CLOEXEC if cloexec else 0
+            lib.notification_add_fd, as_descriptor(fd), target_fd, os.O_CLOEXEC if cloexec else 0
         )
 
     def pidfd(self) -> int:
@@ -434,8 +344,8 @@ class Notification:
         Raises :class:`System` with the ``errno`` that the path leads to (so :class:`FileNotFoundError`,
         ...), which is the one to answer with; :class:`Fault` and :class:`TooLong` for the path.
         """
-        how = _open_how(flags, mode, resolve, at_flags)
-        return self._opens(lib.notification_open, _int(dirfd), _address(address), byref(how))
+        how = open_how(flags, mode, resolve, at_flags)
+        return self._opens(lib.notification_open, as_int(dirfd), as_address(address), byref(how))
 
     def open_within(
         self,
@@ -453,19 +363,19 @@ class Notification:
         Raises what :meth:`open` raises, and :class:`System` with ``EACCES`` for all else.
         """
         directories = roots._live()
-        how = _open_how(flags, mode, resolve, at_flags)
+        how = open_how(flags, mode, resolve, at_flags)
         return self._opens(
             lib.notification_open_within,
             directories.pointer,
-            _int(dirfd),
-            _address(address),
+            as_int(dirfd),
+            as_address(address),
             byref(how),
         )
 
     def reopen(self, fd: Descriptor, flags: int = os.O_RDONLY, mode: int = 0o666) -> int:
         """Opens the file that ``fd`` stands for again: for what was opened with ``O_PATH``, once it is
         decided that the target may have it."""
-        return self._opens(lib.notification_reopen, _descriptor(fd), flags, mode)
+        return self._opens(lib.notification_reopen, as_descriptor(fd), flags, mode)
 
     def open_parent(self, dirfd: int, address: int) -> tuple[int, str]:
         """Opens the directory that holds the last component of a path, and gives that component.
@@ -473,7 +383,7 @@ class Notification:
         Use the component only with calls that neither follow nor open it, such as :meth:`create`.
         """
         name = ctypes.create_string_buffer(_NAME_MAX)
-        fd = self._opens(lib.notification_open_parent, _int(dirfd), _address(address), name, len(name))
+        fd = self._opens(lib.notification_open_parent, as_int(dirfd), as_address(address), name, len(name))
         return fd, os.fsdecode(name.value)
 
     def open_root(self) -> int:
@@ -488,15 +398,15 @@ class Notification:
     def create(self, directory: Descriptor, name: str, flags: int = os.O_RDWR, mode: int = 0o666) -> int:
         """Creates a file in ``directory``, after :meth:`open_parent`, and opens it, as the target would:
         less its umask, owned by its user and group."""
-        return self._opens(lib.notification_create, _descriptor(directory), os.fsencode(name), flags, mode)
+        return self._opens(lib.notification_create, as_descriptor(directory), os.fsencode(name), flags, mode)
 
     def mkdir(self, directory: Descriptor, name: str, mode: int = 0o777) -> None:
         """Makes a directory in ``directory`` as the target would."""
-        self._use(lib.notification_mkdir, _descriptor(directory), os.fsencode(name), mode)
+        self._use(lib.notification_mkdir, as_descriptor(directory), os.fsencode(name), mode)
 
     def mknod(self, directory: Descriptor, name: str, mode: int, device: int = 0) -> None:
         """Makes a node in ``directory`` as the target would."""
-        self._use(lib.notification_mknod, _descriptor(directory), os.fsencode(name), mode, device)
+        self._use(lib.notification_mknod, as_descriptor(directory), os.fsencode(name), mode, device)
 
     # ---- Who it is -------------------------------------------------------------------------------
 
@@ -506,25 +416,14 @@ class Notification:
         Raises what :meth:`open` raises.
         """
         room = ctypes.create_string_buffer(_PATH_MAX)
-        self._use(lib.notification_read_path, _int(dirfd), _address(address), room, len(room))
+        self._use(lib.notification_read_path, as_int(dirfd), as_address(address), room, len(room))
         return os.fsdecode(room.value)
 
     def identity(self) -> Identity:
         """Who the target is, read in one go."""
-        found = _Identity(ctypes.sizeof(_Identity))
+        found = CIdentity(ctypes.sizeof(CIdentity))
         self._use(lib.notification_identity, byref(found))
-        return Identity(
-            found.tgid,
-            found.uid,
-            found.euid,
-            found.fsuid,
-            found.gid,
-            found.egid,
-            found.fsgid,
-            found.umask,
-            found.capabilities,
-            bool(found.same_user_namespace),
-        )
+        return Identity.of(found)
 
     def executable(self) -> str:
         """The path of the target's program, as the supervisor sees it."""
@@ -599,34 +498,3 @@ class Notification:
 
     def _refuse_copy(self) -> NoReturn:
         raise ValueError("the notification is of the process that this one was forked from")
-
-
-def _int(value: int) -> int:
-    """A descriptor as it stands in an argument of a call, of which the lower half counts.
-
-    >>> _int(0xffffff9c), _int(-100), _int(3)
-    (-100, -100, 3)
-    """
-    if not -(1 << 63) <= value < 1 << 64:
-        raise OverflowError(f"not a number of 64 bits: {value}")
-    return ((value & 0xFFFF_FFFF) ^ 0x8000_0000) - 0x8000_0000
-
-
-def _address(address: int) -> int:
-    if not 0 <= address < 1 << 64:
-        raise OverflowError(f"not an address: {address}")
-    return address
-
-
-def _descriptor(fd: Descriptor) -> int:
-    """A descriptor of this process, or what has one."""
-    number = fd if isinstance(fd, int) else fd.fileno()
-    if not -0x8000_0000 <= number <= 0x7FFF_FFFF:
-        raise OverflowError(f"not a descriptor: {number}")
-    return int(number)
-
-
-def _open_how(flags: int, mode: int, resolve: int, at_flags: int) -> _OpenHow:
-    # As open(2), which has no use for the mode of a file that is there.
-    mode = mode if flags & (os.O_CREAT | os.O_TMPFILE & ~os.O_DIRECTORY) else 0
-    return _OpenHow(ctypes.sizeof(_OpenHow), flags, mode, resolve, at_flags)

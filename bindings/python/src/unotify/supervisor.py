@@ -2,53 +2,41 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import ctypes
 import enum
 import errno
 import itertools
-import operator
 import os
-import queue
 import signal
 import sys
 import threading
 import weakref
 from collections.abc import Sequence
-from ctypes import CFUNCTYPE, byref, c_int, c_size_t, c_uint32, c_uint64, c_void_p
-from typing import Any, Callable, NamedTuple, NoReturn, TypeVar, Union
+from ctypes import CFUNCTYPE, byref, c_int, c_size_t, c_uint32, c_void_p
+from typing import Any, Callable, NoReturn, TypeVar
 
 from . import errors
 from ._handle import Forked, Handle, Owner, free_supervisor
+from ._held import VALUES
+from ._lent import Lender, Lent
 from ._library import check, error, fail, lib, quick, raw_final
+from ._pool import Pool
+from ._run import Run
 from .errors import Status
 from .filter import Filter
-from .listener import Listener, _no_room
-from .notification import VALUES, Held, Notification
+from .listener import Listener
+from .notification import Notification
 from .spawn import Program, StrPath
+from .stats import Stats, read_stats
+from .verdict import C_DEFERRED, C_FAILED, C_HANDLED, Handler, conclude
 
-
-class Verdict(enum.Enum):
-    """What a handler may return instead of a value."""
-
-    CONTINUE = "the kernel carries the call out as if there were no filter"
-    DEFERRED = "from now on the notification is the handler's, to be answered later, on any thread"
-    NOT_HANDLED = "for the next handler, the default one, and then the fallback error"
-
-
-CONTINUE = Verdict.CONTINUE
-DEFERRED = Verdict.DEFERRED
-NOT_HANDLED = Verdict.NOT_HANDLED
-
-_HANDLED, _DEFERRED, _NOT_HANDLED, _FAILED = range(4)
 _BLOCKING = 1
 
 _CHandler = CFUNCTYPE(c_int, c_void_p, c_void_p)
 _CClose = CFUNCTYPE(None, c_void_p, c_void_p)
 _CExit = CFUNCTYPE(None, c_int, c_void_p)
 
-Handler = Callable[[Notification], Union[int, Verdict, None]]
 H = TypeVar("H", bound=Handler)
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -75,68 +63,7 @@ _KEEP_RUNNING = 1 << 0
 _DRAIN_ON_STOP = 1 << 1
 
 
-class Stats(NamedTuple):
-    """What a supervisor has done since it was made."""
-
-    received: int
-    values: int
-    errors: int
-    continued: int
-    fds: int
-    fallbacks: int
-    gone: int
-    deferred: int
-    deferred_outstanding: int
-    panics: int
-    failed: int
-    listeners: int
-    workers: int
-    workers_max: int
-    slowest_handler_ns: int
-    workers_stuck: int
-
-
-class _Stats(ctypes.Structure):
-    _fields_ = (("size", c_size_t), *((name, c_uint64) for name in Stats._fields))
-
-
-class _Lent:
-    """What a supervisor's library lends to handlers: a notification, and what its listener came with."""
-
-    __slots__ = ("by_key", "has_data", "held")
-
-    def __init__(self) -> None:
-        # The handle of what was shown last.
-        self.held: Held | None = None
-        # What the listeners were added with, by the numbers that the library has instead.
-        self.by_key: dict[int, Any] = {}
-        self.has_data = False
-
-    def show(self, pointer: int) -> Held:
-        """The handle of what the library shows; kept if it is sure to be the same the next time."""
-        held = Held(pointer, lent=True)
-        self.held = held if held.is_within else None
-        return held
-
-    def data(self, pointer: int) -> Any:
-        return self.by_key.get(quick.notification_listener_data(pointer))
-
-    def keep(self, call: Notification, held: Held) -> int:
-        if call._over is not None:
-            return _HANDLED  # it was answered before
-        held.keep()
-        self.held = None
-        return _DEFERRED
-
-
-class _Lender:
-    """Where the handles of a supervisor's notifications go back to: nowhere, they are its own."""
-
-    def __init__(self) -> None:
-        self._spare = _no_room()
-
-
-_LENDER = _Lender()
+_LENDER = Lender()
 _new = Notification.__new__
 _reply_value = raw_final.unotify_notification_reply_value
 
@@ -199,10 +126,10 @@ class Supervisor(Owner):
         self._told: Callable[[Any], Any] | None = None
         # What a handler has raised, for whoever called run().
         self._failure: BaseException | None = None
-        self._run: _Run | None = None
+        self._run: Run | None = None
         self._changing = threading.Lock()
-        self._pool = _Pool(self, max_workers) if max_workers > 1 else None
-        self._lent = _Lent()
+        self._pool = Pool(self, max_workers) if max_workers > 1 else None
+        self._lent = Lent()
         self._call_back(lib.supervisor_on_close, _CClose(_left_of(weakref.ref(self))))
 
     def _call_back(self, function: Any, callback: Any, *arguments: Any) -> None:
@@ -270,7 +197,7 @@ class Supervisor(Owner):
             pointer: int,
             _: Any,
             # Found faster here than outside.
-            lent: _Lent = self._lent,
+            lent: Lent = self._lent,
             values: Any = VALUES,
             forked: Any = Forked,
             generation: Any = self._generation,
@@ -305,14 +232,14 @@ class Supervisor(Owner):
                         call._over = answered
                         # It fails if the target is gone, and nobody wants to know.
                         reply_value(held.argument, values[result] if result in values else c_int64(result))
-                        return _HANDLED
-                    verdict = _HANDLED if result is None else _conclude(call, result)
+                        return C_HANDLED
+                    verdict = C_HANDLED if result is None else conclude(call, result)
             except BaseException as failure:
                 supervisor = reference()
-                verdict = _FAILED if supervisor is None else supervisor._answer_failure(call, failure)
+                verdict = C_FAILED if supervisor is None else supervisor._answer_failure(call, failure)
             if forked.generation != generation:
                 _leave_copy()
-            if verdict == _DEFERRED or not alone and call._over is None:
+            if verdict == C_DEFERRED or not alone and call._over is None:
                 # It is kept, or another thread is at work on it at this moment.
                 return lent.keep(call, held)
             alone.clear()
@@ -323,13 +250,13 @@ class Supervisor(Owner):
     def _answer_failure(self, call: Notification, failure: BaseException) -> int:
         """Does what a handler has raised: an error number is the answer, unless there was one before."""
         if isinstance(failure, errors.Gone):
-            return _HANDLED
+            return C_HANDLED
         if isinstance(failure, OSError) and call._held and 1 <= (failure.errno or 0) <= 4095:
             with contextlib.suppress(errors.Gone):
                 call.reply_error(failure.errno or 0)
-            return _HANDLED
+            return C_HANDLED
         self._fail(failure)
-        return _FAILED
+        return C_FAILED
 
     def _fail(self, failure: BaseException) -> None:
         """Ends the run, and has it raise this: the first of them."""
@@ -412,7 +339,7 @@ class Supervisor(Owner):
 
         Raises :class:`InvalidArgument` when it runs already or was not joined.
         """
-        run = _Run(self, self._live(), lib.supervisor_run, ())
+        run = Run(self, self._live(), lib.supervisor_run, ())
         try:
             run.begin(on_a_thread=True)
         except BaseException:
@@ -486,7 +413,7 @@ class Supervisor(Owner):
 
     def _serve(self, function: Any, *arguments: Any, here: bool = False) -> bool:
         """Calls one of the library's functions that run until all is over, and waits for that."""
-        run = _Run(self, self._live(), function, arguments)
+        run = Run(self, self._live(), function, arguments)
         # What waits on the main thread is to be reached by signals.
         on_main = threading.current_thread() is threading.main_thread()
         try:
@@ -497,7 +424,7 @@ class Supervisor(Owner):
             run.abandon()
             raise
 
-    def _ended(self, run: _Run) -> bool:
+    def _ended(self, run: Run) -> bool:
         """Tells one caller how a run has ended."""
         with self._changing:
             if self._run is not run:
@@ -534,9 +461,7 @@ class Supervisor(Owner):
     def stats(self) -> Stats:
         """What it has done so far."""
         handle = self._live()
-        found = _Stats(ctypes.sizeof(_Stats))
-        check(lib.supervisor_stats(handle.pointer, byref(found)))
-        return Stats(*(getattr(found, name) for name in Stats._fields))
+        return read_stats(handle.pointer)
 
     def close(self) -> None:
         """Frees the supervisor and its listeners, after a run has been stopped and has ended. Not from a
@@ -567,143 +492,6 @@ class _SupervisorHandle(Handle):
         super().__init__(pointer, free_supervisor)
 
 
-class _Run:
-    """One run, on the thread that began it or on one of its own."""
-
-    def __init__(self, supervisor: Supervisor, handle: Handle, function: Any, arguments: Any) -> None:
-        self._supervisor = supervisor
-        self._handle = handle
-        self._function = function
-        self._arguments = arguments
-        self.done = threading.Event()
-        self.failure: BaseException | None = None
-        # The thread that it is on, while it is.
-        self.thread = 0
-        self._abandoned = False
-
-    def begin(self, on_a_thread: bool) -> None:
-        supervisor = self._supervisor
-        with supervisor._changing:
-            if supervisor._run is not None:
-                sentence = "the supervisor runs already, or was not joined"
-                fail(Status.INVALID_ARGUMENT, errno.EBUSY, sentence)
-            supervisor._run = self
-        if on_a_thread:
-            # It keeps no program from its end; _end_all() does, when all else is done.
-            threading.Thread(target=self._work, name="unotify supervisor", daemon=True).start()
-        else:
-            self._work()
-
-    def _work(self) -> None:
-        supervisor = self._supervisor
-        with supervisor._changing:
-            if self._abandoned:
-                return
-            self.thread = threading.get_ident()
-            _running.add(self)
-        try:
-            status = self._function(self._handle.pointer, *self._arguments)
-            if status:
-                self.failure = error(status)
-            if supervisor._pool is not None:
-                supervisor._pool.finish(stopped=bool(status))
-        except BaseException as failure:
-            self.failure = failure
-        finally:
-            with supervisor._changing:
-                self.thread = 0
-                _running.discard(self)
-                if self._abandoned and supervisor._run is self:
-                    supervisor._run = None
-                    supervisor._failure = None
-            self.done.set()
-
-    def abandon(self) -> None:
-        """Something was raised where its end was waited for: ends it, whether it has begun or not."""
-        supervisor = self._supervisor
-        with supervisor._changing:
-            if supervisor._run is not self:
-                return
-            self._abandoned = True
-            if not self.thread:
-                # It will not begin, or is over.
-                supervisor._run = None
-                return
-        with contextlib.suppress(ValueError):
-            supervisor.stop()
-        self.done.wait()
-
-
-class _Pool:
-    """The threads for handlers that block, which are started when they are needed."""
-
-    def __init__(self, supervisor: Supervisor, size: int) -> None:
-        self._supervisor = weakref.ref(supervisor)
-        self._size = size
-        self._waiting: queue.SimpleQueue[tuple[Handler, Notification] | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        self._threads: list[threading.Thread] = []
-        self._busy = 0
-        self._stopped = False
-
-    def take(self, handler: Handler, call: Notification) -> int:
-        """Has a handler run on one of the threads. The notification is kept until then."""
-        with self._lock:
-            self._stopped = False
-            self._busy += 1
-            if self._busy > len(self._threads) and len(self._threads) < self._size:
-                thread = threading.Thread(target=self._work, name="unotify handler", daemon=True)
-                thread.start()
-                self._threads.append(thread)
-        self._waiting.put((handler, call))
-        return _DEFERRED
-
-    def _work(self) -> None:
-        while (work := self._waiting.get()) is not None:
-            self._handle(*work)
-            del work
-            with self._lock:
-                self._busy -= 1
-
-    def _handle(self, handler: Handler, call: Notification) -> None:
-        supervisor = self._supervisor()
-        if supervisor is None or self._stopped:
-            call.close()
-            return
-        try:
-            result = handler(call)
-            if result is DEFERRED:
-                return
-            if result is not None:
-                _conclude(call, result)
-        except BaseException as failure:
-            supervisor._answer_failure(call, failure)
-        call.close()
-
-    def finish(self, stopped: bool) -> None:
-        """Waits until all is handled; what no handler has begun with is let go when it was stopped."""
-        self._stopped = stopped
-        with self._lock:
-            threads, self._threads = self._threads, []
-        for _ in threads:
-            self._waiting.put(None)
-        for thread in threads:
-            thread.join()
-
-
-def _conclude(call: Notification, result: Any) -> int:
-    """Does what a handler has returned."""
-    if result is CONTINUE:
-        call.reply_continue()
-    elif result is DEFERRED:
-        return _DEFERRED
-    elif result is NOT_HANDLED:
-        return _NOT_HANDLED
-    else:
-        call.reply(operator.index(result))
-    return _HANDLED
-
-
 def _left_of(reference: weakref.ref[Supervisor]) -> Callable[[Any, Any], None]:
     def left(key: Any, _: Any) -> None:
         supervisor = reference()
@@ -718,19 +506,3 @@ def _leave_copy() -> NoReturn:
     sys.stderr.write("unotify: a handler returned in a copy of its process\n")
     sys.stderr.flush()
     os._exit(70)
-
-
-# Those that are under way, so that none is when the interpreter ends: the library would call into it.
-_running: weakref.WeakSet[_Run] = weakref.WeakSet()
-
-
-def _end_all() -> None:
-    for run in list(_running):
-        with contextlib.suppress(ValueError):
-            run._supervisor.stop()
-        if run.thread != threading.get_ident():
-            run.done.wait()
-
-
-atexit.register(_end_all)
-os.register_at_fork(after_in_child=_running.clear)
