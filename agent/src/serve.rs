@@ -49,6 +49,7 @@ pub(crate) fn serve(args: &Args) -> Result<(), String> {
         let listen = move || loop {
             match signals.next() {
                 libc::SIGHUP => reload(&decider, &path),
+                libc::SIGUSR2 => upgrade(&decider.log),
                 signal => interrupt(&agent, &next, Next::End(signal)),
             }
         };
@@ -68,7 +69,8 @@ pub(crate) fn serve(args: &Args) -> Result<(), String> {
             .spawn(listen)
             .map_err(|error| error.to_string())?;
     }
-    log.note("started", unotify_version());
+    let (version, pid) = (env!("CARGO_PKG_VERSION"), std::process::id());
+    log.line("started", json!({ "version": version, "pid": pid }));
     systemd::ready();
 
     let names = Arc::new(Mutex::new((0, HashMap::new())));
@@ -101,10 +103,6 @@ pub(crate) fn serve(args: &Args) -> Result<(), String> {
             }
         }
     }
-}
-
-fn unotify_version() -> &'static str {
-    env!("CARGO_PKG_VERSION")
 }
 
 fn supervisor(decider: &Arc<Decider>) -> unotify::Result<Supervisor> {
@@ -165,6 +163,17 @@ fn reload(decider: &Decider, path: &Path) {
         Err(error) => decider.log.note("the old policy stays", error),
     }
     systemd::ready();
+}
+
+/// Starts a new agent, which asks for everything. If it does not come to that, this one goes on.
+fn upgrade(log: &Arc<Log>) {
+    let log = Arc::clone(log);
+    let wait = move || match upgrade::start_successor().and_then(|mut new| new.wait()) {
+        Ok(status) => log.note("the new agent has ended", status),
+        Err(error) => log.note("no new agent", error),
+    };
+    // Without a thread there is no new agent either.
+    let _ = thread::Builder::new().name("successor".into()).spawn(wait);
 }
 
 type Names = Arc<Mutex<(usize, HashMap<usize, String>)>>;

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// So long whoever connects may take to say what it wants.
@@ -61,6 +62,16 @@ impl Control {
     pub(crate) fn remove(&self) {
         let _ = remove_file(&self.path);
     }
+}
+
+/// Starts the program that this one was started as, which may be another file by now, with the same words,
+/// to take over from this one: in its control group, as a service manager wants it.
+pub(crate) fn start_successor() -> io::Result<Child> {
+    let mut words = std::env::args_os();
+    let program = words.next().unwrap_or_default();
+    let mut command = Command::new(program);
+    command.args(words.filter(|word| word != "--upgrade"));
+    command.arg("--upgrade").stdin(Stdio::null()).spawn()
 }
 
 fn asked(mut socket: UnixStream) -> io::Result<UnixStream> {
