@@ -608,6 +608,11 @@ typedef struct unotify_identity {
 unotify_status unotify_notification_identity(unotify_notification *notification,
                                              unotify_identity *identity);
 
+/** Copies the target's supplementary groups into `out` and their number, 65536 at most, into
+ * `*count`. Errors: TOO_LONG when there are more than `cap`. */
+unotify_status unotify_notification_groups(unotify_notification *notification, gid_t *out,
+                                           size_t cap, size_t *count);
+
 /** Copies the path of the target's program into `buf`, as the supervisor sees it (`/proc/TID/exe`),
  * with " (deleted)" behind it if it has no name any more. Errors: TOO_LONG beyond `cap` bytes. */
 unotify_status unotify_notification_executable(unotify_notification *notification, char *buf,

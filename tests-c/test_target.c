@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "target.h"
 
+#include <grp.h>
 #include <netinet/in.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -55,6 +56,7 @@ static void everything_answers(unotify_notification *n, unotify_status status)
 {
     char buf[64], expected[sizeof buf];
     uint64_t pointers[4] = { 1, 2, 3, 4 };
+    gid_t groups[4] = { 12345 };
     size_t len = 12345;
     int fd = 12345;
     unotify_identity who = { .size = sizeof who, .tgid = 12345 };
@@ -87,9 +89,11 @@ static void everything_answers(unotify_notification *n, unotify_status status)
     CHECK_STATUS(unotify_notification_mknod(n, 0, "name", S_IFIFO | 0600, 0), status);
     CHECK_STATUS(unotify_notification_read_path(n, AT_FDCWD, 4096, buf, sizeof buf), status);
     CHECK_STATUS(unotify_notification_identity(n, &who), status);
+    CHECK_STATUS(unotify_notification_groups(n, groups, 4, &len), status);
     CHECK_STATUS(unotify_notification_executable(n, buf, sizeof buf), status);
     CHECK_INT(memcmp(buf, expected, sizeof buf), 0);
     CHECK_INT((int64_t)pointers[0], 1);
+    CHECK_INT(groups[0], 12345);
     CHECK_INT((int64_t)len, 12345);
     CHECK_INT(fd, 12345);
     CHECK_INT(who.tgid, 12345);
@@ -135,6 +139,7 @@ static void null_results_and_garbage_are_refused_and_the_target_goes_on_waiting(
     unotify_identity who = { .size = 1 };
     unotify_open_how how = { .size = 1 };
     char buf[16];
+    size_t len = 0;
     int fd = -5;
 
     REFUSED(unotify_notification_read(n, 4096, NULL, 1));
@@ -175,6 +180,8 @@ static void null_results_and_garbage_are_refused_and_the_target_goes_on_waiting(
     REFUSED(unotify_notification_mknod(n, -1, "name", S_IFIFO, 0));
     REFUSED(unotify_notification_identity(n, NULL));
     REFUSED(unotify_notification_identity(n, &who));
+    REFUSED(unotify_notification_groups(n, NULL, 1, &len));
+    REFUSED(unotify_notification_groups(n, NULL, 0, NULL));
     REFUSED(unotify_notification_executable(n, NULL, 1));
     REFUSED(unotify_notification_add_fd(n, -1, -1, 0, NULL));
     REFUSED(unotify_notification_add_fd(n, 0, -2, 0, NULL));
@@ -226,6 +233,30 @@ static void the_identity_is_the_targets(void)
     CHECK_INT(who.umask, own_umask());
     CHECK_INT(who.same_user_namespace, 1);
     CHECK_INT(who.capabilities & 1, getuid() == 0);
+    done(&t, n, listener);
+}
+
+static void the_groups_are_the_targets(void)
+{
+    const gid_t some[] = { 7, 20, 4000000000 };
+    gid_t before[64], found[64] = { 0 };
+    int count = getgroups(64, before);
+    int may = count >= 0 && setgroups(3, some) == 0; /* as root, so that they are known */
+    unotify_listener *listener;
+    target t = target_start(&listener);
+    unotify_notification *n = ask(&t, listener, 0);
+    size_t len = 12345;
+
+    OK(unotify_notification_groups(n, found, 64, &len));
+    if (may) {
+        CHECK_INT(len, 3);
+        CHECK_INT(memcmp(found, some, sizeof some), 0);
+        CHECK_STATUS(unotify_notification_groups(n, found, 2, &len), UNOTIFY_ERR_TOO_LONG);
+        CHECK_INT(len, 3);
+        CHECK_INT(setgroups(count, before), 0);
+    } else {
+        CHECK_INT(len, count);
+    }
     done(&t, n, listener);
 }
 
@@ -840,7 +871,7 @@ int main(void)
         CASE(an_answered_notification_is_answered_to_every_function),
         CASE(null_is_refused_by_every_function),
         CASE(null_results_and_garbage_are_refused_and_the_target_goes_on_waiting),
-        CASE(the_identity_is_the_targets),
+        CASE(the_identity_is_the_targets), CASE(the_groups_are_the_targets),
         CASE(an_older_callers_identity_is_filled_as_far_as_it_goes),
         CASE(the_executable_is_the_targets), CASE(the_targets_socket_is_connected_on_its_behalf),
         CASE(a_descriptor_is_installed_and_returned),

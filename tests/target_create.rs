@@ -542,6 +542,38 @@ fn the_identity_has_umask_and_capabilities() {
 }
 
 #[test]
+fn the_groups_are_the_targets() {
+    if !is_root() {
+        return skip("takes root, to be somebody else");
+    }
+    let target = Asker::start(|| {
+        become_user(1234, 1235, &[20, 7, 4_000_000_000]);
+        assert_eq!(ask(0, 0, 0), 0);
+        ask(0, 0, 0) as i32
+    });
+    let mut n = target.receive();
+    assert_eq!(n.groups().unwrap(), [7, 20, 4_000_000_000]);
+    n.reply_value(0).unwrap();
+    let mut n = target.receive();
+    target.kill();
+    assert_eq!(n.groups().unwrap_err().status(), Status::Gone);
+}
+
+#[test]
+fn a_target_without_groups_has_none() {
+    if !is_root() {
+        return skip("takes root, to be somebody else");
+    }
+    let target = Asker::start(|| {
+        become_user(1234, 1235, &[]);
+        ask(0, 0, 0) as i32
+    });
+    let mut n = target.receive();
+    assert!(n.groups().unwrap().is_empty());
+    target.finish(n);
+}
+
+#[test]
 fn capabilities_in_a_user_namespace_of_its_own_are_told() {
     // SAFETY: integers only.
     let unshare = || unsafe { libc::unshare(libc::CLONE_NEWUSER) } == 0;

@@ -12,7 +12,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use unotify::scmp::{ScmpArch, ScmpSyscall};
 use unotify::{
-    Container, Error, HandlerFlags, Namespaces, Notification, OpenHow, Status, Supervisor, Verdict,
+    Container, Error, HandlerFlags, Identity, Namespaces, Notification, OpenHow, Status,
+    Supervisor, Verdict,
 };
 
 /// So long a mount may take in its helper.
@@ -143,6 +144,11 @@ fn name_of(call: &Notification) -> String {
     name.unwrap_or_else(|_| request.syscall.to_string())
 }
 
+/// Who calls, and its groups.
+fn who_is(call: &mut Notification) -> unotify::Result<(Identity, Vec<u32>)> {
+    Ok((call.identity()?, call.groups()?))
+}
+
 /// Makes a device that is listed, where the target might make a file.
 fn mknod(call: &mut Notification, rule: &Rule, at: bool) -> Answer {
     let args = call.request().args;
@@ -168,14 +174,14 @@ fn mknod(call: &mut Notification, rule: &Rule, at: bool) -> Answer {
     if !listed && !is_plain {
         return Answer::Refused(rule.default, format!("{what} is not listed"));
     }
-    let who = match call.identity() {
-        Ok(who) => who,
+    let (who, groups) = match who_is(call) {
+        Ok(found) => found,
         Err(error) => return failed(&error, "who it is"),
     };
     if !is_plain && !lend::has(&who, lend::CAP_MKNOD) {
         return Answer::Refused(Errno(libc::EPERM), "it has no CAP_MKNOD".into());
     }
-    let Some(_lent) = Lent::new(&who) else {
+    let Some(_lent) = Lent::new(&who, &groups) else {
         return Answer::Refused(Errno(libc::EPERM), "its rights could not be taken".into());
     };
     let made = call
@@ -222,15 +228,15 @@ fn mount_tmpfs(call: &mut Notification, mount: &Mount, path: u64, flags: u64, da
         Ok(plan) => plan,
         Err(why) => return Answer::Refused(Errno(libc::EPERM), format!("not allowed: {why}")),
     };
-    let who = match call.identity() {
-        Ok(who) => who,
+    let (who, groups) = match who_is(call) {
+        Ok(found) => found,
         Err(error) => return failed(&error, "who it is"),
     };
     if !lend::has(&who, lend::CAP_SYS_ADMIN) {
         return Answer::Refused(Errno(libc::EPERM), "it has no CAP_SYS_ADMIN".into());
     }
     let how = OpenHow::new(libc::O_PATH | libc::O_DIRECTORY);
-    let directory = match Lent::new(&who) {
+    let directory = match Lent::new(&who, &groups) {
         Some(_lent) => call.open(libc::AT_FDCWD, path, how),
         None => return Answer::Refused(Errno(libc::EPERM), "its rights could not be taken".into()),
     };

@@ -4,6 +4,7 @@ use unotify::Identity;
 
 const CAP_DAC_OVERRIDE: u32 = 1;
 const CAP_DAC_READ_SEARCH: u32 = 2;
+const CAP_SETGID: u32 = 6;
 pub(crate) const CAP_SYS_ADMIN: u32 = 21;
 pub(crate) const CAP_MKNOD: u32 = 27;
 
@@ -13,8 +14,7 @@ pub(crate) fn has(who: &Identity, capability: u32) -> bool {
 }
 
 /// As long as it lives the target's user and group decide on files, and what the target may not pass
-/// by, this thread may not either. What the agent needs to make devices it keeps. Of the target's groups
-/// its first counts.
+/// by, this thread may not either. What the agent needs to make devices it keeps.
 pub(crate) struct Lent {
     own: Option<Capabilities>,
     /// `setfsuid(2)` gives no error: these were here before.
@@ -24,14 +24,15 @@ pub(crate) struct Lent {
 
 impl Lent {
     /// `None` when the kernel did not let this thread.
-    pub(crate) fn new(who: &Identity) -> Option<Self> {
+    pub(crate) fn new(who: &Identity, groups: &[u32]) -> Option<Self> {
         let own = Capabilities::get()?;
+        // An agent that may not take them is an ordinary user's, as its containers are.
+        if !set_groups(groups) && own.has(CAP_SETGID) {
+            return None;
+        }
         let (user, group);
-        // SAFETY: integers, and a list of length 0. The calls are raw so that they are this thread's alone.
+        // SAFETY: integers. The calls are raw so that they are this thread's alone.
         unsafe {
-            if libc::geteuid() == 0 {
-                libc::syscall(libc::SYS_setgroups, 0, std::ptr::null::<u32>());
-            }
             group = libc::syscall(libc::SYS_setfsgid, who.fsgid) as u32;
             user = libc::syscall(libc::SYS_setfsuid, who.fsuid) as u32;
         }
@@ -63,7 +64,15 @@ impl Drop for Lent {
         if let Some(own) = self.own.take() {
             own.set();
         }
+        // Those that it began with are not wanted again: no target has them from it.
+        set_groups(&[]);
     }
+}
+
+/// Sets the groups of this thread alone.
+fn set_groups(groups: &[u32]) -> bool {
+    // SAFETY: as many of them as is said.
+    unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) == 0 }
 }
 
 #[derive(Clone, Copy)]
@@ -99,6 +108,11 @@ impl Capabilities {
         // SAFETY: version 3 has two of these, and both places live.
         let got = unsafe { libc::syscall(libc::SYS_capget, &mut header, data.as_mut_ptr()) };
         (got == 0).then_some(Capabilities { data })
+    }
+
+    /// Of the first 32.
+    fn has(&self, capability: u32) -> bool {
+        self.data[0].effective & (1 << capability) != 0
     }
 
     fn set(&self) -> bool {

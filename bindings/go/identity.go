@@ -33,6 +33,18 @@ func (n *Notification) Identity() (Identity, error) {
 	}, nil
 }
 
+// Groups is the target's supplementary groups, as the supervisor's user namespace numbers them.
+func (n *Notification) Groups() ([]uint32, error) {
+	groups := make([]uint32, 65536)
+	result, err := n.with(func(c *C.unotify_notification) C.shim_result {
+		return C.shim_groups(c, (*C.gid_t)(&groups[0]), C.size_t(len(groups)))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return append([]uint32(nil), groups[:result.value]...), nil
+}
+
 // Executable is the path of the target's program, as the supervisor sees it, with " (deleted)" behind it if it has no
 // name any more.
 func (n *Notification) Executable() (string, error) {

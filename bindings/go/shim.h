@@ -405,6 +405,12 @@ static inline shim_result shim_roots_add(unotify_roots *roots, const char *path,
 
 /* ---- target: who it is ---- */
 
+static inline shim_result shim_groups(unotify_notification *notification, gid_t *out_groups,
+                                      size_t cap)
+{
+    SHIM_VALUE(size_t, unotify_notification_groups(notification, out_groups, cap, &out));
+}
+
 static inline shim_result shim_identity(unotify_notification *notification,
                                         unotify_identity *identity)
 {

@@ -129,11 +129,18 @@ func TestATargetIsKnown(t *testing.T) {
 	if who.Tgid != it.Pid() || int(who.EUID) != os.Geteuid() || int(who.GID) != os.Getgid() || !who.SameUserNamespace {
 		t.Errorf("%+v", who)
 	}
+	groups, err := n.Groups()
+	must(t, err)
+	own, err := os.Getgroups()
+	must(t, err)
+	if len(groups) != len(own) {
+		t.Errorf("%v is not %v", groups, own)
+	}
 	program, err := n.Executable()
 	must(t, err)
-	own, err := os.Executable()
+	path, err := os.Executable()
 	must(t, err)
-	if program != own {
+	if program != path {
 		t.Error(program)
 	}
 	root, err := n.OpenRoot()

@@ -1,8 +1,9 @@
 //! The mirror of `target/identity.rs`.
 
-use super::boundary::{call, report, room, unotify_status, Report};
+use super::boundary::{call, report, room, unotify_status, Out, Report};
 use super::notification::{inner, unotify_notification};
 use super::target_open::put_path;
+use crate::error::{Error, Status};
 use std::ffi::c_char;
 
 /// Who makes a call, as the supervisor's namespaces number it. Users and groups without a number
@@ -72,6 +73,38 @@ pub unsafe extern "C" fn unotify_notification_identity(
         };
         // SAFETY: `identity` is NULL or as long as its `size`, as promised.
         unsafe { report(identity, find) }
+    })
+}
+
+/// Copies the target's supplementary groups into `out` and their number, 65536 at most, into
+/// `*count`.
+///
+/// Errors: `UNOTIFY_ERR_TOO_LONG` when there are more than `cap`.
+///
+/// # Safety
+/// `notification` is NULL or a live handle; `out` is valid for writing `cap` groups; `count` is
+/// NULL or valid for writing.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_notification_groups(
+    notification: *mut unotify_notification,
+    out: *mut libc::gid_t,
+    cap: usize,
+    count: *mut usize,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: `count` is NULL or valid for writing, as promised.
+        let count = unsafe { Out::new(count, "count") }?;
+        // SAFETY: `out` is valid for writing `cap` of them, as promised.
+        let out = unsafe { room(out, cap, "out") }?;
+        // SAFETY: `notification` is NULL or a live handle that no other thread uses, as promised.
+        let groups = unsafe { inner(notification) }?.groups()?;
+        let Some(place) = out.get_mut(..groups.len()) else {
+            let message = format!("the target has {} groups", groups.len());
+            return Err(Error::new(Status::TooLong, message));
+        };
+        place.copy_from_slice(&groups);
+        count.put(groups.len());
+        Ok(())
     })
 }
 

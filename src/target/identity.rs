@@ -59,6 +59,20 @@ impl Notification {
         self.if_pending(found, "read who the target is")
     }
 
+    /// The target's supplementary groups, as the supervisor's user namespace numbers them: beside
+    /// [`Identity::fsgid`], those that access to files is decided for. At most 65536, in the order of
+    /// their numbers.
+    ///
+    /// # Errors
+    /// As [`Notification::identity`].
+    pub fn groups(&mut self) -> Result<Vec<u32>> {
+        let tid = self.target()?;
+        let found = self.proc().and_then(|proc| {
+            status_field(&status(proc, tid)?, "Groups", 10).ok_or(Errno(libc::EIO))
+        });
+        self.if_pending(found, "read the target's groups")
+    }
+
     /// The path of the program that the target executes (`/proc/TID/exe`), as the supervisor
     /// sees it; " (deleted)" is behind it when it has no name any more.
     ///

@@ -281,6 +281,56 @@ fn an_agent_that_is_killed_leaves_nobody_waiting(runtime: Runtime) {
     );
 }
 
+/// The process of the agent that was started last.
+fn last_started(place: &Place) -> i32 {
+    let pid = events(place, "started").pop().unwrap()["pid"].as_i64();
+    i32::try_from(pid.unwrap()).unwrap()
+}
+
+/// An agent that is no child of the test's. It is ended with this.
+struct Successor(i32);
+
+impl Drop for Successor {
+    fn drop(&mut self) {
+        // SAFETY: integers only.
+        unsafe { libc::kill(self.0, libc::SIGKILL) };
+    }
+}
+
+#[test]
+fn a_signal_has_it_start_its_successor() {
+    let place = Place::new();
+    let daemon = Daemon::start(&place, NODES);
+    let script = "mknod /tmp/a c 1 3 && echo first; while test ! -e /tmp/end; do sleep 0.05; done
+        mknod /tmp/b c 1 3 && echo second";
+    let started = Runtime::Runc.start_changed(&place, "box", script, capable(&["CAP_MKNOD"]));
+    soon(|| started.said().contains("first\n"));
+    // Twice, as the next one listens to it too.
+    let mut successor = Successor(daemon.child.id() as i32);
+    for upgrades in 1..=2 {
+        // SAFETY: integers only; it runs, as it was the last to be started.
+        unsafe { libc::kill(successor.0, libc::SIGUSR2) };
+        soon(|| events(&place, "started").len() == 1 + upgrades);
+        successor = Successor(last_started(&place));
+        soon(|| events(&place, "handed over").len() == upgrades);
+    }
+    daemon.ends_well();
+    Runtime::Runc.exec(&place, "box", "echo >/tmp/end").says();
+    contains(&started.says(), &["second\n"]);
+}
+
+#[test]
+fn a_successor_that_does_not_start_changes_nothing() {
+    let place = Place::new();
+    let daemon = Daemon::start(&place, NODES);
+    fs::write(place.file("policy"), "rule = 1").unwrap();
+    daemon.signal(libc::SIGUSR2);
+    soon(|| events(&place, "the new agent has ended").len() == 1);
+    let script = "mknod /tmp/null c 1 3 && echo made";
+    let started = Runtime::Runc.start_changed(&place, "box", script, capable(&["CAP_MKNOD"]));
+    contains(&started.says(), &["made\n"]);
+}
+
 #[test]
 fn an_upgrade_that_dies_midway_leaves_the_old_one_serving() {
     let place = Place::new();
@@ -440,6 +490,33 @@ fn a_device_is_made_only_where_the_program_may_write(runtime: Runtime) {
             "end\n",
         ],
     );
+    // What one of its other groups may write in, it may.
+    fs::create_dir(place.file("root/shared")).unwrap();
+    std::os::unix::fs::chown(place.file("root/shared"), Some(0), Some(1002)).unwrap();
+    let group = std::os::unix::fs::PermissionsExt::from_mode(0o770);
+    fs::set_permissions(place.file("root/shared"), group).unwrap();
+    let shared = "mknod /shared/null c 1 3 && busybox stat -c '%u:%g' /shared/null; echo end";
+    for (id, groups, expected) in [
+        ("member", json!([1003, 1002]), "1000:1001\n"),
+        (
+            "stranger",
+            json!([1003]),
+            "mknod: /shared/null: Permission denied\n",
+        ),
+    ] {
+        let said = runtime
+            .start_changed(&place, id, shared, |config| {
+                capable(&["CAP_MKNOD"])(config);
+                config["root"]["readonly"] = json!(false);
+                config["process"]["user"] =
+                    json!({ "uid": 1000, "gid": 1001, "additionalGids": groups });
+                for set in ["inheritable", "ambient"] {
+                    config["process"]["capabilities"][set] = json!(["CAP_MKNOD"]);
+                }
+            })
+            .says();
+        contains(&said, &[expected, "end\n"]);
+    }
 }
 
 /// runc alone makes a user namespace when root starts it.

@@ -375,6 +375,7 @@ def test_who_calls(supervise: Start) -> None:
     identity = call.identity()
     assert (identity.tgid, identity.uid, identity.egid) == (child.pid, os.getuid(), os.getegid())
     assert identity.umask == 0o31 and identity.same_user_namespace is True
+    assert call.groups() == sorted(os.getgroups())
     assert Path(call.executable()).name.startswith("python3")
     call.reply(0)
 

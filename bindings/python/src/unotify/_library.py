@@ -100,6 +100,7 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "unotify_notification_executable": ("ippz", "Notification.executable"),
     "unotify_notification_free": ("-p", "Notification.close"),
     "unotify_notification_get_fd": ("ipip", "Notification.get_fd"),
+    "unotify_notification_groups": ("ippzp", "Notification.groups"),
     "unotify_notification_identity": ("ipp", "Notification.identity"),
     "unotify_notification_listener_data": ("pp", "Notification.listener_data"),
     "unotify_notification_mkdir": ("ipisu", "Notification.mkdir"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-from ctypes import byref, c_char, c_int, c_int64, c_size_t, c_uint64
+from ctypes import byref, c_char, c_int, c_int64, c_size_t, c_uint32, c_uint64
 from struct import Struct
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -35,6 +35,7 @@ _reply_continue = raw_quick.unotify_notification_reply_continue
 
 _PATH_MAX = 4096
 _NAME_MAX = 256
+_GROUPS_MAX = 65536
 
 _GONE = int(Status.GONE)
 _ANSWERED = int(Status.ANSWERED)
@@ -424,6 +425,13 @@ class Notification:
         found = CIdentity(ctypes.sizeof(CIdentity))
         self._use(lib.notification_identity, byref(found))
         return Identity.of(found)
+
+    def groups(self) -> list[int]:
+        """The target's supplementary groups, as the supervisor's user namespace numbers them."""
+        array = (c_uint32 * _GROUPS_MAX)()
+        count = c_size_t()
+        self._use(lib.notification_groups, array, len(array), byref(count))
+        return array[: count.value]
 
     def executable(self) -> str:
         """The path of the target's program, as the supervisor sees it."""
