@@ -99,7 +99,10 @@ fn go_without_cgo_serves_containers_and_what_is_started_in_them(runtime: Runtime
         assert_eq!(lines("+ box running 0 0 . "), 1);
     }
     let said = agent.ends();
-    assert!(said.ends_with("end\n") && !said.contains("refused"), "{said}");
+    assert!(
+        said.ends_with("end\n") && !said.contains("refused"),
+        "{said}"
+    );
     assert!(!place.socket().exists());
 }
 
