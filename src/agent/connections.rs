@@ -6,6 +6,7 @@ use super::options::AgentOptions;
 use super::state::Told;
 use crate::error::{Error, Result};
 use crate::kernel::epoll::{Epoll, Event, WakeFd};
+use crate::kernel::fd;
 use crate::kernel::timer::Timer;
 use crate::kernel::unix_socket::{self, Peer};
 use crate::kernel::Errno;
@@ -138,7 +139,10 @@ impl Connections {
                 // It is gone already.
                 Err(Errno(libc::ECONNABORTED)) => {}
                 Err(Errno(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)) => {
-                    if !self.drop_oldest(epoll, "there is no descriptor left for others") {
+                    // The kernel says so before it looks whether anybody waits.
+                    let waits =
+                        !matches!(fd::poll(endpoint.as_fd(), Some(Instant::now())), Ok(None));
+                    if waits && !self.drop_oldest(epoll, "there is no descriptor left for others") {
                         sleep(PAUSE);
                     }
                     break;

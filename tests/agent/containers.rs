@@ -349,6 +349,25 @@ fn in_a_copy_of_the_process_it_is_the_parents() {
     });
 }
 
+/// Takes all descriptors that there are. They are free again with what this gives.
+fn take_all_descriptors() -> Vec<OwnedFd> {
+    let limit = libc::rlimit {
+        rlim_cur: 64,
+        rlim_max: 64,
+    };
+    // SAFETY: the structure is ours.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
+    let mut taken = Vec::new();
+    loop {
+        // SAFETY: integers only.
+        match unsafe { libc::dup(0) } {
+            -1 => return taken,
+            // SAFETY: new, and this is its only owner.
+            fd => taken.push(unsafe { OwnedFd::from_raw_fd(fd) }),
+        }
+    }
+}
+
 #[test]
 fn with_no_descriptor_left_it_waits_until_there_is_one() {
     alone(|| {
@@ -357,27 +376,30 @@ fn with_no_descriptor_left_it_waits_until_there_is_one() {
         let (target, listener) = Target::serves();
         let runtime = Runtime::connect(&directory.path());
         nothing_comes(&agent);
-        let mut taken: Vec<OwnedFd> = Vec::new();
-        let limit = libc::rlimit {
-            rlim_cur: 64,
-            rlim_max: 64,
-        };
-        // SAFETY: the structure is ours.
-        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
-        loop {
-            // SAFETY: integers only.
-            match unsafe { libc::dup(0) } {
-                -1 => break,
-                // SAFETY: new, and this is its only owner.
-                fd => taken.push(unsafe { OwnedFd::from_raw_fd(fd) }),
-            }
-        }
+        let taken = take_all_descriptors();
         let text = state("box");
         runtime
             .send(text.as_bytes(), &[listener.as_raw_fd()])
             .unwrap();
         nothing_comes(&agent);
-        taken.clear();
+        drop(taken);
+        drop(listener);
+        check_served(&target, &accept(&agent).take_listener().unwrap());
+    });
+}
+
+#[test]
+fn with_the_last_descriptor_taken_by_its_connection_it_waits_too() {
+    alone(|| {
+        let (directory, log) = (Directory::new(), Log::default());
+        let agent = Agent::bind(directory.path(), log.options()).unwrap();
+        let (target, listener) = Target::serves();
+        let _runtime = start(&directory.path(), "box", &listener);
+        let mut taken = take_all_descriptors();
+        taken.pop();
+        nothing_comes(&agent);
+        assert_eq!(log.said(), [""; 0]);
+        drop(taken);
         drop(listener);
         check_served(&target, &accept(&agent).take_listener().unwrap());
     });

@@ -15,9 +15,9 @@
 //		call.ReplyError(syscall.EPERM) // fails if the target was killed meanwhile
 //	}
 //
-// A listener comes from another process over a Unix socket ([ListenerFromConn]), as container runtimes send
-// it to their agents, from a descriptor ([ListenerFromFd]), or from [Start], which runs a program under a small
-// [Filter]. What the library has besides (filters of any kind, handlers and their supervisor, opening
+// The listeners of containers come to an [Agent] from their runtimes (runc, crun, youki). Others come over a Unix
+// socket ([ListenerFromConn]), from a descriptor ([ListenerFromFd]), or from [Start], which runs a program under a
+// small [Filter]. What the library has besides (filters of any kind, handlers and their supervisor, opening
 // what a path means to the target) is in package libunotify/go.
 //
 // # Rules

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -125,7 +126,79 @@ func ExampleNotification_ReplyFd() {
 	// Output: something else
 }
 
-// An agent gets listeners over a Unix socket, as container runtimes send them.
+// An agent serves each container by a goroutine. What is notified is in the profile of the container.
+func ExampleAgent() {
+	directory, err := os.MkdirTemp("", "example")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(directory)
+	path := filepath.Join(directory, "agent.sock") // the profile's listenerPath
+	agent, err := notify.NewAgent(path, &notify.AgentOptions{Log: func(why string) { log.Print(why) }})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer agent.Close()
+
+	serve := func(box *notify.Container) {
+		defer box.Close()
+		listener, err := box.TakeListener()
+		if err != nil {
+			log.Fatal(err)
+		}
+		defer listener.Close()
+		var call notify.Notification
+		for {
+			err := listener.ReceiveInto(context.Background(), &call)
+			if err != nil {
+				break // notify.ErrClosed: its last process has ended
+			}
+			fmt.Println("answering", box.ID)
+			if err := call.ReplyValue(1234); err != nil {
+				log.Print(err) // it was killed meanwhile
+			}
+		}
+		agent.Close() // an agent of machines would go on
+	}
+	go runContainer(path)
+	for {
+		box, err := agent.Accept(context.Background())
+		if errors.Is(err, os.ErrClosed) {
+			break
+		} else if err != nil {
+			log.Fatal(err)
+		}
+		go serve(box)
+	}
+	// Output: answering box
+}
+
+// runContainer does what runc does.
+func runContainer(path string) {
+	var filter notify.Filter
+	filter.Notify(syscall.SYS_GETPPID)
+	cmd := exec.Command("sh", "-c", "test $PPID = 1234")
+	listener, err := notify.Start(cmd, &filter)
+	if err != nil {
+		log.Fatal(err)
+	}
+	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
+	state := `{"ociVersion":"1.0.2","fds":["seccompFd"],"pid":1,"state":{"id":"box","status":"creating"}}`
+	_, _, err = conn.WriteMsgUnix([]byte(state), syscall.UnixRights(listener.Fd()), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	_ = listener.Close()
+	if err := cmd.Wait(); err != nil {
+		log.Print(err)
+	}
+}
+
+// A listener that somebody sends by other means than a container runtime's.
 func ExampleListenerFromConn() {
 	runtime, agent := socketPair()
 	cmd := exec.Command("sleep", "0")

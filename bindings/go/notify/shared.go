@@ -20,6 +20,7 @@ type shared struct {
 	fallback atomic.Int32 // the error number, positive, for what nobody answers
 	place    place
 	child    atomic.Int32 // a pidfd whose end is the listener's too, before Linux 6.11, or -1
+	origin   *about       // the container that it came with, or nil
 }
 
 func newShared(fd int) *shared {
@@ -54,6 +55,7 @@ func (s *shared) release() {
 		if child := s.child.Swap(-1); child >= 0 {
 			syscall.Close(int(child))
 		}
+		s.origin.release()
 	}
 }
 

@@ -74,14 +74,25 @@ func ListenerFromConn(conn *net.UnixConn) (*Listener, error) {
 	return nil, invalid("the message carries no descriptor")
 }
 
-// received is which descriptors came with a message.
+// received is which descriptors came with a message. A pidfd of its sender (SCM_PIDFD, Linux 6.5), which comes to a socket
+// that asked for it, is closed.
 func received(control []byte) (fds []int) {
+	const pidfd = 4
 	messages, err := syscall.ParseSocketControlMessage(control)
 	if err != nil {
 		return nil
 	}
 	for i := range messages {
-		if some, err := syscall.ParseUnixRights(&messages[i]); err == nil {
+		isPidfd := messages[i].Header.Level == syscall.SOL_SOCKET && messages[i].Header.Type == pidfd
+		if isPidfd {
+			messages[i].Header.Type = syscall.SCM_RIGHTS
+		}
+		some, err := syscall.ParseUnixRights(&messages[i])
+		switch {
+		case err != nil:
+		case isPidfd:
+			closeAll(some)
+		default:
 			fds = append(fds, some...)
 		}
 	}

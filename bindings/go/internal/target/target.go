@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -67,6 +68,20 @@ var commands = map[string]func(string){
 	},
 	// calls:N makes N calls with the numbers from 0 on, and says how many returned their number.
 	"calls": func(text string) { fmt.Println(right(number(text))) },
+	// until-line makes calls until there is a line on standard input, and says how many returned their number, of how
+	// many.
+	"until-line": func(string) {
+		var isOver atomic.Bool
+		go func() {
+			_, _ = bufio.NewReader(os.Stdin).ReadString('\n')
+			isOver.Store(true)
+		}()
+		count, made := 0, 0
+		for ; !isOver.Load(); made += 50 {
+			count += right(50)
+		}
+		fmt.Println(count, made)
+	},
 	// threads:N,M has N threads make M calls each.
 	"threads": func(text string) {
 		threads, each, _ := strings.Cut(text, ",")
