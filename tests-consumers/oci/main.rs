@@ -7,6 +7,7 @@ mod agentd;
 mod bundle;
 mod containers;
 mod example;
+mod go_agent;
 mod lives;
 mod rootless;
 mod runtimes;
