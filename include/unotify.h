@@ -972,6 +972,10 @@ unotify_status unotify_agent_hand_over(unotify_agent *agent, unotify_supervisor 
 unotify_status unotify_agent_take_over(int socket, const unotify_agent_opts *opts,
                                        unotify_agent **out);
 
+/** Takes a container's listener back, as if that had just come. Takes ownership on success only.
+ * Errors: INVALID_ARGUMENT when it came from no agent; CLOSED when this one was handed over. */
+unotify_status unotify_agent_put_back(unotify_agent *agent, unotify_listener *listener);
+
 /** Frees an agent and removes its socket. Containers that were accepted stay as they are. */
 void unotify_agent_free(unotify_agent *agent);
 

@@ -505,6 +505,37 @@ static void a_container_that_was_handed_over_says_so(void)
     leave();
 }
 
+static void a_listener_that_is_put_back_comes_again(void)
+{
+    unotify_agent *agent;
+    unotify_container *container;
+    unotify_listener *listener, *own;
+    target t = target_start(&own);
+    int s;
+
+    place();
+    OK(unotify_agent_new(path, NULL, &agent));
+    s = start_container(own);
+    CHECK_STATUS(unotify_agent_put_back(agent, own), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_SAID_OF("agent");
+    unotify_listener_free(own);
+    OK(unotify_agent_accept(agent, slowed(20000), &container));
+    OK(unotify_container_take_listener(container, &listener));
+    unotify_container_free(container);
+    OK(unotify_agent_put_back(agent, listener));
+    OK(unotify_agent_accept(agent, slowed(20000), &container));
+    CHECK(strcmp(unotify_container_id(container), "box") == 0);
+    OK(unotify_container_take_listener(container, &listener));
+    CHECK_STATUS(unotify_agent_put_back(NULL, listener), UNOTIFY_ERR_INVALID_ARGUMENT);
+    CHECK_STATUS(unotify_agent_put_back(agent, NULL), UNOTIFY_ERR_INVALID_ARGUMENT);
+    unotify_listener_free(listener);
+    unotify_container_free(container);
+    unotify_agent_free(agent);
+    target_end(&t);
+    close(s);
+    leave();
+}
+
 static void what_cannot_be_handed_over_stays(void)
 {
     unotify_agent *agent, *other;
@@ -582,6 +613,7 @@ int main(void)
         CASE(an_accept_can_be_interrupted), CASE(its_descriptor_tells_that_something_came),
         CASE(containers_are_served_and_handed_over),
         CASE(a_container_that_is_not_wanted_is_let_go_of),
-        CASE(a_container_that_was_handed_over_says_so), CASE(what_cannot_be_handed_over_stays),
+        CASE(a_container_that_was_handed_over_says_so),
+        CASE(a_listener_that_is_put_back_comes_again), CASE(what_cannot_be_handed_over_stays),
         CASE(null_is_refused));
 }

@@ -11,8 +11,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/cgo"
-	"runtime/debug"
-	"sync"
+	"strings"
 	"syscall"
 	"time"
 	"unsafe"
@@ -20,13 +19,17 @@ import (
 
 // AgentOptions is how an agent is to work. The zero value has the defaults.
 type AgentOptions struct {
-	Mode       os.FileMode          // Permissions of its socket, whatever the umask. 0 is 0600.
-	MaxFds     int                  // Descriptors that may come with a state, up to 253. 0 is 16.
-	MaxMessage int                  // Bytes that a state may have. 0 is 1 MiB.
-	TimeLimit  time.Duration        // That a connection may take for it. 0 is 10 s.
-	Users      []uint32             // Who is listened to (SO_PEERCRED). nil: root and this process's user.
-	Log        func(refused string) // Is told, by Accept, in a sentence of each connection that was refused, and why.
+	Mode       os.FileMode   // Permissions of its socket, whatever the umask. 0 is 0600.
+	MaxFds     int           // Descriptors that may come with a state, up to 253. 0 is 16.
+	MaxMessage int           // Bytes that a state may have. 0 is 1 MiB.
+	TimeLimit  time.Duration // That a connection may take for it. 0 is 10 s.
+	Users      []uint32      // Who is listened to (SO_PEERCRED). nil: root and this process's user.
+	// Log is told, in a sentence, of each connection that was refused, and why. It is called by Accept, Serve and HandOver,
+	// and must not call these.
+	Log func(refused string)
 }
+
+var errAgentClosed = closedError("agent")
 
 // Agent takes the listeners of containers from their runtimes (runc, crun, youki), at the socket that profiles name as
 // listenerPath. Its methods may be called by several goroutines.
@@ -34,7 +37,9 @@ type Agent struct {
 	*agentHandle
 	users  users
 	closed chan struct{}
-	turn   *turns // Of looking, one at a time.
+	turn   *turns        // Of looking, one at a time.
+	passed chan struct{} // Takes the turn from who only waits.
+	gone   bool          // It was handed over. Whose turn it is may look.
 }
 
 // agentHandle is what is freed.
@@ -49,6 +54,9 @@ type agentHandle struct {
 // user's and nobody listens on it: else it fails with syscall.EADDRINUSE, which is ErrBusy when somebody does, and
 // ErrPermission when it is another user's. The options may be nil.
 func NewAgent(path string, options *AgentOptions) (*Agent, error) {
+	if strings.IndexByte(path, 0) >= 0 {
+		return nil, newError(ErrInvalidArgument, syscall.EINVAL, "the path %q has a byte of zero in it", path)
+	}
 	name := C.CString(path)
 	defer C.free(unsafe.Pointer(name))
 	return options.make(func(o *cOptions) C.shim_result {
@@ -63,6 +71,9 @@ func AgentFromEnvironment(options *AgentOptions) (*Agent, error) { return option
 // AgentFromListener makes an agent on a duplicate of a Unix stream socket that listens, such as one that a service
 // manager passed. The name of that is nobody's of the agent to remove.
 func AgentFromListener(socket *net.UnixListener, options *AgentOptions) (*Agent, error) {
+	if socket == nil {
+		return nil, newError(ErrInvalidArgument, syscall.EBADF, "the socket is nil")
+	}
 	raw, err := socket.SyscallConn()
 	if err != nil {
 		return nil, err
@@ -131,6 +142,7 @@ func (o *AgentOptions) make(call func(*cOptions) C.shim_result) (*Agent, error) 
 		agentHandle: &agentHandle{c: c, fd: int(C.unotify_agent_fd(c)), refusals: refused, handle: given.log},
 		closed:      make(chan struct{}),
 		turn:        newTurns(1),
+		passed:      make(chan struct{}),
 	}
 	runtime.SetFinalizer(a.agentHandle, (*agentHandle).free)
 	return a, nil
@@ -152,32 +164,37 @@ func (a *Agent) leave() {
 
 // Accept waits for the next container, without a thread. A connection that brings none is refused, and delays nobody.
 //
-// It ends with the context's error when that is done, and with os.ErrClosed when the agent is closed.
-func (a *Agent) Accept(ctx context.Context) (*Container, error) {
+// It ends with the context's error when that is done, with os.ErrClosed when the agent is closed, and with ErrClosed when
+// it was handed over.
+func (a *Agent) Accept(ctx context.Context) (container *Container, err error) {
+	err = a.accept(ctx, func(next *Container) error {
+		container = next
+		return nil
+	})
+	return container, err
+}
+
+// accept has a function take the next container. Nobody else accepts meanwhile.
+func (a *Agent) accept(ctx context.Context, take func(*Container) error) error {
 	if !a.users.enter() {
-		return nil, errAgentClosed
+		return errAgentClosed
 	}
 	defer a.leave()
-	a.turn.waiting.Add(1)
-	for !a.turn.try() {
-		select {
-		case <-a.turn.free:
-		case <-ctx.Done():
-			a.turn.waiting.Add(-1)
-			return nil, ctx.Err()
-		case <-a.closed:
-			a.turn.waiting.Add(-1)
-			return nil, errAgentClosed
-		}
+	if err := a.takeTurn(ctx, nil); err != nil {
+		return err
 	}
-	a.turn.waiting.Add(-1)
-	defer a.turn.giveBack()
+	hasTurn := true
+	defer func() {
+		if hasTurn {
+			a.turn.giveBack()
+		}
+	}()
 	for {
 		if isClosed(a.closed) {
-			return nil, errAgentClosed
+			return errAgentClosed
 		}
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return err
 		}
 		result := C.shim_agent_accept(a.c)
 		err := failure(result)
@@ -187,124 +204,58 @@ func (a *Agent) Accept(ctx context.Context) (*Container, error) {
 		}
 		container.keptBy(a.refusals.tell)
 		if err == nil {
-			return container, nil
+			return take(container)
 		}
 		if !errors.Is(err, ErrTimeout) {
-			return nil, err
+			return err
 		}
-		if err := a.park(ctx); err != nil {
-			return nil, err
+		if hasTurn, err = a.park(ctx); err != nil {
+			return err
+		}
+		if !hasTurn {
+			if err := a.takeTurn(ctx, nil); err != nil {
+				return err
+			}
+			hasTurn = true
 		}
 	}
 }
 
-// park waits until there is something to do for who accepts.
-func (a *Agent) park(ctx context.Context) error {
+// takeTurn waits for the turn of using the library's agent. Who has it and only waits may pass it on.
+func (a *Agent) takeTurn(ctx context.Context, passed <-chan struct{}) error {
+	a.turn.waiting.Add(1)
+	defer a.turn.waiting.Add(-1)
+	for !a.turn.try() {
+		select {
+		case <-a.turn.free:
+		case <-passed:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-a.closed:
+			return errAgentClosed
+		}
+	}
+	return nil
+}
+
+// park waits until there is something to do for who accepts, unless somebody needs the turn for something else.
+func (a *Agent) park(ctx context.Context) (hasTurn bool, err error) {
 	ready, err := parked.enter(a.fd)
 	if err != nil {
-		return err
+		return true, err
 	}
 	defer parked.leave(a.fd)
 	select {
 	case <-ready:
-		return nil
+		return true, nil
+	case a.passed <- struct{}{}:
+		return false, nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return true, ctx.Err()
 	case <-a.closed:
-		return errAgentClosed
+		return true, errAgentClosed
 	}
-}
-
-// Serve has a supervisor serve all containers, until the context is done, which is its error, or the supervisor ends. It
-// is told of each container first by onContainer, unless that is nil; after an error of that the container is closed,
-// and its calls fail with ENOSYS. A handler finds its container by [ContainerOf]. The supervisor needs KeepRunning.
-// When onContainer panics, Serve panics with a [HandlerPanic], as when a handler does; its container is closed.
-//
-// left is called, unless it is nil, as a handler is, once the listener of a container has left the supervisor; then the
-// container is closed. After the return the listeners are still the supervisor's: the next Run or Serve goes on with
-// them, and its Close closes them.
-func (a *Agent) Serve(ctx context.Context, s *Supervisor, onContainer func(*Container) error, left func(*Container)) error {
-	if !s.KeepRunning {
-		return newError(ErrInvalidArgument, syscall.EINVAL, "the supervisor would end without a container: set KeepRunning")
-	}
-	accepting, cancel := context.WithCancel(ctx)
-	defer cancel()
-	running, stop := context.WithCancel(ctx)
-	defer stop()
-	done := make(chan struct{})
-	failed := error(errGoexit)
-	var panicked *HandlerPanic
-	go func() {
-		defer close(done)
-		defer stop()
-		defer func() {
-			if value := recover(); value != nil {
-				panicked = &HandlerPanic{value, debug.Stack()}
-			}
-		}()
-		failed = a.acceptFor(accepting, s, onContainer, left)
-	}()
-	err := func() error {
-		defer func() { // Also when a handler has panicked.
-			cancel()
-			<-done
-		}()
-		return s.Run(running)
-	}()
-	if panicked != nil {
-		panic(panicked)
-	}
-	if ctx.Err() == nil && failed != nil && !errors.Is(failed, context.Canceled) {
-		return failed
-	}
-	return err
-}
-
-func (a *Agent) acceptFor(ctx context.Context, s *Supervisor, onContainer func(*Container) error, left func(*Container)) error {
-	for {
-		container, err := a.Accept(ctx)
-		if err != nil {
-			return err
-		}
-		if onContainer != nil {
-			var unwanted error
-			container.keptBy(func() { unwanted = onContainer(container) })
-			if unwanted != nil {
-				container.Close()
-				continue
-			}
-		}
-		listener, err := container.TakeListener()
-		if errors.Is(err, ErrInvalidArgument) || errors.Is(err, os.ErrClosed) {
-			continue // onContainer has taken it.
-		}
-		if err != nil {
-			container.Close()
-			return err
-		}
-		listener.container.Store(container)
-		over := func() {
-			listener.container.Store(nil)
-			if left != nil {
-				left(container)
-			}
-			container.Close()
-		}
-		if err := s.AddListener(listener, over); err != nil { // It is closed.
-			listener.Close()
-			container.Close()
-			return err
-		}
-	}
-}
-
-// ContainerOf gives the container that a notification comes from, if [Agent.Serve] serves it, or nil.
-func ContainerOf(n *Notification) *Container {
-	listener := n.Listener()
-	if listener == nil {
-		return nil
-	}
-	return listener.container.Load()
 }
 
 // Fd is a descriptor for an event loop, which remains the agent's, or -1 when it is closed. It polls readable when
@@ -327,109 +278,5 @@ func (a *Agent) Close() error {
 		return errAgentClosed
 	}
 	close(a.closed)
-	return nil
-}
-
-var (
-	errAgentClosed     = closedError("agent")
-	errContainerClosed = closedError("container")
-)
-
-// Container is what a runtime says of a container, and its listener until that is taken. What a runtime leaves out is
-// "" or 0. The fields remain when it is closed.
-type Container struct {
-	ID          string            // Its name among those of its runtime; its user may have chosen it.
-	Bundle      string            // The directory that it was described in. crun says "." for exec.
-	Status      string            // "creating", "created", "running" or "stopped", or what a runtime has beyond these.
-	Metadata    string            // What the profile says in listenerMetadata.
-	Version     string            // Of the OCI runtime specification that the runtime goes by.
-	Annotations map[string]string // By their keys.
-	Pid         int               // The process under the filter, as the runtime numbers it; it may have ended.
-	InitPid     int               // The container's first process, likewise: after exec it is another.
-	HandedOver  bool              // Whether it came from another agent.
-
-	mu sync.Mutex
-	c  *C.unotify_container
-}
-
-func newContainer(c *C.unotify_container) *Container {
-	container := &Container{
-		ID:          C.GoString(C.unotify_container_id(c)),
-		Bundle:      C.GoString(C.unotify_container_bundle(c)),
-		Status:      C.GoString(C.unotify_container_status(c)),
-		Metadata:    C.GoString(C.unotify_container_metadata(c)),
-		Version:     C.GoString(C.unotify_container_version(c)),
-		Annotations: map[string]string{},
-		Pid:         int(C.unotify_container_pid(c)),
-		InitPid:     int(C.unotify_container_init_pid(c)),
-		HandedOver:  C.unotify_container_was_handed_over(c) != 0,
-		c:           c,
-	}
-	for i := C.size_t(0); ; i++ {
-		key := C.unotify_container_annotation_key(c, i)
-		if key == nil {
-			break
-		}
-		container.Annotations[C.GoString(key)] = C.GoString(C.unotify_container_annotation(c, key))
-	}
-	runtime.SetFinalizer(container, (*Container).Close)
-	return container
-}
-
-// keptBy calls a function of the program's, and closes the container, unless it is nil, if that does not return: its
-// calls would wait for nobody.
-func (c *Container) keptBy(call func()) {
-	returned := false
-	defer func() {
-		if !returned && c != nil {
-			c.Close()
-		}
-	}()
-	call()
-	returned = true
-}
-
-// TakeListener gives the container's listener, which is the caller's from then on. It fails with ErrInvalidArgument when
-// it was taken before.
-func (c *Container) TakeListener() (*Listener, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.c == nil {
-		return nil, errContainerClosed
-	}
-	return listenerOf(C.shim_container_take_listener(c.c))
-}
-
-// File gives a duplicate of a descriptor that came with the listener, by its name, or nil if there is none. The runtimes
-// of today send no other.
-func (c *Container) File(name string) (*os.File, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.c == nil {
-		return nil, errContainerClosed
-	}
-	text := C.CString(name)
-	defer C.free(unsafe.Pointer(text))
-	fd := int(C.unotify_container_fd(c.c, text))
-	if fd < 0 {
-		return nil, nil
-	}
-	duplicate, err := dup(fd)
-	if err != nil {
-		return nil, err
-	}
-	return os.NewFile(uintptr(duplicate), name), nil
-}
-
-// Close frees the container, and its listener if nobody took it: its notifying calls then fail with ENOSYS.
-func (c *Container) Close() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.c == nil {
-		return errContainerClosed
-	}
-	runtime.SetFinalizer(c, nil)
-	C.unotify_container_free(c.c)
-	c.c = nil
 	return nil
 }

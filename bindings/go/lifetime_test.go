@@ -220,3 +220,44 @@ func TestReceivingAndAnsweringAllocatesNothing(t *testing.T) {
 	child.Close()
 	child.Listener.Close()
 }
+
+func TestRunsLeaveNothing(t *testing.T) {
+	guard(t, 4*patience)
+	it := start(t)
+	leavesNothing(t, func() {
+		s := &unotify.Supervisor{}
+		must(t, s.OnDefault(sum))
+		file, err := it.Listener.File()
+		must(t, err)
+		listener, err := unotify.ListenerFromFile(file)
+		must(t, err)
+		file.Close()
+		must(t, s.AddListener(listener, func() {}))
+		ctx, cancel := context.WithCancel(background)
+		it.getppid(1, 1)
+		go func() {
+			it.result()
+			cancel()
+		}()
+		wantError(t, s.Run(ctx), context.Canceled)
+		must(t, s.Close())
+	})
+}
+
+func TestListenersThatComeAndGoLeaveNothing(t *testing.T) {
+	guard(t, 4*patience)
+	it := start(t)
+	s := &unotify.Supervisor{KeepRunning: true}
+	run(t, s, sum)
+	leavesNothing(t, func() {
+		file, err := it.Listener.File()
+		must(t, err)
+		listener, err := unotify.ListenerFromFile(file)
+		must(t, err)
+		file.Close()
+		left := make(chan struct{})
+		must(t, s.AddListener(listener, func() { close(left) }))
+		must(t, listener.Close())
+		<-left
+	})
+}

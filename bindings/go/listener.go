@@ -19,7 +19,9 @@ type Listener struct {
 	closed   chan struct{}
 	deadline deadline
 
-	container atomic.Pointer[Container] // That it is of, while Agent.Serve serves it.
+	container    atomic.Pointer[Container] // That it is of, while Agent.Serve serves it.
+	isContainers bool                      // It came to an agent.
+	given        chan struct{}             // Closed when nobody is left, if it was given up. Before that whoever is may look.
 
 	turn *turns  // Of receiving, one at a time.
 	hot  lookout // At those who are blocked in C for it. While it is awake the listener is a hot one: receive.go.
@@ -222,19 +224,53 @@ func (l *Listener) Close() error {
 		return errListenerClosed
 	}
 	defer l.leave()
-	if !l.users.close() {
+	if !l.shut() {
 		return errListenerClosed
+	}
+	return nil
+}
+
+// shut lets nobody in any more, and gets those out who receive. The caller has entered. It tells whether it was the
+// first to do so.
+func (l *Listener) shut() bool {
+	if !l.users.close() {
+		return false
 	}
 	close(l.closed)
 	l.deadline.set(time.Time{}, nil)
 	C.unotify_listener_set_interrupted(l.c, 1)
-	return nil
+	return true
 }
 
 func (l *Listener) leave() {
-	if l.users.leave() {
+	switch {
+	case !l.users.leave():
+	case l.given != nil:
+		close(l.given)
+	default:
 		l.free()
 	}
+}
+
+// giveUp closes it for this package, and gives what it was of the library's, which is the caller's; nil if it is closed.
+func (l *Listener) giveUp() *C.unotify_listener {
+	if !l.users.enter() {
+		return nil
+	}
+	if !l.shut() {
+		l.leave()
+		return nil
+	}
+	nobody := make(chan struct{})
+	l.given = nobody
+	l.leave()
+	<-nobody
+	runtime.SetFinalizer(l.listenerHandle, nil)
+	if child := l.child.Load(); child >= 0 {
+		syscall.Close(int(child))
+	}
+	C.unotify_listener_set_interrupted(l.c, 0)
+	return l.c
 }
 
 // interrupt gets whoever receives out of C, to look at what has changed.

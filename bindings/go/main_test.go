@@ -38,6 +38,8 @@ func TestMain(m *testing.M) {
 	case strings.HasPrefix(mode, "exit "):
 		status, _ := strconv.Atoi(mode[len("exit "):])
 		os.Exit(status)
+	case mode == "take over":
+		takeOver()
 	case mode == "echo":
 		fmt.Print(strings.Join(os.Args[1:], " "))
 		fmt.Fprint(os.Stderr, "stderr")

@@ -509,6 +509,27 @@ static inline shim_result shim_agent_accept(unotify_agent *agent)
     SHIM_HANDLE(unotify_container, unotify_agent_accept(agent, 0, &out));
 }
 
+static inline shim_result shim_agent_put_back(unotify_agent *agent, unotify_listener *listener)
+{
+    SHIM(unotify_agent_put_back(agent, listener));
+}
+
+/* The containers were put back before: Go has a supervisor of its own. */
+static inline shim_result shim_agent_hand_over(unotify_agent *agent, int socket)
+{
+    SHIM(unotify_agent_hand_over(agent, NULL, socket));
+}
+
+static inline shim_result shim_agent_take_over(int socket, uint32_t mode, uint32_t max_fds,
+                                               size_t max_message, int time_limit_ms,
+                                               const uid_t *users, uint32_t n_users,
+                                               uintptr_t log_data)
+{
+    unotify_agent_opts opts =
+        shim_agent_opts(mode, max_fds, max_message, time_limit_ms, users, n_users, log_data);
+    SHIM_HANDLE(unotify_agent, unotify_agent_take_over(socket, &opts, &out));
+}
+
 static inline shim_result shim_container_take_listener(unotify_container *container)
 {
     SHIM_HANDLE(unotify_listener, unotify_container_take_listener(container, &out));

@@ -94,6 +94,8 @@ func (s *Supervisor) AddListener(listener *Listener, left func()) error {
 	switch {
 	case s.closed:
 		return errSupervisorClosed
+	case listener == nil:
+		return newError(ErrInvalidArgument, syscall.EINVAL, "the listener is nil")
 	case isClosed(listener.closed):
 		return errListenerClosed
 	case s.serving[listener] != nil:
@@ -118,18 +120,42 @@ func (s *Supervisor) TakeListener(listener *Listener) error {
 		s.mu.Unlock()
 		return errUnserved
 	}
-	v.leaving, v.taken = true, true
-	atWork := v.workers > 0
-	if atWork {
-		v.cancel()
-	}
+	idle := s.take(v)
 	s.mu.Unlock()
-	if atWork {
-		listener.interrupt()
-	} else {
+	if idle {
 		s.left(nil, v)
+	} else {
+		listener.interrupt()
 	}
 	return nil
+}
+
+// take lets a listener go. It tells whether nobody is at work on it, so that the caller is to tell that it has left. The
+// caller holds the lock.
+func (s *Supervisor) take(v *served) (idle bool) {
+	v.leaving, v.taken = true, true
+	if v.workers > 0 {
+		v.cancel()
+		return false
+	}
+	delete(s.serving, v.listener)
+	return true
+}
+
+// takeAll lets all containers' listeners go, and gives them, and of which it is to be told that they have left.
+func (s *Supervisor) takeAll() (taken []*Listener, idle []*served) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for listener, v := range s.serving {
+		if v.leaving || !listener.isContainers {
+			continue
+		}
+		taken = append(taken, listener)
+		if s.take(v) {
+			idle = append(idle, v)
+		}
+	}
+	return taken, idle
 }
 
 // Run serves the listeners until the last one has left, which is success, until the context is done, or until it is
@@ -244,7 +270,7 @@ func (s *Supervisor) Close() error {
 	}
 	s.mu.Unlock()
 	for _, v := range all {
-		s.left(nil, v)
+		defer s.left(nil, v) // Also when what another tells panics.
 	}
 	return nil
 }
@@ -252,7 +278,9 @@ func (s *Supervisor) Close() error {
 // left is for a listener that is leaving when nobody is at work on it.
 func (s *Supervisor) left(r *run, v *served) {
 	s.mu.Lock()
-	delete(s.serving, v.listener)
+	if s.serving[v.listener] == v { // It may be served anew by now.
+		delete(s.serving, v.listener)
+	}
 	s.mu.Unlock()
 	if !v.taken {
 		v.listener.Close()

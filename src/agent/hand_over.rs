@@ -12,6 +12,7 @@ use super::{Agent, AgentOptions};
 use crate::error::{Error, Result, Status};
 use crate::kernel::socket::{self, MOST_SENT};
 use crate::kernel::{fd, unix_socket, Errno};
+use crate::listener::Listener;
 use crate::lock::lock;
 use crate::supervisor::Supervisor;
 use crate::transport::message::{Limits, Message, Progress};
@@ -46,7 +47,7 @@ impl Agent {
     /// The supervisor may run; [`on_close`](Supervisor::on_close) tells of each listener that leaves
     /// it. What it has received it still answers: end this process when the supervisor has come to its
     /// end and what handlers have deferred is answered. Containers that were accepted and are served by other means
-    /// stay here.
+    /// stay here, unless they were [put back](Agent::put_back).
     ///
     /// Nobody may accept or serve meanwhile. After success that fails with [`Status::Closed`]. After a
     /// failure all is still here: [`accept`](Agent::accept) and [`serve`](Agent::serve) get the
@@ -115,6 +116,35 @@ impl Agent {
             agent.own_name(None);
         }
         acknowledged.map(|()| agent)
+    }
+
+    /// Takes the listener of a container back, as if that had just come: [`accept`](Agent::accept) and
+    /// [`serve`](Agent::serve) give it again, and [`hand_over`](Agent::hand_over) takes it along, which
+    /// is for who serves containers by other means than a supervisor. What was received from the
+    /// listener is still to be answered here. Not while the agent is handed over.
+    ///
+    /// # Errors
+    /// [`Status::InvalidArgument`] when it came from no agent, or in a copy of the process;
+    /// [`Status::Closed`] when this one was handed over. It is closed then.
+    pub fn put_back(&self, listener: Listener) -> Result<()> {
+        self.check_puts_back(&listener)?;
+        let container = Container::of_listener(listener);
+        lock(&self.connections).ready.extend(container);
+        self.wake.wake();
+        Ok(())
+    }
+
+    /// Whether it would, while the listener is still somebody's.
+    pub(crate) fn check_puts_back(&self, listener: &Listener) -> Result<()> {
+        self.check_process()?;
+        self.check_here()?;
+        if listener.shared().origin().is_some_and(Container::is_origin) {
+            return Ok(());
+        }
+        Err(Error::new(
+            Status::InvalidArgument,
+            "the listener is no container's: it did not come to an agent",
+        ))
     }
 
     /// Lets runtimes wait from here on, and those that are in the middle of it finish.

@@ -4,7 +4,7 @@ use super::boundary::{
     c_str, call, infallible, invalid, options, reclaim, shared, slice, unotify_status, Options, Out,
 };
 use super::container::unotify_container;
-use super::listener::{lent_fd, time_limit};
+use super::listener::{lent_fd, time_limit, unotify_listener};
 use super::supervisor::unotify_supervisor;
 use crate::agent::{Agent, AgentOptions};
 use crate::error::{Error, Result};
@@ -334,6 +334,28 @@ pub unsafe extern "C" fn unotify_agent_take_over(
         let socket = unsafe { lent_fd(socket, "socket") }?;
         out.put_boxed(unotify_agent(Agent::take_over(socket, opts)?));
         Ok(())
+    })
+}
+
+/// Takes a container's listener back, as if that had just come. Takes ownership on success only.
+///
+/// Errors: `UNOTIFY_ERR_INVALID_ARGUMENT` when it came from no agent; `UNOTIFY_ERR_CLOSED` when this one
+/// was handed over.
+///
+/// # Safety
+/// `agent` and `listener` are NULL or live handles; `listener` is not used again after success.
+#[no_mangle]
+pub unsafe extern "C" fn unotify_agent_put_back(
+    agent: *mut unotify_agent,
+    listener: *mut unotify_listener,
+) -> unotify_status {
+    call(|| {
+        // SAFETY: NULL or live handles, as promised.
+        let (agent, lent) = unsafe { (shared(agent, "agent")?, shared(listener, "listener")?) };
+        agent.0.check_puts_back(&lent.0)?;
+        // SAFETY: a live handle that is not used again, as promised; `lent` was used for the last time.
+        let listener = unsafe { reclaim(listener) };
+        listener.map_or(Ok(()), |listener| agent.0.put_back(listener.0))
     })
 }
 

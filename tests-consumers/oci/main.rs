@@ -7,6 +7,7 @@ mod agentd;
 mod bundle;
 mod containers;
 mod example;
+mod go_agent;
 mod go_notify;
 mod lives;
 mod rootless;

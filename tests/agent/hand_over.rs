@@ -76,6 +76,37 @@ fn the_next_agent_has_the_socket_and_the_containers() {
 }
 
 #[test]
+fn what_is_put_back_comes_again_and_is_handed_over() {
+    watched(|| {
+        let directory = Directory::new();
+        let old = Agent::bind(directory.path(), AgentOptions::default()).unwrap();
+        let (target, own) = Target::serves();
+        let _runtime = start(&directory.path(), "box", &own);
+        assert_eq!(status(old.put_back(own)), Status::InvalidArgument);
+
+        let listener = accept(&old).take_listener().unwrap();
+        target.make_call(3);
+        let mut received = listener.receive().unwrap();
+        old.put_back(listener).unwrap();
+        let again = accept(&old);
+        assert_eq!((again.id(), again.was_handed_over()), ("box", false));
+        old.put_back(again.take_listener().unwrap()).unwrap();
+        // Which is nothing any more, and nothing is lost with it.
+        assert_eq!(status(again.take_listener()), Status::InvalidArgument);
+        drop(again);
+        let new = hand_over(&old, None);
+        // What was received is answered where it was.
+        received.reply_value(4).unwrap();
+        assert_eq!(target.result(), 4);
+        let container = accept(&new);
+        assert_eq!((container.id(), container.was_handed_over()), ("box", true));
+        let listener = container.take_listener().unwrap();
+        check_served(&target, &listener);
+        assert_eq!(status(old.put_back(listener)), Status::Closed);
+    });
+}
+
+#[test]
 fn other_descriptors_and_long_states_go_along() {
     watched(|| {
         let directory = Directory::new();

@@ -179,3 +179,25 @@ def test_another_agent_takes_over(supervise: Start, tmp_path: Path) -> None:
     container.listener.close()
     container.close()
     heir.close()
+
+
+def test_a_listener_that_is_put_back_comes_again(supervise: Start, tmp_path: Path) -> None:
+    child = asking(supervise)
+    with Agent(tmp_path / "socket") as agent, start_container(tmp_path / "socket", child):
+        first = agent.accept(LIMIT)
+        listener = first.listener
+        agent.put_back(listener)
+        with pytest.raises(ValueError):
+            listener.fileno()
+        first.close()
+        again = agent.accept(LIMIT)
+        assert again.id == "box"
+        for call in again.listener:
+            call.reply(9)
+        assert child.wait() == 9
+        again.listener.close()
+        again.close()
+        own = asking(supervise).listener
+        with pytest.raises(unotify.InvalidArgument):
+            agent.put_back(own)
+        assert own.fileno() >= 0

@@ -41,6 +41,7 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "unotify_agent_hand_over": ("ippi", "Agent.hand_over"),
     "unotify_agent_interrupt": ("ip", "Agent.interrupt"),
     "unotify_agent_new": ("ispp", "Agent"),
+    "unotify_agent_put_back": ("ipp", "Agent.put_back"),
     "unotify_agent_serve": ("ipppp", "Agent.serve"),
     "unotify_agent_take_over": ("iipp", "Agent.take_over"),
     "unotify_arch_compat": ("u", "arch_compat"),

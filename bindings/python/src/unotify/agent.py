@@ -276,6 +276,20 @@ class Agent(Owner):
             )
         )
 
+    def put_back(self, listener: Listener) -> None:
+        """Takes a container's listener back, as if that had just come: it is accepted or handed over again. It
+        is closed here.
+
+        Raises :class:`InvalidArgument` when it came from no agent; :class:`Closed` when this one was handed over.
+        """
+        handle = self._live()
+        theirs = listener._give_up()
+        try:
+            check(lib.agent_put_back(handle.pointer, theirs))
+        except BaseException:
+            listener._take_back(theirs)
+            raise
+
     def close(self) -> None:
         """Frees it and removes its socket. Containers that were accepted stay as they are."""
         super().close()

@@ -1,0 +1,171 @@
+package unotify_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	unotify "libunotify/go"
+)
+
+func TestAnAgentThatIsMisusedGivesErrors(t *testing.T) {
+	guard(t, patience)
+	p := startAgent(t, nil)
+	wantError(t, p.Serve(background, nil, nil, nil), unotify.ErrInvalidArgument)
+	_, err := unotify.AgentFromListener(nil, nil)
+	wantError(t, err, unotify.ErrInvalidArgument)
+	path := filepath.Join(t.TempDir(), "a\x00b")
+	_, err = unotify.NewAgent(path, nil)
+	wantError(t, err, unotify.ErrInvalidArgument)
+	wantError(t, (&unotify.Supervisor{}).AddListener(nil, nil), unotify.ErrInvalidArgument)
+	p.begin("box")
+	box := p.accept()
+	if file, err := box.File("null\x00"); file != nil || err != nil {
+		t.Error(file, err)
+	}
+	must(t, box.Close())
+}
+
+func TestAcceptWithAContextThatIsDoneLeavesTheContainer(t *testing.T) {
+	guard(t, patience)
+	p := startAgent(t, nil)
+	done, cancel := context.WithCancel(background)
+	cancel()
+	p.begin("box")
+	time.Sleep(20 * time.Millisecond)
+	_, err := p.Accept(done)
+	wantError(t, err, context.Canceled)
+	s := &unotify.Supervisor{KeepRunning: true}
+	wantError(t, p.Serve(done, s, nil, nil), context.Canceled)
+	if box := p.accept(); box.ID != "box" || box.Close() != nil {
+		t.Error(box.ID)
+	}
+}
+
+func TestAContainerThatNobodyKeepsIsLetGoOf(t *testing.T) {
+	guard(t, patience)
+	p := startAgent(t, nil)
+	it := p.begin("box")
+	it.getppid()
+	p.accept()
+	done := make(chan struct{})
+	go func() {
+		if _, errno := it.result(); errno != syscall.ENOSYS {
+			t.Error(errno)
+		}
+		close(done)
+	}()
+	eventually(t, "it is collected", func() bool {
+		runtime.GC()
+		return closed(done)
+	})
+}
+
+func TestManyAcceptAndCloseAtOnce(t *testing.T) {
+	guard(t, 2*patience)
+	for i := 0; i < 50; i++ {
+		p := startAgent(t, nil)
+		it := p.begin("box")
+		var all sync.WaitGroup
+		for j := 0; j < 8; j++ {
+			closes := j%4 == 0
+			all.Add(1)
+			go func() {
+				defer all.Done()
+				if closes {
+					if err := p.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+						t.Error(err)
+					}
+					return
+				}
+				container, err := p.Accept(background)
+				if err == nil {
+					container.Close()
+				} else if !errors.Is(err, os.ErrClosed) {
+					t.Error(err)
+				}
+			}()
+		}
+		all.Wait()
+		it.getppid() // Whether it was accepted or not, nobody has it any more.
+		if _, errno := it.result(); errno != syscall.ENOSYS {
+			t.Error(errno)
+		}
+		it.end()
+	}
+}
+
+func TestASupervisorServesForOneAtATime(t *testing.T) {
+	guard(t, patience)
+	p := startAgent(t, nil).serve(func(n *unotify.Notification) unotify.Verdict { return unotify.Value(7) })
+	one := p.begin("one")
+	one.answered(7)
+	wantError(t, p.Serve(background, p.s, nil, nil), syscall.EBUSY)
+	two := p.begin("two")
+	two.answered(7)
+	one.answered(7)
+	must(t, p.Close())
+	wantError(t, <-p.end, os.ErrClosed)
+}
+
+// What is told of one container panics; the others leave, and are told of, all the same.
+func TestAPanicOfLeftLosesNoOtherContainer(t *testing.T) {
+	guard(t, patience)
+	for _, how := range []string{"close", "hand over"} {
+		p := startAgent(t, nil)
+		s := &unotify.Supervisor{KeepRunning: true}
+		targets := []*target{p.begin("one"), p.begin("two"), p.begin("three")}
+		ctx, cancel := context.WithCancel(background)
+		come, told := make(chan struct{}, 3), 0
+		ended := make(chan error)
+		go func() {
+			ended <- p.Serve(ctx, s, func(*unotify.Container) error {
+				come <- struct{}{}
+				return nil
+			}, func(c *unotify.Container) {
+				told++
+				panic(c.ID)
+			})
+		}()
+		for range targets {
+			<-come
+		}
+		eventually(t, "all are served", func() bool { return s.Stats().Listeners == 3 })
+		cancel()
+		wantError(t, <-ended, context.Canceled)
+		ours, theirs := connection(t)
+		theirs.Close()
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("it did not panic")
+				}
+			}()
+			if how == "close" {
+				s.Close()
+			} else {
+				p.HandOver(background, s, ours)
+			}
+		}()
+		if told != 3 {
+			t.Errorf("%s: of %d was told", how, told)
+		}
+		if how == "hand over" { // Which failed: they are here.
+			for range targets {
+				must(t, p.accept().Close())
+			}
+		}
+		for _, it := range targets {
+			it.getppid()
+			if _, errno := it.result(); errno != syscall.ENOSYS {
+				t.Error(errno)
+			}
+		}
+	}
+}

@@ -1,0 +1,15 @@
+# shellcheck shell=bash
+# The installed library for Go. Sourced from the root of the tree, after common.sh.
+
+export GOFLAGS=-mod=readonly GOTOOLCHAIN=local
+
+# Debian 12's Go takes no directory with a space in its name from pkg-config: a link has none.
+use_linked() { # DIRECTORY PREFIX
+    local link=$1
+    mkdir "$link"
+    ln -s "$2/include" "$2/lib" "$link"
+    sed "s|^prefix=.*|prefix=$link|" "$2/lib/pkgconfig/unotify.pc" >"$link/unotify.pc"
+    export PKG_CONFIG_PATH=$link LD_LIBRARY_PATH=$link/lib
+    # What pkg-config says is no part of Go's cache's keys, but this is.
+    export CGO_LDFLAGS="-g -O2 -L$link/lib"
+}
