@@ -85,7 +85,7 @@ func TestADoneContextEndsAReceive(t *testing.T) {
 }
 
 func TestAContextEndsAReceiveOfABusyListener(t *testing.T) {
-	for i := 0; i < 20; i++ {
+	for i := 0; i < 20; i += 20 / fewer(20) {
 		p := start(t, "calls:500", "line")
 		var call unotify.Notification
 		for i := 0; i < 500; i++ {
@@ -299,7 +299,8 @@ func TestTheCollectorDisturbsNothing(t *testing.T) {
 }
 
 func TestCancellationsAtAnyMomentLoseNothing(t *testing.T) {
-	p := start(t, "threads:2,3000")
+	calls := fewer(3000)
+	p := start(t, fmt.Sprintf("threads:2,%d", calls))
 	answered := 0
 	var call unotify.Notification
 	for i := 0; ; i++ {
@@ -312,10 +313,10 @@ func TestCancellationsAtAnyMomentLoseNothing(t *testing.T) {
 			must(t, call.ReplyValue(int64(call.Request().Args[0])))
 			answered++
 		case errors.Is(err, unotify.ErrClosed):
-			if answered != 6000 {
+			if answered != 2*calls {
 				t.Errorf("%d were answered", answered)
 			}
-			says(t, p, "6000")
+			says(t, p, fmt.Sprint(2*calls))
 			return
 		case !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, unotify.ErrTimeout):
 			t.Fatal(err)
@@ -363,7 +364,8 @@ func TestReceivingIntoAllocatesNothing(t *testing.T) {
 }
 
 func TestTenThousandCyclesLeaveNothing(t *testing.T) {
-	p := start(t, "calls:10000", "line")
+	cycles := fewer(10000)
+	p := start(t, fmt.Sprintf("calls:%d", cycles), "line")
 	file, err := p.listener.File()
 	must(t, err)
 	defer file.Close()
@@ -375,11 +377,11 @@ func TestTenThousandCyclesLeaveNothing(t *testing.T) {
 		must(t, listener.Close())
 		must(t, call.ReplyValue(int64(call.Request().Args[0])))
 	}
-	for i := 0; i < 1000; i++ {
+	for i := 0; i < cycles/10; i++ {
 		cycle()
 	}
 	goroutines, fds, memory := settled(t)
-	for i := 1000; i < 10000; i++ {
+	for i := cycles / 10; i < cycles; i++ {
 		cycle()
 	}
 	goroutinesNow, fdsNow, memoryNow := settled(t)
@@ -388,7 +390,7 @@ func TestTenThousandCyclesLeaveNothing(t *testing.T) {
 			goroutines, goroutinesNow, fds, fdsNow, memory, memoryNow)
 	}
 	_, _ = p.input.Write([]byte("\n"))
-	says(t, p, "10000")
+	says(t, p, fmt.Sprint(cycles))
 }
 
 func settled(t testing.TB) (goroutines, fds int, memory uint64) {
