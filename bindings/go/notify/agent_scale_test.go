@@ -12,7 +12,7 @@ import (
 )
 
 func TestAThousandIdleContainersTakeLittleAndAreHandedOverQuickly(t *testing.T) {
-	const count, mostMemory = 1000, 16 << 10
+	const count, mostMemory = 1000, 32 << 10
 	old := newPlace(t, unotify.AgentOptions{})
 	it := start(t, "line", "call:7")
 	old.nothingComes()
