@@ -168,11 +168,11 @@ func TestASlowPeerIsRefusedWhenItsTimeIsUp(t *testing.T) {
 	within(t, began)
 	must(t, conn.Close())
 	// And one that says nothing at all.
-	conn = r.connect()
-	if said := r.refused(conn); said != "its message took longer than 300ms" {
+	silent := r.connect()
+	if said := r.refused(silent); said != "its message took longer than 300ms" {
 		t.Error(said)
 	}
-	must(t, conn.Close())
+	must(t, silent.Close())
 	r.check()
 }
 
