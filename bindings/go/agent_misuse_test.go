@@ -150,7 +150,7 @@ func TestAPanicOfLeftLosesNoOtherContainer(t *testing.T) {
 			if how == "close" {
 				s.Close()
 			} else {
-				p.HandOver(background, s, ours)
+				p.HandOver(background, ours, s)
 			}
 		}()
 		if told != 3 {
