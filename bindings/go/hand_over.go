@@ -48,7 +48,7 @@ func (a *Agent) handOver(ctx context.Context, conn *net.UnixConn, supervisors []
 	if err := isUsable(ctx, conn); err != nil {
 		return nil, err
 	}
-	if err := a.takeTurn(ctx, a.passed); err != nil {
+	if err := a.takeTurnFromWhoWaits(ctx); err != nil {
 		return nil, err
 	}
 	defer a.turn.giveBack()
@@ -89,7 +89,7 @@ func (a *Agent) PutBack(listener *Listener) error {
 	if listener == nil || !listener.isContainers {
 		return newError(ErrInvalidArgument, syscall.EINVAL, "the listener is no container's: it did not come to an agent")
 	}
-	if err := a.takeTurn(context.Background(), a.passed); err != nil {
+	if err := a.takeTurnFromWhoWaits(context.Background()); err != nil {
 		return err
 	}
 	defer a.turn.giveBack()
