@@ -156,11 +156,11 @@ func TestASlowPeerIsRefusedWhenItsTimeIsUp(t *testing.T) {
 	r := newRoom(t, unotify.AgentOptions{TimeLimit: 300 * time.Millisecond})
 	conn := r.connect()
 	must(t, send(conn, "{", r.listener))
-	go func() {
+	go func(conn *net.UnixConn) { // Another is in its place below.
 		for send(conn, " ") == nil {
 			time.Sleep(20 * time.Millisecond)
 		}
-	}()
+	}(conn)
 	began := time.Now()
 	if said := r.refused(conn); said != "its message took longer than 300ms" {
 		t.Error(said)
