@@ -608,8 +608,8 @@ typedef struct unotify_identity {
 unotify_status unotify_notification_identity(unotify_notification *notification,
                                              unotify_identity *identity);
 
-/** Copies the target's supplementary groups into `out` and their number, 65536 at most, into
- * `*count`. Errors: TOO_LONG when there are more than `cap`. */
+/** Copies the target's supplementary groups, 65536 at most, to `out`, and their number to `*count`.
+ * Errors: TOO_LONG when there are more than `cap`. */
 unotify_status unotify_notification_groups(unotify_notification *notification, gid_t *out,
                                            size_t cap, size_t *count);
 
@@ -967,8 +967,7 @@ unotify_status unotify_agent_hand_over(unotify_agent *agent, unotify_supervisor 
                                        int socket);
 
 /** Makes an agent of that; the containers come again.
- * Errors: as there, and the old one goes on; INVALID_ARGUMENT also when the other side is no agent
- * of this version. */
+ * Errors: as there, and the old one goes on; INVALID_ARGUMENT for another version. */
 unotify_status unotify_agent_take_over(int socket, const unotify_agent_opts *opts,
                                        unotify_agent **out);
 
@@ -1010,8 +1009,7 @@ int unotify_container_was_handed_over(const unotify_container *container);
 unotify_status unotify_container_take_listener(unotify_container *container,
                                                unotify_listener **out);
 
-/** Frees a container, and its listener if nobody took it: its notifying calls fail with
- * `ENOSYS`. */
+/** Frees a container, and its listener if nobody took it: its notifying calls get `ENOSYS`. */
 void unotify_container_free(unotify_container *container);
 
 /* ---- Probe ----------------------------------------------------------------------------------- */

@@ -314,8 +314,7 @@ pub unsafe extern "C" fn unotify_agent_hand_over(
 
 /// Makes an agent of that; the containers come again.
 ///
-/// Errors: as there, and the old one goes on; `UNOTIFY_ERR_INVALID_ARGUMENT` also when the other side
-/// is no agent of this version.
+/// Errors: as there, and the old one goes on; `UNOTIFY_ERR_INVALID_ARGUMENT` for another version.
 ///
 /// # Safety
 /// As `unotify_agent_new`.

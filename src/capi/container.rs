@@ -228,7 +228,7 @@ pub unsafe extern "C" fn unotify_container_take_listener(
     })
 }
 
-/// Frees a container, and its listener if nobody took it: its notifying calls fail with `ENOSYS`.
+/// Frees a container, and its listener if nobody took it: its notifying calls get `ENOSYS`.
 ///
 /// # Safety
 /// `container` is NULL or a live handle that is not used again.

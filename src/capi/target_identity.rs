@@ -76,8 +76,7 @@ pub unsafe extern "C" fn unotify_notification_identity(
     })
 }
 
-/// Copies the target's supplementary groups into `out` and their number, 65536 at most, into
-/// `*count`.
+/// Copies the target's supplementary groups, 65536 at most, to `out`, and their number to `*count`.
 ///
 /// Errors: `UNOTIFY_ERR_TOO_LONG` when there are more than `cap`.
 ///
