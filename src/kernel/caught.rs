@@ -3,8 +3,8 @@
 //! The handler writes down what has come and from whom, and wakes the thread that waits for that:
 //! all else is the thread's to do, which may take locks.
 
+use super::futex;
 use super::signals::{self, SignalMask};
-use super::{futex, receive_signal};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering::SeqCst};
 
@@ -15,16 +15,6 @@ const CAUGHT: [libc::c_int; 5] = [
     libc::SIGTERM,
     libc::SIGHUP,
     libc::SIGTSTP,
-];
-
-/// What a thread does to itself: never kept away from one, as its handler is to run on it.
-const ITS_OWN: [libc::c_int; 6] = [
-    libc::SIGSEGV,
-    libc::SIGBUS,
-    libc::SIGFPE,
-    libc::SIGILL,
-    libc::SIGTRAP,
-    libc::SIGSYS,
 ];
 
 /// There is one set of handlers in a process.
@@ -97,10 +87,6 @@ fn tell_news() {
 pub(crate) struct Catching {
     /// Those that are caught.
     signals: Vec<libc::c_int>,
-    /// What the calling thread has blocked.
-    blocked: SignalMask,
-    /// Whether the program has no handler for anything that could come from outside.
-    handles_nothing: bool,
     over: AtomicBool,
 }
 
@@ -117,15 +103,11 @@ impl Catching {
         OWNER.store(unsafe { libc::getpid() }, SeqCst);
         let mut catching = Catching {
             signals: Vec::with_capacity(CAUGHT.len()),
-            blocked: SignalMask::of_thread(),
-            handles_nothing: (1..=libc::SIGRTMAX()).all(is_not_handled),
             over: AtomicBool::new(false),
         };
+        let blocked = SignalMask::of_thread();
         for signal in CAUGHT {
-            if !catching.blocked.has(signal)
-                && disposition(signal) == libc::SIG_DFL
-                && install(signal)
-            {
+            if !blocked.has(signal) && disposition(signal) == libc::SIG_DFL && install(signal) {
                 catching.signals.push(signal);
             }
         }
@@ -142,27 +124,16 @@ impl Catching {
         NEXT_IS_EARLY.store(early.map(|index| 1 << index).sum(), SeqCst);
     }
 
-    /// Keeps them away from the calling thread until the result is dropped. Where the program handles
-    /// nothing itself, all others too, which the attending thread gets instead: so an answer with a
-    /// descriptor need not hold signals back, which is two system calls each time.
+    /// Keeps them away from the calling thread until the result is dropped.
     pub(crate) fn keep_away(&self) -> KeptAway {
-        let before = signals::block(&self.signals);
-        if self.handles_nothing {
-            signals::block_all_but(&ITS_OWN);
-            signals::none_come();
-        }
-        KeptAway(before)
+        KeptAway(signals::block(&self.signals))
     }
 
     /// Gives each that has come to `each`, until the end. They come to the calling thread, which is to
     /// have all blocked.
     pub(crate) fn attend(&self, mut each: impl FnMut(Caught)) {
-        if self.handles_nothing {
-            self.blocked.restore();
-        } else {
-            for &signal in &self.signals {
-                signals::unblock(signal);
-            }
+        for &signal in &self.signals {
+            signals::unblock(signal);
         }
         loop {
             let seen = NEWS.load(SeqCst);
@@ -210,16 +181,8 @@ pub(crate) struct KeptAway(SignalMask);
 
 impl Drop for KeptAway {
     fn drop(&mut self) {
-        signals::some_come();
         self.0.restore();
     }
-}
-
-/// Whether the program has no handler of its own for this signal, or one that can only be called for
-/// what a thread does to itself.
-fn is_not_handled(signal: libc::c_int) -> bool {
-    let its_own = ITS_OWN.contains(&signal) || Some(signal) == receive_signal::signal();
-    its_own || [libc::SIG_DFL, libc::SIG_IGN].contains(&disposition(signal))
 }
 
 fn own_handler() -> libc::sighandler_t {
@@ -268,27 +231,4 @@ pub(crate) fn die_by(signal: libc::c_int) {
     signals::unblock(signal);
     // SAFETY: integers only.
     unsafe { libc::raise(signal) };
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn all_that_others_send_is_kept_away_where_the_program_handles_nothing() {
-        let before = SignalMask::of_thread();
-        let catching = Catching::begin().unwrap();
-        assert!(catching.handles_nothing);
-        let away = catching.keep_away();
-        let now = SignalMask::of_thread();
-        for signal in [libc::SIGTERM, libc::SIGUSR1, libc::SIGCHLD] {
-            assert!(now.has(signal), "{signal}");
-        }
-        assert!(!now.has(libc::SIGSEGV));
-        drop(away);
-        let after = SignalMask::of_thread();
-        for signal in 1..=64 {
-            assert_eq!(after.has(signal), before.has(signal), "{signal}");
-        }
-    }
 }

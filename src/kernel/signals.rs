@@ -173,18 +173,6 @@ pub(super) fn block(signals: &[libc::c_int]) -> SignalMask {
     })
 }
 
-/// Blocks all signals but these on the calling thread, and those the C library needs between threads.
-pub(super) fn block_all_but(signals: &[libc::c_int]) {
-    change(libc::SIG_BLOCK, |set| {
-        // SAFETY: a set of ours.
-        unsafe { libc::sigfillset(set) };
-        for &signal in signals {
-            // SAFETY: as above.
-            unsafe { libc::sigdelset(set, signal) };
-        }
-    });
-}
-
 /// Leaves the program's signals to the program's threads, and does not let this one be cancelled. For
 /// threads of the library's own.
 pub(crate) fn block_all() {
