@@ -136,7 +136,7 @@ REAL_WORK = """\
 Each `openat` of a compiler run, and of `find` over ten thousand directories, is seen by the
 supervisor, which lets it continue. `examples/c/trace` and strace write a line for each, to `/dev/null`.
 Without `--seccomp-bpf` strace stops the program at all its other calls too. The open broker opens each
-file itself; why it matters to it whether the program has a processor of its own is in [loops.md](loops.md).
+file itself; why it matters to it whether another processor is idle is in [loops.md](loops.md).
 """
 
 
