@@ -455,6 +455,11 @@ impl Drop for AtTheEnd<'_> {
     }
 }
 
+/// How long a moment is waited for: longer on a slow machine, but not as much as that is slower.
+fn a_while() -> Duration {
+    Duration::from_secs(slowness().min(3).into())
+}
+
 #[test]
 fn a_signal_in_the_middle_of_a_look_at_a_supervisors_listener_is_not_its_end() {
     alone(|| {
@@ -469,7 +474,7 @@ fn a_signal_in_the_middle_of_a_look_at_a_supervisors_listener_is_not_its_end() {
         in_demand(&look, |pester_this_thread| {
             thread::scope(|scope| {
                 scope.spawn(|| {
-                    let until = Instant::now() + slowed(Duration::from_secs(1));
+                    let until = Instant::now() + a_while();
                     while Instant::now() < until {
                         target.repeat(10);
                     }
@@ -489,7 +494,7 @@ fn a_signal_in_the_middle_of_a_look_at_the_listener_is_not_its_end() {
     alone(|| {
         handle(libc::SIGUSR1, nothing, libc::SA_RESTART);
         let (target, listener) = Target::serves();
-        let until = Instant::now() + slowed(Duration::from_secs(1));
+        let until = Instant::now() + a_while();
         in_demand(&listener, |pester_this_thread| {
             pester_this_thread();
             let mut notification = None;

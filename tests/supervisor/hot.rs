@@ -141,7 +141,7 @@ fn the_one_that_calls_can_be_taken_away() {
         let (supervisor, hot, other) = serving(workers(2));
         let elsewhere = self::supervisor(workers(1), echo);
         thread::scope(|scope| {
-            scope.spawn(|| hot.repeat(BURST * 20));
+            scope.spawn(|| hot.repeat(BURST * i64::from(fewer(20))));
             thread::sleep(Duration::from_millis(30));
             let taken = supervisor.take_listener(1).unwrap();
             other.make_call(1);

@@ -56,7 +56,8 @@ func TestReceivingIntoAllocatesNothing(t *testing.T) {
 }
 
 func TestTenThousandCyclesLeaveNothing(t *testing.T) {
-	p := start(t, "calls:10000", "line")
+	cycles := fewer(10000)
+	p := start(t, fmt.Sprintf("calls:%d", cycles), "line")
 	file, err := p.listener.File()
 	must(t, err)
 	defer file.Close()
@@ -68,11 +69,11 @@ func TestTenThousandCyclesLeaveNothing(t *testing.T) {
 		must(t, listener.Close())
 		must(t, call.ReplyValue(int64(call.Request().Args[0])))
 	}
-	for i := 0; i < 1000; i++ {
+	for i := 0; i < cycles/10; i++ {
 		cycle()
 	}
 	goroutines, fds, memory := settled(t)
-	for i := 1000; i < 10000; i++ {
+	for i := cycles / 10; i < cycles; i++ {
 		cycle()
 	}
 	goroutinesNow, fdsNow, memoryNow := settled(t)
@@ -81,7 +82,7 @@ func TestTenThousandCyclesLeaveNothing(t *testing.T) {
 			goroutines, goroutinesNow, fds, fdsNow, memory, memoryNow)
 	}
 	_, _ = p.input.Write([]byte("\n"))
-	says(t, p, "10000")
+	says(t, p, fmt.Sprint(cycles))
 }
 
 func settled(t testing.TB) (goroutines, fds int, memory uint64) {

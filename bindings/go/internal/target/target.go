@@ -25,9 +25,10 @@ const Number = syscall.SYS_ADD_KEY
 const Name = "add_key"
 
 // Patience is how long a test may take. UNOTIFY_TEST_SLOWNESS says how many times slower than others a machine is.
-var Patience = time.Minute * time.Duration(slowness())
+var Patience = time.Minute * time.Duration(Slowness())
 
-func slowness() int {
+// Slowness is how many times slower than others UNOTIFY_TEST_SLOWNESS says this machine is, or 1.
+func Slowness() int {
 	if times, err := strconv.Atoi(os.Getenv("UNOTIFY_TEST_SLOWNESS")); err == nil && times > 0 {
 		return times
 	}
