@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use support::*;
 use unotify::{OpenHow, Status};
@@ -70,9 +72,7 @@ fn breed(rounds: u32) -> i32 {
     0
 }
 
-/// Receives until the targets are gone, and has `look` (which says whether it saw anything of a
-/// target) at each.
-fn supervise(rounds: u32, mut look: impl FnMut(&mut unotify::Notification) -> Result<(), Status>) {
+fn can_choose_numbers() -> bool {
     let chooses = || {
         let number = fork_as(0);
         if number == 0 {
@@ -89,7 +89,13 @@ fn supervise(rounds: u32, mut look: impl FnMut(&mut unotify::Notification) -> Re
             again => again == number,
         }
     };
-    if !can("the right to choose a process's number", chooses) {
+    can("the right to choose a process's number", chooses)
+}
+
+/// Receives until the targets are gone, and has `look` (which says whether it saw anything of a
+/// target) at each.
+fn supervise(rounds: u32, mut look: impl FnMut(&mut unotify::Notification) -> Result<(), Status>) {
+    if !can_choose_numbers() {
         return;
     }
     let target = Asker::start(move || breed(fewer(rounds)));
@@ -182,4 +188,66 @@ fn descriptors_and_files_are_the_targets_or_nobodys() {
         n.identity().map_err(|e| e.status())?;
         n.get_fd(2).map(drop).map_err(|e| e.status())
     });
+}
+
+#[test]
+fn a_directory_is_opened_from_the_descriptor_of_whoever_has_the_number() {
+    const AT: i32 = 60;
+    if !can_choose_numbers() {
+        return;
+    }
+    let tops: Vec<_> = ["one", "two"]
+        .iter()
+        .map(|name| {
+            let top = std::env::temp_dir()
+                .join(format!("unotify-successor-{}-{name}", std::process::id()));
+            std::fs::create_dir_all(top.join("inside")).unwrap();
+            top
+        })
+        .collect();
+    let inside: Vec<_> = tops
+        .iter()
+        .map(|top| std::fs::metadata(top.join("inside")).unwrap().ino())
+        .collect();
+    let target = Asker::start(|| {
+        let mut number = 0;
+        for round in 0..40 {
+            let next = fork_as(number);
+            if next == 0 {
+                let top = std::fs::File::open(&tops[round % 2]).unwrap();
+                // SAFETY: integers only.
+                unsafe { libc::dup2(top.as_raw_fd(), AT) };
+                for _ in 0..50 {
+                    ask(c"inside".as_ptr() as u64, AT as u64, round as u64 % 2);
+                }
+                // SAFETY: ends the child.
+                unsafe { libc::_exit(0) };
+            }
+            number = next.max(0);
+            // SAFETY: integers only.
+            unsafe { libc::waitpid(next, std::ptr::null_mut(), 0) };
+        }
+        0
+    });
+    let mut roots = unotify::Roots::new().unwrap();
+    roots.add("/", unotify::Rights::READ).unwrap();
+    let mut n = target.receive();
+    let mut calls = 0;
+    loop {
+        let [path, dirfd, which, ..] = n.request().args;
+        let how = OpenHow::new(libc::O_DIRECTORY);
+        let opened = n.open_within(&roots, dirfd as i32, path, how).unwrap();
+        let found = std::fs::File::from(opened).metadata().unwrap();
+        assert_eq!(found.ino(), inside[which as usize]);
+        n.reply_value(0).unwrap();
+        calls += 1;
+        if target.listener.receive_into(&mut n, None).is_err() {
+            break;
+        }
+    }
+    target.end();
+    assert!(calls > 50, "{calls}");
+    for top in &tops {
+        let _ = std::fs::remove_dir_all(top);
+    }
 }

@@ -1,5 +1,6 @@
 """Every measurement there is: its name, what it runs, and how often."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -203,6 +204,10 @@ def all_cases(programs: Programs, plan: Plan, scratch: Path) -> list[Case]:
         wrapped(f"work/{work}/strace-f", "strace", [*stopping, "trace=openat", *command], seldom)
         wrapped(f"work/{work}/trace", "trace", [*strace[2:], "trace=openat", *command], seldom)
         wrapped(f"work/{work}/broker", "open-broker", ["/", "--", *command], seldom)
+        if "open-broker" in path:
+            on_one = ("taskset", "--cpu-list", str(min(os.sched_getaffinity(0))))
+            argv = (*on_one, path["open-broker"], "/", "--", *command)
+            cases.append(Case(f"work/{work}/broker-bound", "open-broker", argv, seldom))
         for tracer, how in (("strace", ["-f", "--seccomp-bpf"]), ("trace", [])):
             if tracer not in path:
                 continue

@@ -2,6 +2,7 @@
 
 import os
 import random
+import resource
 import signal
 import statistics
 import subprocess
@@ -91,10 +92,16 @@ def run(argv: tuple[str, ...], limit_s: float = RUN_LIMIT_S) -> str:
     return output
 
 
+def processor_seconds() -> float:
+    """What all processes have used that were run here and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def sample(case: Case) -> Sample:
-    start = time.monotonic()
+    start, used = time.monotonic(), processor_seconds()
     output = run(case.argv)
-    taken: Sample = {"seconds": time.monotonic() - start}
+    taken: Sample = {"seconds": time.monotonic() - start, "processor_seconds": processor_seconds() - used}
     if case.count:
         taken["calls"] = case.count()
     for line in output.splitlines():

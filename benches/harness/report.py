@@ -66,6 +66,7 @@ TRACERS = [
     ("unotify", "libunotify"),
     ("trace", "libunotify, the example trace"),
     ("broker", "libunotify, the example open-broker"),
+    ("broker-bound", "the same, all on one processor"),
     ("strace", "strace -f --seccomp-bpf"),
     ("strace-f", "strace -f"),
 ]
@@ -134,7 +135,8 @@ a line. Almost all of it is the runtime's own time.
 REAL_WORK = """\
 Each `openat` of a compiler run, and of `find` over ten thousand directories, is seen by the
 supervisor, which lets it continue. `examples/c/trace` and strace write a line for each, to `/dev/null`.
-Without `--seccomp-bpf` strace stops the program at all its other calls too.
+Without `--seccomp-bpf` strace stops the program at all its other calls too. The open broker opens each
+file itself; why it matters to it whether another processor is idle is in [loops.md](loops.md).
 """
 
 
@@ -274,9 +276,10 @@ def real_work(results: Results) -> str:
                 f"{summary.median * 1e3:.1f}" if summary else "not measured",
                 f"{summary.low * 1e3:.1f} to {summary.high * 1e3:.1f}" if summary else "",
                 times(results.ratio(case, f"work/{name}/unsupervised", "seconds")),
+                times(results.ratio(case, f"work/{name}/unsupervised", "processor_seconds")),
                 "" if calls is None else f"{calls:.0f}",
             ))  # fmt: skip
-    head = ("program", "supervisor", "ms", "spread", "slowdown", "openat calls seen")
+    head = ("program", "supervisor", "ms", "spread", "slowdown", "processor time", "openat calls seen")
     return table(head, rows)
 
 

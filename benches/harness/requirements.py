@@ -120,6 +120,8 @@ def all_verdicts(results: Results) -> list[Verdict]:
                     results.median(f"brokered/{kind}", "ratio"))
             for kind, (what, limit) in BROKERED.items() if limit
         ),
+        at_most("find under the example open-broker, processor time : unsupervised", 2.00,
+                results.ratio("work/find/broker", "work/find/unsupervised", "processor_seconds")),
         *(same_calls(results, name) for name in WORK),
         *(
             judge(f"heap allocations per notification, {name}", "0",

@@ -37,9 +37,9 @@ type Agent struct {
 	*agentHandle
 	users  users
 	closed chan struct{}
-	turn   *turns        // Of looking, one at a time.
-	passed chan struct{} // Takes the turn from who only waits.
-	gone   bool          // It was handed over. Whose turn it is may look.
+	turn   *turns               // Of looking, one at a time.
+	asked  chan chan<- struct{} // Who only waits, and has the turn, is asked to pass it on by that.
+	gone   bool                 // It was handed over. Whose turn it is may look.
 }
 
 // agentHandle is what is freed.
@@ -142,7 +142,7 @@ func (o *AgentOptions) make(call func(*cOptions) C.shim_result) (*Agent, error) 
 		agentHandle: &agentHandle{c: c, fd: int(C.unotify_agent_fd(c)), refusals: refused, handle: given.log},
 		closed:      make(chan struct{}),
 		turn:        newTurns(1),
-		passed:      make(chan struct{}),
+		asked:       make(chan chan<- struct{}),
 	}
 	runtime.SetFinalizer(a.agentHandle, (*agentHandle).free)
 	return a, nil
@@ -180,7 +180,7 @@ func (a *Agent) accept(ctx context.Context, take func(*Container) error) error {
 		return errAgentClosed
 	}
 	defer a.leave()
-	if err := a.takeTurn(ctx, nil); err != nil {
+	if err := a.takeTurn(ctx); err != nil {
 		return err
 	}
 	hasTurn := true
@@ -213,7 +213,7 @@ func (a *Agent) accept(ctx context.Context, take func(*Container) error) error {
 			return err
 		}
 		if !hasTurn {
-			if err := a.takeTurn(ctx, nil); err != nil {
+			if err := a.takeTurn(ctx); err != nil {
 				return err
 			}
 			hasTurn = true
@@ -221,14 +221,21 @@ func (a *Agent) accept(ctx context.Context, take func(*Container) error) error {
 	}
 }
 
-// takeTurn waits for the turn of using the library's agent. Who has it and only waits may pass it on.
-func (a *Agent) takeTurn(ctx context.Context, passed <-chan struct{}) error {
+// takeTurn waits for the turn of using the library's agent.
+func (a *Agent) takeTurn(ctx context.Context) error { return a.waitForTurn(ctx, nil) }
+
+// takeTurnFromWhoWaits is the same for what is not to wait for a container.
+func (a *Agent) takeTurnFromWhoWaits(ctx context.Context) error { return a.waitForTurn(ctx, a.asked) }
+
+func (a *Agent) waitForTurn(ctx context.Context, ask chan<- chan<- struct{}) error {
 	a.turn.waiting.Add(1)
 	defer a.turn.waiting.Add(-1)
+	passed := make(chan struct{})
 	for !a.turn.try() {
 		select {
 		case <-a.turn.free:
-		case <-passed:
+		case ask <- passed:
+			<-passed
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()
@@ -239,23 +246,26 @@ func (a *Agent) takeTurn(ctx context.Context, passed <-chan struct{}) error {
 	return nil
 }
 
-// park waits until there is something to do for who accepts, unless somebody needs the turn for something else.
+// park waits until there is something to do for who accepts, or somebody else needs the turn, and has it then.
 func (a *Agent) park(ctx context.Context) (hasTurn bool, err error) {
 	ready, err := parked.enter(a.fd)
 	if err != nil {
 		return true, err
 	}
-	defer parked.leave(a.fd)
+	var pass chan<- struct{}
 	select {
 	case <-ready:
-		return true, nil
-	case a.passed <- struct{}{}:
-		return false, nil
+	case pass = <-a.asked:
 	case <-ctx.Done():
-		return true, ctx.Err()
+		err = ctx.Err()
 	case <-a.closed:
-		return true, errAgentClosed
+		err = errAgentClosed
 	}
+	parked.leave(a.fd) // Before another one may be there.
+	if pass != nil {
+		close(pass)
+	}
+	return pass == nil, err
 }
 
 // Fd is a descriptor for an event loop, which remains the agent's, or -1 when it is closed. It polls readable when

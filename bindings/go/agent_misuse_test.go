@@ -3,6 +3,7 @@ package unotify_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -150,7 +151,7 @@ func TestAPanicOfLeftLosesNoOtherContainer(t *testing.T) {
 			if how == "close" {
 				s.Close()
 			} else {
-				p.HandOver(background, s, ours)
+				p.HandOver(background, ours, s)
 			}
 		}()
 		if told != 3 {
@@ -167,5 +168,83 @@ func TestAPanicOfLeftLosesNoOtherContainer(t *testing.T) {
 				t.Error(errno)
 			}
 		}
+	}
+}
+
+// Accepting, putting back, serving and failing to hand over, all at once: in the end every container is there once.
+func TestNoContainerIsLostBetweenThoseWhoWantIt(t *testing.T) {
+	guard(t, 2*patience)
+	const containers = 4
+	p := startAgent(t, nil)
+	targets := map[string]*target{}
+	for i := 0; i < containers; i++ {
+		id := fmt.Sprint("box", i)
+		targets[id] = p.begin(id)
+	}
+	end := time.Now().Add(500 * time.Millisecond)
+	var all sync.WaitGroup
+	again := func(what func(ctx context.Context) error, allowed ...error) {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			for i := 0; time.Now().Before(end); i++ {
+				ctx, cancel := context.WithTimeout(background, time.Duration(i%5)*time.Millisecond)
+				err := what(ctx)
+				cancel()
+				for _, one := range append(allowed, context.DeadlineExceeded, nil) {
+					if errors.Is(err, one) {
+						err = nil
+					}
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+	}
+	for i := 0; i < 3; i++ {
+		again(func(ctx context.Context) error {
+			box, err := p.Accept(ctx)
+			if err != nil {
+				return err
+			}
+			defer box.Close()
+			listener, err := box.TakeListener()
+			must(t, err)
+			return p.PutBack(listener)
+		})
+	}
+	s := &unotify.Supervisor{KeepRunning: true}
+	defer s.Close()
+	must(t, s.On("getppid", sum))
+	again(func(ctx context.Context) error { return p.Serve(ctx, s, nil, nil) })
+	for i := 0; i < 2; i++ {
+		again(func(ctx context.Context) error {
+			ours, theirs := connection(t)
+			defer ours.Close()
+			theirs.Close()
+			return p.HandOver(ctx, ours, s)
+		}, unotify.ErrClosed)
+	}
+	all.Wait()
+	ours, theirs := connection(t)
+	theirs.Close()
+	wantError(t, p.HandOver(background, ours, s), unotify.ErrClosed)
+	for i := 0; i < containers; i++ {
+		box := p.accept()
+		it := targets[box.ID]
+		delete(targets, box.ID)
+		if it == nil {
+			t.Fatal(box.ID, " comes twice")
+		}
+		listener, err := box.TakeListener()
+		must(t, err)
+		must(t, box.Close())
+		it.getppid()
+		n := receive(t, listener)
+		must(t, n.ReplyValue(6))
+		it.gets(6)
+		must(t, n.Close())
+		must(t, listener.Close())
 	}
 }

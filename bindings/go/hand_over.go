@@ -12,9 +12,9 @@ import (
 var errHandedOver = newError(ErrClosed, syscall.EPIPE, "the agent was handed over")
 
 // HandOver gives everything to another process, which calls [TakeOver] at the other end of a connection, a Unix stream
-// socket: the agent's socket, so that no runtime is turned away, and the containers, those that a supervisor (nil: none)
-// serves and those that nobody has accepted. They wait meanwhile, and none of their calls fails. Containers that are
-// served by other means stay here, unless they were [Agent.PutBack].
+// socket: the agent's socket, so that no runtime is turned away, and the containers, those that these supervisors serve
+// and those that nobody has accepted. They wait meanwhile, and none of their calls fails. Containers that are served by
+// other means stay here, unless they were [Agent.PutBack].
 //
 // Accept and Serve may be under way: they wait meanwhile, and end with ErrClosed after success. What handlers have
 // received is still answered here, so end this process when Serve or Run have returned and what was deferred is answered.
@@ -24,51 +24,55 @@ var errHandedOver = newError(ErrClosed, syscall.EPIPE, "the agent was handed ove
 // that what the program keeps of a container is given back. Nothing of that goes along, only what the runtime has said,
 // with its descriptors: the rest has to be where the new process finds it.
 //
-// After an error all is still here, and the containers come again, by Accept or Serve, also if the supervisor served
-// them before. It fails with ErrClosed when the other side hangs up or the agent was handed over before, with ErrTimeout
-// when it does not answer within the agent's TimeLimit, with ErrPermission when it is a user who is not listened to, and
-// with the context's error when that is done first. That shuts the connection down; it remains the caller's to close,
-// and its deadlines do not count.
-func (a *Agent) HandOver(ctx context.Context, s *Supervisor, conn *net.UnixConn) error {
+// After an error all is still here, and the containers come again, by Accept or Serve, also if a supervisor served them
+// before. It fails with ErrClosed when the other side hangs up or the agent was handed over before, with ErrTimeout when
+// it does not answer within the agent's TimeLimit, with ErrPermission when it is a user who is not listened to, and with
+// the context's error when that is done first. That shuts the connection down; it remains the caller's to close, and its
+// deadlines do not count.
+func (a *Agent) HandOver(ctx context.Context, conn *net.UnixConn, supervisors ...*Supervisor) error {
 	if !a.users.enter() {
 		return errAgentClosed
 	}
 	defer a.leave()
 	defer a.refusals.tell() // Last, as are all calls of the program's functions: they may panic, or accept.
-	idle, err := a.handOver(ctx, s, conn)
-	for _, v := range idle {
-		defer s.left(nil, v)
+	tell, err := a.handOver(ctx, conn, supervisors)
+	for _, left := range tell {
+		defer left()
 	}
 	return err
 }
 
-func (a *Agent) handOver(ctx context.Context, s *Supervisor, conn *net.UnixConn) (idle []*served, err error) {
+// handOver gives also what is to be called then, for listeners that have left.
+func (a *Agent) handOver(ctx context.Context, conn *net.UnixConn, supervisors []*Supervisor) (tell []func(), err error) {
 	// Looked at first, so that no container is taken away for nothing.
 	if err := isUsable(ctx, conn); err != nil {
 		return nil, err
 	}
-	if err := a.takeTurn(ctx, a.passed); err != nil {
+	if err := a.takeTurnFromWhoWaits(ctx); err != nil {
 		return nil, err
 	}
 	defer a.turn.giveBack()
 	if a.gone {
 		return nil, errHandedOver
 	}
-	if s != nil {
-		var taken []*Listener
-		taken, idle = s.takeAll()
+	for _, s := range supervisors {
+		if s == nil {
+			continue
+		}
+		taken, left := s.takeAll()
+		tell = append(tell, left...)
 		for _, listener := range taken {
 			if failed := a.putBack(listener); failed != nil && !isEnd(failed) {
 				err = failed
 			}
 		}
-		if err != nil {
-			return idle, err
-		}
+	}
+	if err != nil {
+		return tell, err
 	}
 	err = talk(ctx, conn, func(fd int) error { return failure(C.shim_agent_hand_over(a.c, C.int(fd))) })
 	a.gone = err == nil
-	return idle, err
+	return tell, err
 }
 
 // PutBack takes the listener of a container back, as if that had just come: Accept and Serve give it again, and
@@ -85,7 +89,7 @@ func (a *Agent) PutBack(listener *Listener) error {
 	if listener == nil || !listener.isContainers {
 		return newError(ErrInvalidArgument, syscall.EINVAL, "the listener is no container's: it did not come to an agent")
 	}
-	if err := a.takeTurn(context.Background(), a.passed); err != nil {
+	if err := a.takeTurnFromWhoWaits(context.Background()); err != nil {
 		return err
 	}
 	defer a.turn.giveBack()

@@ -133,7 +133,7 @@ func TestAnAgentIsReplacedWhileItsContainersWait(t *testing.T) {
 	busy.getppid(7)
 	<-entered
 	handed := make(chan error)
-	go func() { handed <- p.HandOver(background, p.s, conn) }()
+	go func() { handed <- p.HandOver(background, conn, p.s) }()
 	// From here on nobody receives; "busy" is still with its handler.
 	if id := <-p.left; id != "1" {
 		t.Error(id)
@@ -225,7 +225,7 @@ func TestAgentsReplaceEachOtherUnderLoad(t *testing.T) {
 			}
 			taken <- agent
 		}()
-		must(t, p.HandOver(background, p.s, ours))
+		must(t, p.HandOver(background, ours, p.s))
 		wantError(t, <-p.end, unotify.ErrClosed)
 		must(t, p.s.Close())
 		must(t, p.Close())
@@ -298,7 +298,7 @@ func TestAHandOverThatFailsLosesNothing(t *testing.T) {
 		if failing.ctx != nil {
 			ctx = failing.ctx()
 		}
-		err := p.HandOver(ctx, p.s, failing.conn())
+		err := p.HandOver(ctx, failing.conn(), p.s)
 		if !errors.Is(err, failing.want) {
 			t.Errorf("%s: %v", failing.what, err)
 		}
@@ -365,13 +365,13 @@ func TestWhatWasHandedOverIsNotHereAnyMore(t *testing.T) {
 		must(t, err)
 		taken <- agent
 	}()
-	must(t, p.HandOver(background, nil, ours))
+	must(t, p.HandOver(background, ours))
 	next := &place{<-taken, t, p.path}
 	defer next.Close()
 	wantError(t, <-waiting, unotify.ErrClosed)
 	_, err = p.Accept(background)
 	wantError(t, err, unotify.ErrClosed)
-	wantError(t, p.HandOver(background, nil, ours), unotify.ErrClosed)
+	wantError(t, p.HandOver(background, ours), unotify.ErrClosed)
 	wantError(t, p.PutBack(listener), unotify.ErrClosed)
 	// What this process serves by itself stays.
 	box.getppid()
@@ -384,7 +384,7 @@ func TestWhatWasHandedOverIsNotHereAnyMore(t *testing.T) {
 	}
 	must(t, again.Close())
 	must(t, p.Close())
-	wantError(t, p.HandOver(background, nil, ours), os.ErrClosed)
+	wantError(t, p.HandOver(background, ours), os.ErrClosed)
 	wantError(t, p.PutBack(listener), os.ErrClosed)
 	if _, err := os.Stat(p.path); err != nil {
 		t.Error(err)
@@ -452,6 +452,44 @@ func TestAListenerThatIsPutBackComesAgain(t *testing.T) {
 	}
 }
 
+// Several supervisors may serve an agent's containers, and other listeners stay with theirs.
+func TestTheContainersOfAllSupervisorsGo(t *testing.T) {
+	guard(t, patience)
+	p := startAgent(t, nil)
+	var all [3]*unotify.Supervisor
+	var targets []*target
+	for i := range all {
+		all[i] = &unotify.Supervisor{}
+		if i == 0 {
+			continue
+		}
+		targets = append(targets, p.begin("box"))
+		listener, err := p.accept().TakeListener()
+		must(t, err)
+		must(t, all[i].AddListener(listener, nil))
+	}
+	own := start(t)
+	r := run(t, all[1], sum, own.Listener)
+	ours, theirs := connection(t)
+	taken := make(chan *unotify.Agent)
+	go func() {
+		agent, err := unotify.TakeOver(background, theirs, nil)
+		must(t, err)
+		taken <- agent
+	}()
+	must(t, p.HandOver(background, ours, append(all[:], nil, all[1])...))
+	next := (&place{<-taken, t, p.path}).serve(func(*unotify.Notification) unotify.Verdict { return unotify.Value(9) })
+	for _, it := range targets {
+		it.answered(9)
+	}
+	own.getppid(1, 2)
+	own.gets(3)
+	own.in.Close()
+	must(t, r.wait())
+	must(t, next.Close())
+	wantError(t, <-next.end, os.ErrClosed)
+}
+
 func TestHandingOverLeavesNothing(t *testing.T) {
 	guard(t, 8*patience)
 	p := startAgent(t, nil)
@@ -477,7 +515,7 @@ func TestHandingOverLeavesNothing(t *testing.T) {
 			must(t, err)
 			taken <- agent
 		}()
-		must(t, p.HandOver(background, s, conns[0]))
+		must(t, p.HandOver(background, conns[0], s))
 		must(t, p.Close())
 		conns[0].Close()
 		conns[1].Close()

@@ -11,8 +11,8 @@ import (
 // Serve has a supervisor serve all containers, until the context is done, which is its error, the supervisor ends, or
 // the agent was handed over (ErrClosed). It is told of each container first by onContainer, unless that is nil; after an
 // error of that the container is closed, and its calls fail with ENOSYS. A handler finds its container by [ContainerOf].
-// The supervisor needs KeepRunning. When onContainer panics, Serve panics with a [HandlerPanic], as when a handler does;
-// its container is closed.
+// The supervisor needs KeepRunning. Nobody else accepts while onContainer is at work: of the agent it may call Close
+// alone. When it panics, Serve panics with a [HandlerPanic], as when a handler does; its container is closed.
 //
 // left is called, unless it is nil, as a handler is, once the listener of a container has left the supervisor; then the
 // container is closed. After the return the listeners are still the supervisor's, but for those that were handed over:
@@ -48,8 +48,11 @@ func (a *Agent) Serve(ctx context.Context, s *Supervisor, onContainer func(*Cont
 	if panicked != nil {
 		panic(panicked)
 	}
-	if ctx.Err() == nil && failed != nil && !errors.Is(failed, context.Canceled) {
+	switch over := ctx.Err(); {
+	case over == nil && failed != nil && !errors.Is(failed, context.Canceled):
 		return failed
+	case over != nil && errors.Is(err, context.Canceled):
+		return over // Which may be that its time is up.
 	}
 	return err
 }

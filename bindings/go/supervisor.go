@@ -142,8 +142,8 @@ func (s *Supervisor) take(v *served) (idle bool) {
 	return true
 }
 
-// takeAll lets all containers' listeners go, and gives them, and of which it is to be told that they have left.
-func (s *Supervisor) takeAll() (taken []*Listener, idle []*served) {
+// takeAll lets all containers' listeners go, and gives them, and what tells of those that have left with it.
+func (s *Supervisor) takeAll() (taken []*Listener, tell []func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for listener, v := range s.serving {
@@ -151,11 +151,11 @@ func (s *Supervisor) takeAll() (taken []*Listener, idle []*served) {
 			continue
 		}
 		taken = append(taken, listener)
-		if s.take(v) {
-			idle = append(idle, v)
+		if v := v; s.take(v) {
+			tell = append(tell, func() { s.left(nil, v) })
 		}
 	}
-	return taken, idle
+	return taken, tell
 }
 
 // Run serves the listeners until the last one has left, which is success, until the context is done, or until it is

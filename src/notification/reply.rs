@@ -57,7 +57,8 @@ impl Notification {
     /// **Signals are held back while the kernel does it**, for the few microseconds that the target
     /// takes to wake up: one that was delivered meanwhile would make the target's call return 0, its
     /// standard input. What cannot be blocked still does, if it comes in that very moment: `SIGKILL`
-    /// or `SIGSTOP` to the supervisor, its being frozen (`cgroup.freeze`) or traced. Where even that
+    /// or `SIGSTOP` to the supervisor, one that another of its threads takes and that ends or stops the
+    /// process, its being frozen (`cgroup.freeze`) or traced. Where even that
     /// must not be, as with a supervisor that is killed at any time, [`Notification::add_fd`] and
     /// [`Notification::reply_value`] with the number are right whatever comes between, and cost one
     /// more round of the target.

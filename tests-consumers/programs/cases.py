@@ -20,8 +20,8 @@ class Case:
 
     It finds in its environment: INPUTS (the directory of that name here), PYTHON, CC's options of the
     check's directories, PORT and SOCKET (a web server on IPv4, IPv6 and a Unix socket) and OTHER_PORT (to
-    which `connect-guard` lets nobody connect). It may make a socket `socket` in its directory and connect
-    to it.
+    which `connect-guard` lets nobody connect), OUTSIDE (a name that `open-broker` with directories does not
+    allow). It may make a socket `socket` in its directory and connect to it.
     """
 
     name: str
@@ -41,6 +41,12 @@ class Case:
     """It runs the supervisor itself, whose command line it gets as JSON in UNDER."""
     under: Mapping[str, Difference] = field(default_factory=dict)
 
+
+OWN_MOUNTS = Difference(
+    "a file system that it has mounted itself lies in no directory",
+    1,
+    "create file /dev/null: Permission denied",
+)
 
 CASES = (
     Case(
@@ -227,6 +233,23 @@ CASES = (
             ),
         },
     ),
+    Case(
+        name="a file that it may not open",
+        prepare='echo secret >"$OUTSIDE"',
+        script="""
+            cat "$OUTSIDE"
+            ln -s "$OUTSIDE" link && cat link
+            mkdir in && cd in && cat ../link
+            echo new >"$OUTSIDE-new"
+            """,
+        under={
+            "open-broker within": Difference(
+                "it lies in none of the directories",
+                2,
+                "(?s)(cat: .*Permission denied.*){3}cannot create .*-new: Permission denied",
+            ),
+        },
+    ),
     Case(name="multiprocessing", script='"$PYTHON" "$INPUTS/processes.py" "$PWD/socket"'),
     Case(
         name="multiprocessing with a fork server",
@@ -293,6 +316,7 @@ CASES = (
             echo "exit status $?"
             bwrap --unshare-user --ro-bind / / --dev /dev --bind "$PWD" "$PWD" sh -c 'echo user >by-user; cat file'
             """,
+        under={"open-broker within": OWN_MOUNTS},
     ),
     Case(
         name="bwrap as somebody else",
@@ -306,6 +330,7 @@ CASES = (
                 1,
                 "setting up uid map: Operation not permitted",
             ),
+            "open-broker within": OWN_MOUNTS,
         },
     ),
     Case(
@@ -326,6 +351,11 @@ CASES = (
             systemd-nspawn --quiet --directory tree --register=no --keep-unit --console=pipe --as-pid2 \
                 --bind "$SOCKET:/tmp/socket" --chdir /tmp /bin/calls "$PORT" /tmp/socket
             """,
+        under={
+            "open-broker within": Difference(
+                "its locks are in /run", 1, "Failed to lock .*: Permission denied"
+            ),
+        },
         limit_s=60,
     ),
     Case(

@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """Runs real programs alone and under each of the examples, and compares.
 
+Under `open-broker` they run twice: once they may open everything, and once what is in their own directory, and
+read the system's.
+
 Usage: run.py [--show] DIRECTORY VENV SHARED [CASE…]. In DIRECTORY are the examples, compiled; VENV is one of
 Python's, with pip; in SHARED something may be kept for the next time. A case is named by a part of its name.
 With --show also what a program does alone is written.
@@ -37,7 +40,10 @@ from cases import CASES, Case
 SLOWNESS = int(os.environ.get("UNOTIFY_TEST_SLOWNESS", "1"))
 MOST_LINES = 60
 LEFT_OVER_S = 5 * SLOWNESS
-POLICIES = ("trace", "pretend-root", "open-broker", "connect-guard", "mknod-for-me")
+WITHIN = "open-broker within"
+POLICIES = ("trace", "pretend-root", "open-broker", WITHIN, "connect-guard", "mknod-for-me")
+# What a program may read under the policy of directories, as far as it is there.
+SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/run", "/sys", "/var")
 INPUTS = Path(__file__).resolve().parent / "inputs"
 
 
@@ -163,6 +169,7 @@ class Tried:
         environment = self.environment | {
             "HOME": str(self.directory / "home"),
             "TMPDIR": str(self.directory / "tmp"),
+            "OUTSIDE": str(self.directory.parent / "outside"),
             mark.partition("=")[0]: mark.partition("=")[2],
             **more,
         }
@@ -198,11 +205,22 @@ class Tried:
         options = {
             "trace": ["-o", str(self.directory / "trace")],
             "open-broker": ["/"],
+            WITHIN: self.directories(),
             "connect-guard": [ports],
         }
         if policy == "alone":
             return []
-        return [str(self.programs / policy), *options.get(policy, []), "--"]
+        return [str(self.programs / policy.split()[0]), *options.get(policy, []), "--"]
+
+    def directories(self) -> list[str]:
+        """Those that a program may use, and no others: what is the system's to read, its own to write."""
+        own = [self.directory, Path(self.environment["SHARED"]), Path("/dev"), Path("/proc")]
+        venv = Path(self.environment["VENV_PYTHON"])
+        pythons = [venv.parents[1], venv.resolve().parents[1], Path(sys.base_prefix)]
+        needed = [Path(shutil.which(name) or "/usr/bin/none").resolve().parent for name in self.case.needs]
+        read = [*map(Path, SYSTEM), INPUTS, self.programs, *pythons, Path(self.environment["RUSTUP_HOME"])]
+        read += [place.parent for place in needed if place.parent != Path("/")]
+        return [*map(str, own), *(word for path in read if path.exists() for word in ("-r", str(path)))]
 
     def run(self, policy: str) -> Outcome:
         subprocess.run(["cp", "-a", self.template, self.work], check=True)

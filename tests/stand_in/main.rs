@@ -219,6 +219,42 @@ fn a_handler_of_the_program_that_stands_in_is_its_own() {
 }
 
 /// The dispositions and the blocked signals of this thread, as the kernel tells them.
+#[test]
+fn what_is_not_for_the_program_does_to_its_stand_in_what_it_always_does() {
+    extern "C" fn exits(_signal: i32) {
+        // SAFETY: ends the process.
+        unsafe { libc::_exit(9) };
+    }
+    watched(|| {
+        let script = format!("echo ready; {WAIT}");
+        let mut stand_in = StandIn::for_shell(&script);
+        assert_eq!(stand_in.line(), "ready");
+        stand_in.process.signal(libc::SIGUSR1);
+        assert_eq!(stand_in.process.wait(), -libc::SIGUSR1);
+
+        // Also by a handler that comes later.
+        let handles = || {
+            thread::spawn(|| {
+                thread::sleep(MOMENT);
+                // Not by this thread.
+                // SAFETY: a set of this thread's own.
+                unsafe {
+                    let mut all = std::mem::zeroed();
+                    libc::sigfillset(&mut all);
+                    libc::pthread_sigmask(libc::SIG_BLOCK, &all, std::ptr::null_mut());
+                }
+                let handler: extern "C" fn(i32) = exits;
+                // SAFETY: a handler that does what is safe in one.
+                unsafe { libc::signal(libc::SIGUSR1, handler as libc::sighandler_t) };
+                // SAFETY: integers only.
+                unsafe { libc::kill(libc::getpid(), libc::SIGUSR1) };
+            });
+        };
+        let mut stand_in = StandIn::after(handles, &script);
+        assert_eq!(stand_in.process.wait(), 9);
+    });
+}
+
 fn signals_now() -> String {
     let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
     let lines = status.lines();

@@ -60,6 +60,34 @@ fn what_is_pending_stays_with_a_listener_that_is_taken() {
 }
 
 #[test]
+fn what_is_received_of_a_listener_that_was_taken_is_opened_as_in_a_handler() {
+    watched(|| {
+        let Asker {
+            mut process,
+            listener,
+        } = Asker::start(|| {
+            let fd = ask(c"/usr".as_ptr() as u64, libc::AT_FDCWD as u64, 0) as i32;
+            let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();
+            // SAFETY: room for what the call fills in.
+            i32::from(fd < 0 || unsafe { libc::fstat(fd, stat.as_mut_ptr()) } != 0)
+        });
+        let supervisor = supervisor(workers(1), echo);
+        supervisor.add_listener(listener, 5).unwrap();
+        let listener = supervisor.take_listener(5).unwrap();
+        let mut roots = Roots::new().unwrap();
+        roots.add("/usr", Rights::READ).unwrap();
+        let limit = slowed(Duration::from_secs(10));
+        let mut call = listener.receive_timeout(limit).unwrap();
+        let [path, dirfd, ..] = call.request().args;
+        let how = OpenHow::new(libc::O_DIRECTORY);
+        call.open_within(&roots, dirfd as i32, path, how).unwrap();
+        call.reply_open_within(&roots, dirfd as i32, path, how)
+            .unwrap();
+        assert_eq!(process.wait(), 0);
+    });
+}
+
+#[test]
 fn what_was_received_is_handled_though_its_listener_is_taken() {
     for max_workers in [1, 4] {
         watched(|| {

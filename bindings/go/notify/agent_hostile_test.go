@@ -156,11 +156,11 @@ func TestASlowPeerIsRefusedWhenItsTimeIsUp(t *testing.T) {
 	r := newRoom(t, unotify.AgentOptions{TimeLimit: 300 * time.Millisecond})
 	conn := r.connect()
 	must(t, send(conn, "{", r.listener))
-	go func() {
+	go func(conn *net.UnixConn) { // Another is in its place below.
 		for send(conn, " ") == nil {
 			time.Sleep(20 * time.Millisecond)
 		}
-	}()
+	}(conn)
 	began := time.Now()
 	if said := r.refused(conn); said != "its message took longer than 300ms" {
 		t.Error(said)
@@ -168,11 +168,11 @@ func TestASlowPeerIsRefusedWhenItsTimeIsUp(t *testing.T) {
 	within(t, began)
 	must(t, conn.Close())
 	// And one that says nothing at all.
-	conn = r.connect()
-	if said := r.refused(conn); said != "its message took longer than 300ms" {
+	silent := r.connect()
+	if said := r.refused(silent); said != "its message took longer than 300ms" {
 		t.Error(said)
 	}
-	must(t, conn.Close())
+	must(t, silent.Close())
 	r.check()
 }
 

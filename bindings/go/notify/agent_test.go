@@ -248,7 +248,7 @@ func TestADoneContextEndsAnAccept(t *testing.T) {
 	for i := 0; i < 3; i++ {
 		expect(t, <-ended, context.Canceled)
 	}
-	if lasted := time.Since(began); lasted > 100*time.Millisecond*target.Patience/time.Minute {
+	if lasted := time.Since(began); lasted > target.Patience/600 { // 100 ms
 		t.Errorf("it took %v", lasted)
 	}
 	// What comes meanwhile is the next one's.
@@ -461,10 +461,10 @@ func TestTheSocketThatAServiceManagerHasPassedIsTakenOnce(t *testing.T) {
 	it := start(t, "call:7")
 	must(t, send(dial(t, path), state("box"), it.listener.Fd()))
 	must(t, it.listener.Close())
-	manager := exec.Command("sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"`, "sh",
-		"/proc/self/exe", "-test.run=^"+t.Name()+"$")
-	manager.Args[4], err = os.Executable()
+	binary, err := os.Executable()
 	must(t, err)
+	manager := exec.Command("sh", "-c", `export LISTEN_PID=$$ LISTEN_FDS=1; exec "$@"`, "sh",
+		binary, "-test.run=^"+t.Name()+"$")
 	manager.Env = append(os.Environ(), inside+"=1")
 	manager.ExtraFiles = []*os.File{file}
 	if said, err := manager.CombinedOutput(); err != nil {

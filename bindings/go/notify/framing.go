@@ -13,8 +13,8 @@ type framing struct {
 	escaped  bool
 }
 
-// mostDepth is how many brackets may be open: as many as the C library's parser takes.
-const mostDepth = 127
+// mostDepth is how many brackets may be open. The parser takes one less.
+const mostDepth = 128
 
 var (
 	errNoBrace    = errors.New("it does not begin with a brace")

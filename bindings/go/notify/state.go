@@ -36,7 +36,7 @@ type toldState struct {
 }
 
 // readJSON reads an object as strictly as the C library does. Go takes what is no text in a text for U+FFFD, numbers of
-// any size, and the name of a field in capitals for the field.
+// any size, any depth, and the name of a field in capitals for the field.
 func readJSON(text []byte) (map[string]any, error) {
 	if !utf8.Valid(text) {
 		return nil, errors.New("its message is no JSON: it is not UTF-8")
@@ -50,8 +50,8 @@ func readJSON(text []byte) (map[string]any, error) {
 	if hasHalfCharacter(text) {
 		return nil, errors.New("its message is no JSON: half a character is escaped in it")
 	}
-	if !isInRange(object) {
-		return nil, errors.New("its message is no JSON: a number in it is out of range")
+	if err := checkValues(object, 1); err != nil {
+		return nil, fmt.Errorf("its message is no JSON: %w", err)
 	}
 	return object, nil
 }
@@ -83,26 +83,33 @@ func escaped(digits []byte) rune {
 	return rune(number)
 }
 
-// isInRange tells whether all numbers can be had in 64 bits, be it roughly.
-func isInRange(value any) bool {
+// checkValues refuses numbers that cannot be had in 64 bits, be it roughly, and what is nested too deep.
+func checkValues(value any, depth int) error {
+	var err error
+	check := func(value any) {
+		if err == nil {
+			err = checkValues(value, depth+1)
+		}
+	}
 	switch value := value.(type) {
 	case json.Number:
-		_, err := value.Float64()
-		return err == nil
+		_, err = value.Float64()
+		return err
 	case []any:
 		for _, one := range value {
-			if !isInRange(one) {
-				return false
-			}
+			check(one)
 		}
 	case map[string]any:
 		for _, one := range value {
-			if !isInRange(one) {
-				return false
-			}
+			check(one)
 		}
+	default:
+		return nil
 	}
-	return true
+	if depth >= mostDepth {
+		return errTooDeep
+	}
+	return err
 }
 
 // toldBy takes what is needed of a message, or says why it is none.

@@ -12,11 +12,6 @@ import (
 	unotify "libunotify/go/notify"
 )
 
-// fewer is how often a slow machine does what others do so many times to meet a rare moment.
-func fewer(times int) int {
-	return (times + target.Slowness() - 1) / target.Slowness()
-}
-
 func TestMain(m *testing.M) {
 	target.RunIfAsked()
 	os.Exit(m.Run())

@@ -39,7 +39,7 @@ func main() {
 			stop()
 			return
 		}
-		if err := agent.HandOver(ctx, supervisor, connection(os.Args[2])); err != nil {
+		if err := agent.HandOver(ctx, connection(os.Args[2]), supervisor); err != nil {
 			log.Fatal(err)
 		}
 	}()
