@@ -43,7 +43,20 @@ LEFT_OVER_S = 5 * SLOWNESS
 WITHIN = "open-broker within"
 POLICIES = ("trace", "pretend-root", "open-broker", WITHIN, "connect-guard", "mknod-for-me")
 # What a program may read under the policy of directories, as far as it is there.
-SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/run", "/sys", "/var")
+SYSTEM = (
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/etc",
+    "/opt",
+    "/run",
+    "/sys",
+    "/var",
+)
 INPUTS = Path(__file__).resolve().parent / "inputs"
 
 
