@@ -44,7 +44,9 @@ def judge(
 
 
 def at_most(what: str, limit: float, value: float | None) -> Verdict:
-    return judge(what, f"at most {limit:.2f}x", value, lambda ratio: ratio <= limit)
+    digits = 3 if limit < 1.1 else 2  # where hundredths are the difference
+    show = f"{{:.{digits}f}}x"
+    return judge(what, f"at most {show.format(limit)}", value, lambda ratio: ratio <= limit, show)
 
 
 def at_least(what: str, limit: float, value: float | None) -> Verdict:

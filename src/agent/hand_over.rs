@@ -128,10 +128,15 @@ impl Agent {
     /// [`Status::Closed`] when this one was handed over. It is closed then.
     pub fn put_back(&self, listener: Listener) -> Result<()> {
         self.check_puts_back(&listener)?;
+        self.take_back(listener);
+        Ok(())
+    }
+
+    /// The same after the check. That has to be the last that can fail where somebody keeps what is not taken.
+    pub(crate) fn take_back(&self, listener: Listener) {
         let container = Container::of_listener(listener);
         lock(&self.connections).ready.extend(container);
         self.wake.wake();
-        Ok(())
     }
 
     /// Whether it would, while the listener is still somebody's.

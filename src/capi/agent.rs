@@ -353,8 +353,10 @@ pub unsafe extern "C" fn unotify_agent_put_back(
         let (agent, lent) = unsafe { (shared(agent, "agent")?, shared(listener, "listener")?) };
         agent.0.check_puts_back(&lent.0)?;
         // SAFETY: a live handle that is not used again, as promised; `lent` was used for the last time.
-        let listener = unsafe { reclaim(listener) };
-        listener.map_or(Ok(()), |listener| agent.0.put_back(listener.0))
+        if let Some(listener) = unsafe { reclaim(listener) } {
+            agent.0.take_back(listener.0);
+        }
+        Ok(())
     })
 }
 
