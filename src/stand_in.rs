@@ -181,6 +181,10 @@ impl Forwarder<'_> {
 /// Stops this process whenever the program is stopped from the terminal, until that has ended.
 fn follow_stops(life: &Life) {
     while let Some(signal) = life.await_stop() {
+        // Where the terminal has stopped this process too, it hears of the stop when both go on.
+        if life.has_continued() {
+            continue;
+        }
         // Whoever continues a job continues all of it.
         if stop_too(signal, life.pid()) && !life.has_continued() {
             let _ = life.kill(libc::SIGCONT);

@@ -90,8 +90,10 @@ def job_control(terminal: Terminal, run: str) -> None:
     terminal.type("foreground")
     terminal.send(CTRL_D)
     terminal.expect(PROMPT)
-    # Maybe before it runs.
+    # Maybe before it runs, but not while the job is the shell's own copy, which this signal may not end.
     terminal.run(run + "sleep 100 &")
+    terminal.expect(PROMPT)
+    terminal.run("while [ $(</proc/$!/comm) = bash ]; do :; done")
     terminal.expect(PROMPT)
     terminal.run("kill %1; wait %1; echo status $?")
     terminal.expect(r"status \d+\r\n" + PROMPT)
