@@ -5,6 +5,7 @@ mod support;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use support::*;
 use unotify::{OpenHow, Status};
 
@@ -100,13 +101,19 @@ fn supervise(rounds: u32, mut look: impl FnMut(&mut unotify::Notification) -> Re
     }
     let target = Asker::start(move || breed(fewer(rounds)));
     let (seen, gone) = (AtomicU64::new(0), AtomicU64::new(0));
-    loop {
+    for number in 0.. {
         match target.listener.receive() {
-            Ok(mut notification) => match look(&mut notification) {
-                Ok(()) => seen.fetch_add(1, Ordering::Relaxed),
-                Err(Status::Gone) => gone.fetch_add(1, Ordering::Relaxed),
-                Err(other) => panic!("{other:?}"),
-            },
+            Ok(mut notification) => {
+                // Not always at once, or on some machines no target is killed before the look is over.
+                if number % 8 == 7 {
+                    std::thread::sleep(Duration::from_micros((200 * slowness()).into()));
+                }
+                match look(&mut notification) {
+                    Ok(()) => seen.fetch_add(1, Ordering::Relaxed),
+                    Err(Status::Gone) => gone.fetch_add(1, Ordering::Relaxed),
+                    Err(other) => panic!("{other:?}"),
+                }
+            }
             Err(end) => {
                 assert_eq!(end.status(), Status::Closed);
                 break;
