@@ -26,8 +26,7 @@ impl Lent {
     /// `None` when the kernel did not let this thread.
     pub(crate) fn new(who: &Identity, groups: &[u32]) -> Option<Self> {
         let own = Capabilities::get()?;
-        // An agent that may not take them is an ordinary user's, as its containers are.
-        if !set_groups(groups) && own.has(CAP_SETGID) {
+        if !take_groups(groups, own) {
             return None;
         }
         let (user, group);
@@ -69,10 +68,28 @@ impl Drop for Lent {
     }
 }
 
+/// Whether the target's groups count on this thread now. An agent that may not take them is an ordinary
+/// user's, as its containers are: without the capability, or in a user namespace without
+/// `setgroups(2)`, where theirs are its own.
+fn take_groups(groups: &[u32], own: Capabilities) -> bool {
+    set_groups(groups) || !own.has(CAP_SETGID) || own_groups() == groups
+}
+
 /// Sets the groups of this thread alone.
 fn set_groups(groups: &[u32]) -> bool {
     // SAFETY: as many of them as is said.
     unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) == 0 }
+}
+
+/// Those of this thread, in the kernel's order.
+fn own_groups() -> Vec<u32> {
+    // SAFETY: no room for any, which only counts them.
+    let count = unsafe { libc::getgroups(0, std::ptr::null_mut()) };
+    let mut groups = vec![0; usize::try_from(count).unwrap_or(0)];
+    // SAFETY: room for as many. Nobody else changes this thread's.
+    let got = unsafe { libc::getgroups(groups.len() as i32, groups.as_mut_ptr()) };
+    groups.truncate(usize::try_from(got).unwrap_or(0));
+    groups
 }
 
 #[derive(Clone, Copy)]
@@ -119,5 +136,40 @@ impl Capabilities {
         let mut header = Capabilities::HEADER;
         // SAFETY: as above.
         unsafe { libc::syscall(libc::SYS_capset, &mut header, self.data.as_ptr()) == 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_groups_cannot_be_set_only_targets_with_the_same_are_served() {
+        // SAFETY: the child has one thread, and ends here.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            // SAFETY: integers only.
+            let status = match unsafe { libc::unshare(libc::CLONE_NEWUSER) } {
+                0 => {
+                    let own = Capabilities::get().unwrap();
+                    let same = own_groups();
+                    let others: Vec<u32> = same.iter().copied().chain([1]).collect();
+                    let right = own.has(CAP_SETGID)
+                        && take_groups(&same, own)
+                        && !take_groups(&others, own);
+                    i32::from(!right)
+                }
+                _ => 77,
+            };
+            // SAFETY: ends the child.
+            unsafe { libc::_exit(status) };
+        }
+        let mut status = 0;
+        // SAFETY: the place lives; it is a child of this process.
+        unsafe { libc::waitpid(child, &mut status, 0) };
+        match libc::WEXITSTATUS(status) {
+            77 => println!("skipped: it takes the right to make a user namespace"),
+            code => assert_eq!((status, code), (0, 0)),
+        }
     }
 }
