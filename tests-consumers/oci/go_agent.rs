@@ -2,13 +2,11 @@
 
 use crate::bundle::Place;
 use crate::containers::{check_script, while_served, SCRIPT};
+use crate::go_program::GoProgram;
 use crate::runtimes::*;
 use crate::support::*;
-use std::fs::{self, File};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 use unotify::*;
@@ -21,78 +19,11 @@ with_each_runtime!(
 
 const LONG: Duration = Duration::from_secs(60);
 
-/// One that runs. It is ended with this.
-struct GoAgent {
-    child: Child,
-    log: std::path::PathBuf,
-    _watch: Watch,
-}
-
-impl GoAgent {
-    fn start(place: &Place, args: &[&str], log: &str, inherited: &[&UnixStream]) -> Self {
-        let program = std::env::var_os("UNOTIFY_TEST_GO_AGENT").expect("it says which");
-        let log = place.file(log);
-        let file = File::create(&log).unwrap();
-        let mut command = Command::new(program);
-        command.args(args).stdin(Stdio::null());
-        command.stdout(file.try_clone().unwrap()).stderr(file);
-        let inherited: Vec<_> = inherited.iter().map(|socket| socket.as_raw_fd()).collect();
-        // SAFETY: it only changes flags of descriptors that are open.
-        unsafe {
-            command.pre_exec(move || {
-                let kept = |&fd| libc::fcntl(fd, libc::F_SETFD, 0) == 0;
-                match inherited.iter().all(kept) {
-                    true => Ok(()),
-                    false => Err(std::io::Error::last_os_error()),
-                }
-            });
-        }
-        GoAgent {
-            _watch: watch(),
-            child: command.spawn().unwrap(),
-            log,
-        }
-    }
-
-    /// It takes over, and is to hand over, at the other ends of these.
-    fn start_heir(place: &Place, from: &UnixStream, to: &UnixStream) -> Self {
-        let numbers = [from, to].map(|socket| socket.as_raw_fd().to_string());
-        GoAgent::start(place, &[&numbers[0], &numbers[1]], "heir.log", &[from, to])
-    }
-
-    fn bind(place: &Place) -> Self {
-        let agent = GoAgent::start(place, &[path(&place.socket())], "agent.log", &[]);
-        soon(|| place.socket().exists());
-        agent
-    }
-
-    fn said(&self) -> String {
-        fs::read_to_string(&self.log).unwrap()
-    }
-
-    fn signal(&self, signal: i32) {
-        // SAFETY: integers only; it is a child that was not waited for.
-        unsafe { libc::kill(self.child.id() as i32, signal) };
-    }
-
-    /// Waits for its end, which has to be a good one, and gives what it said.
-    fn ends(mut self) -> String {
-        let status = self.child.wait().unwrap();
-        assert!(status.success(), "{}", self.said());
-        self.said()
-    }
-}
-
-impl Drop for GoAgent {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+const PROGRAM: &str = "UNOTIFY_TEST_GO_AGENT";
 
 fn a_go_agent_serves_containers_and_what_is_started_in_them(runtime: Runtime) {
     let place = Place::new();
-    let agent = GoAgent::bind(&place);
+    let agent = GoProgram::bind(PROGRAM, &place);
     check_script(&runtime.start(&place, "first", SCRIPT).says());
     let script = "echo up; while test ! -d /tmp/end; do sleep 0.05; done";
     let container = runtime.start(&place, "box", script);
@@ -119,7 +50,7 @@ fn a_go_agent_serves_containers_and_what_is_started_in_them(runtime: Runtime) {
 
 fn a_go_agent_outlives_a_container_that_is_killed(runtime: Runtime) {
     let place = Place::new();
-    let agent = GoAgent::bind(&place);
+    let agent = GoProgram::bind(PROGRAM, &place);
     let script = "echo up; while true; do mkdir /tmp/no 2>/tmp/said; done";
     let started = runtime.start(&place, "box", script);
     soon(|| started.said().contains("up\n"));
@@ -149,7 +80,11 @@ fn a_go_agent_takes_over_and_hands_over_a_container_that_waits(runtime: Runtime)
     agent.put_back(container.take_listener().unwrap()).unwrap();
     thread::sleep(Duration::from_millis(200));
     assert!(!started.has_ended());
-    let heir = GoAgent::start_heir(&place, &from, &back_to);
+    // It takes over, and is to hand over, at the other ends of these.
+    let sockets = [&from, &back_to];
+    let numbers = sockets.map(|socket| socket.as_raw_fd().to_string());
+    let numbers = [&*numbers[0], &*numbers[1]];
+    let heir = GoProgram::start(PROGRAM, &place, &numbers, "heir.log", &sockets);
     agent.hand_over(None, to.as_fd()).unwrap();
     drop((agent, container));
     let later = "mkdir: can't create directory '/tmp/later': Resource temporarily unavailable\n";

@@ -1,11 +1,10 @@
 //! An agent in Go without cgo: `go-notify`, which `UNOTIFY_TEST_GO_NOTIFY` names.
 
 use crate::bundle::Place;
+use crate::go_program::GoProgram;
 use crate::runtimes::*;
 use crate::support::*;
 use serde_json::json;
-use std::fs::{self, File};
-use std::process::{Child, Command, Stdio};
 
 with_each_runtime!(
     go_without_cgo_serves_containers_and_what_is_started_in_them,
@@ -28,54 +27,11 @@ fn check_script(said: &str) {
     }
 }
 
-/// One that runs. It is ended with this.
-struct GoNotify {
-    child: Child,
-    log: std::path::PathBuf,
-    _watch: Watch,
-}
-
-impl GoNotify {
-    fn start(place: &Place) -> Self {
-        let program = std::env::var_os("UNOTIFY_TEST_GO_NOTIFY").expect("it says which");
-        let log = place.file("agent.log");
-        let file = File::create(&log).unwrap();
-        let mut command = Command::new(program);
-        command.arg(place.socket()).stdin(Stdio::null());
-        command.stdout(file.try_clone().unwrap()).stderr(file);
-        let agent = GoNotify {
-            _watch: watch(),
-            child: command.spawn().unwrap(),
-            log,
-        };
-        soon(|| place.socket().exists());
-        agent
-    }
-
-    fn said(&self) -> String {
-        fs::read_to_string(&self.log).unwrap()
-    }
-
-    /// Ends it, which has to be a good end, and gives what it said.
-    fn ends(mut self) -> String {
-        // SAFETY: integers only; it is a child that was not waited for.
-        unsafe { libc::kill(self.child.id() as i32, libc::SIGTERM) };
-        let status = self.child.wait().unwrap();
-        assert!(status.success(), "{}", self.said());
-        self.said()
-    }
-}
-
-impl Drop for GoNotify {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+const PROGRAM: &str = "UNOTIFY_TEST_GO_NOTIFY";
 
 fn go_without_cgo_serves_containers_and_what_is_started_in_them(runtime: Runtime) {
     let place = Place::new();
-    let agent = GoNotify::start(&place);
+    let agent = GoProgram::bind(PROGRAM, &place);
     let long = "x".repeat(300_000);
     let first = runtime.start_changed(&place, "first", SCRIPT, |config| {
         config["annotations"]["long"] = json!(long);
@@ -98,6 +54,7 @@ fn go_without_cgo_serves_containers_and_what_is_started_in_them(runtime: Runtime
     if runtime == Runtime::Crun {
         assert_eq!(lines("+ box running 0 0 . "), 1);
     }
+    agent.signal(libc::SIGTERM);
     let said = agent.ends();
     assert!(
         said.ends_with("end\n") && !said.contains("refused"),
@@ -108,7 +65,7 @@ fn go_without_cgo_serves_containers_and_what_is_started_in_them(runtime: Runtime
 
 fn go_without_cgo_outlives_a_container_that_is_killed(runtime: Runtime) {
     let place = Place::new();
-    let agent = GoNotify::start(&place);
+    let agent = GoProgram::bind(PROGRAM, &place);
     let script = "echo up; while true; do mkdir /tmp/no 2>/tmp/said; done";
     let started = runtime.start(&place, "box", script);
     soon(|| started.said().contains("up\n"));
@@ -116,5 +73,6 @@ fn go_without_cgo_outlives_a_container_that_is_killed(runtime: Runtime) {
     assert!(!started.end().0);
     soon(|| agent.said().contains("- box\n"));
     check_script(&runtime.start(&place, "second", SCRIPT).says());
+    agent.signal(libc::SIGTERM);
     agent.ends();
 }

@@ -9,6 +9,7 @@ mod containers;
 mod example;
 mod go_agent;
 mod go_notify;
+mod go_program;
 mod lives;
 mod rootless;
 mod runtimes;

@@ -218,7 +218,6 @@ fn a_handler_of_the_program_that_stands_in_is_its_own() {
     });
 }
 
-/// The dispositions and the blocked signals of this thread, as the kernel tells them.
 #[test]
 fn what_is_not_for_the_program_does_to_its_stand_in_what_it_always_does() {
     extern "C" fn exits(_signal: i32) {
@@ -255,6 +254,7 @@ fn what_is_not_for_the_program_does_to_its_stand_in_what_it_always_does() {
     });
 }
 
+/// The dispositions and the blocked signals of this thread, as the kernel tells them.
 fn signals_now() -> String {
     let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
     let lines = status.lines();

@@ -24,6 +24,7 @@ The classes are :class:`Filter`, :class:`Listener`, :class:`Notification`, :clas
 """
 
 from ._library import PATH as library_path
+from ._options import WakeUp
 from ._version import VERSION
 from .agent import Agent, Container
 from .errors import (
@@ -57,7 +58,7 @@ from .probe import Outcome, Part, Probe, probe
 from .roots import Right, Roots
 from .spawn import DEVNULL, PIPE, STDOUT, Child, SpawnFlags, exit_like, spawn
 from .stats import Stats
-from .supervisor import Supervisor, WakeUp
+from .supervisor import Supervisor
 from .syscalls import (
     Features,
     arch_compat,

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import functools
 from ctypes import byref, c_char, c_int64, c_void_p
-from struct import Struct
 from typing import Any
 
 from ._handle import Handle, free_notification
 from ._library import check, quick
-
-# `struct unotify_request`.
-REQUEST = Struct("=QiIiIQ6Q")
+from ._request import REQUEST
 
 # Made beforehand, as most answers are small.
 VALUES = {value: c_int64(value) for value in range(-1, 256)}

@@ -6,28 +6,19 @@ import ctypes
 import errno
 import os
 from ctypes import byref, c_char, c_int, c_int64, c_size_t, c_uint32, c_uint64
-from struct import Struct
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ._arguments import Buffer, Descriptor, as_address, as_descriptor, as_int, open_how
 from ._handle import free_notification
 from ._held import VALUES, Held
 from ._library import error, fail, lib, raw_quick
+from ._request import ARCH, ARGS, ID, INSTRUCTION_POINTER, INT_ARGS, PID, SYSCALL
 from .errors import Status
 from .identity import CIdentity, Identity
 from .syscalls import syscall_name
 
 if TYPE_CHECKING:
     from .roots import Roots
-
-# Where the parts of REQUEST are.
-_ID = Struct("=Q")
-_PID = Struct("=8xi")
-_SYSCALL = Struct("=16xi")
-_ARCH = Struct("=20xI")
-_INSTRUCTION_POINTER = Struct("=24xQ")
-_ARGS = Struct("=32x6Q")
-_INT_ARGS = Struct("=32x" + "i4x" * 6)
 
 _reply_value = raw_quick.unotify_notification_reply_value
 _reply_error = raw_quick.unotify_notification_reply_error
@@ -74,25 +65,25 @@ class Notification:
     @property
     def id(self) -> int:
         """The notification's number, unique on its listener."""
-        number: int = _ID.unpack_from(self._raw)[0]
+        number: int = ID.unpack_from(self._raw)[0]
         return number
 
     @property
     def pid(self) -> int:
         """The thread that calls; 0 if it is outside the supervisor's pid namespace."""
-        pid: int = _PID.unpack_from(self._raw)[0]
+        pid: int = PID.unpack_from(self._raw)[0]
         return pid
 
     @property
     def syscall(self) -> int:
         """The number of the system call on :attr:`arch`."""
-        number: int = _SYSCALL.unpack_from(self._raw)[0]
+        number: int = SYSCALL.unpack_from(self._raw)[0]
         return number
 
     @property
     def arch(self) -> int:
         """The call's architecture, an ``AUDIT_ARCH_*`` value."""
-        arch: int = _ARCH.unpack_from(self._raw)[0]
+        arch: int = ARCH.unpack_from(self._raw)[0]
         return arch
 
     @property
@@ -103,18 +94,18 @@ class Notification:
     @property
     def instruction_pointer(self) -> int:
         """The target's instruction pointer at the call."""
-        address: int = _INSTRUCTION_POINTER.unpack_from(self._raw)[0]
+        address: int = INSTRUCTION_POINTER.unpack_from(self._raw)[0]
         return address
 
     @property
     def args(self) -> tuple[int, ...]:
         """The six arguments, each an unsigned number of 64 bits. What they point to can change."""
-        return _ARGS.unpack_from(self._raw)
+        return ARGS.unpack_from(self._raw)
 
     @property
     def int_args(self) -> tuple[int, ...]:
         """The six arguments as the ``int`` that many of them are, such as a descriptor or a signal."""
-        return _INT_ARGS.unpack_from(self._raw)
+        return INT_ARGS.unpack_from(self._raw)
 
     @property
     def pending(self) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import enum
 import errno
 import itertools
 import os
@@ -13,7 +12,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Sequence
-from ctypes import CFUNCTYPE, byref, c_int, c_size_t, c_uint32, c_void_p
+from ctypes import CFUNCTYPE, byref, c_int, c_size_t, c_void_p
 from typing import Any, Callable, NoReturn, TypeVar
 
 from . import errors
@@ -21,6 +20,7 @@ from ._handle import Forked, Handle, Owner, free_supervisor
 from ._held import VALUES
 from ._lent import Lender, Lent
 from ._library import check, error, fail, lib, quick, raw_final
+from ._options import DRAIN_ON_STOP, KEEP_RUNNING, Options, WakeUp
 from ._pool import Pool
 from ._run import Run
 from .errors import Status
@@ -39,28 +39,6 @@ _CExit = CFUNCTYPE(None, c_int, c_void_p)
 
 H = TypeVar("H", bound=Handler)
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-class WakeUp(enum.IntEnum):
-    """How the kernel wakes the other side."""
-
-    AUTO = 0
-    SYNC = 1
-    ASYNC = 2
-
-
-class _Options(ctypes.Structure):
-    _fields_ = (
-        ("size", c_size_t),
-        ("max_workers", c_uint32),
-        ("fallback_error", c_int),
-        ("flags", c_uint32),
-        ("wake_up", c_uint32),
-    )
-
-
-_KEEP_RUNNING = 1 << 0
-_DRAIN_ON_STOP = 1 << 1
 
 
 _LENDER = Lender()
@@ -113,10 +91,10 @@ class Supervisor(Owner):
         self._handle = None
         if not 1 <= max_workers <= 1024:
             raise ValueError(f"max_workers is 1 to 1024: {max_workers}")
-        flags = _KEEP_RUNNING * keep_running | _DRAIN_ON_STOP * drain_on_stop
+        flags = KEEP_RUNNING * keep_running | DRAIN_ON_STOP * drain_on_stop
         # One worker: it is the thread that runs, and so one of Python's. A thread of the library's would
         # need a state of the interpreter for each call.
-        options = _Options(ctypes.sizeof(_Options), 1, fallback_error, flags, wake_up)
+        options = Options(ctypes.sizeof(Options), 1, fallback_error, flags, wake_up)
         pointer = c_void_p()
         check(lib.supervisor_new(byref(options), byref(pointer)))
         self._handle = _SupervisorHandle(pointer.value or 0)
