@@ -76,14 +76,15 @@ impl Life {
         !matches!(*fate, Fate::Ours) || self.child.has_ended() != Ok(false)
     }
 
-    /// Waits until the child stops, and by which signal; `None` when it has ended, or nobody can know.
-    pub(crate) fn await_stop(&self) -> Option<i32> {
-        self.child.await_stop().ok().flatten()
-    }
-
-    /// Whether the child was told to go on since it has stopped; asked once.
-    pub(crate) fn has_continued(&self) -> bool {
-        self.child.has_continued()
+    /// Asks `goes_on` at each stop of the child, by a signal, whether it is to go on, until it has ended,
+    /// or nobody can know.
+    pub(crate) fn follow_stops(&self, goes_on: fn(i32, &Handle) -> bool) {
+        while let Ok(Some(signal)) = self.child.await_stop() {
+            if goes_on(signal, &self.child) {
+                // It fails if the child has ended.
+                let _ = self.kill(libc::SIGCONT);
+            }
+        }
     }
 
     /// Reaps the child if it has ended, and tells what is known of it.

@@ -8,7 +8,8 @@
 use crate::ending::Life;
 use crate::error::{Error, Result, Status};
 use crate::kernel::caught::{Catching, Caught};
-use crate::kernel::{process, signals, Errno};
+use crate::kernel::process::{self, Handle};
+use crate::kernel::{signals, Errno};
 use crate::spawn::{Child, Early};
 use crate::supervisor::Supervisor;
 use std::io;
@@ -68,8 +69,8 @@ impl StandIn {
                 };
                 catching.attend(|caught| forwarder.take(caught));
             });
-            let started =
-                forwarding.and_then(|_| start(scope, "unotify-stops", || follow_stops(life)));
+            let started = forwarding
+                .and_then(|_| start(scope, "unotify-stops", || life.follow_stops(stop_too)));
             match started {
                 Ok(_) => {
                     let _away = catching.keep_away();
@@ -178,23 +179,9 @@ impl Forwarder<'_> {
     }
 }
 
-/// Stops this process whenever the program is stopped from the terminal, until that has ended.
-fn follow_stops(life: &Life) {
-    while let Some(signal) = life.await_stop() {
-        // Where the terminal has stopped this process too, it hears of the stop when both go on.
-        if life.has_continued() {
-            continue;
-        }
-        // Whoever continues a job continues all of it.
-        if stop_too(signal, life.pid()) && !life.has_continued() {
-            let _ = life.kill(libc::SIGCONT);
-        }
-    }
-}
-
-/// Stops this process if the program `pid` was stopped, by `signal`, from the terminal. Whether it has
-/// done so, and goes on now.
-fn stop_too(signal: i32, pid: libc::pid_t) -> bool {
+/// Stops this process if the program was stopped, by `signal`, from the terminal. Whether the program
+/// is to go on now.
+fn stop_too(signal: i32, program: &Handle) -> bool {
     let from_terminal = match signal {
         libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU => true,
         // Programs that put the terminal in order before they stop do so by this one; but so do
@@ -202,9 +189,10 @@ fn stop_too(signal: i32, pid: libc::pid_t) -> bool {
         libc::SIGSTOP => process::is_in_foreground(),
         _ => false,
     };
-    let too = from_terminal && process::is_in_own_group(pid);
-    if too {
-        process::stop_self();
-    }
-    too
+    // Where the terminal has stopped this process too, it hears of the stop when both go on.
+    let stopped = from_terminal
+        && process::is_in_own_group(program.pid())
+        && process::stop_self_by(signal, || program.has_left_stop());
+    // Whoever continues a job continues all of it.
+    stopped && !program.has_left_stop()
 }

@@ -4,7 +4,7 @@
 //! all else is the thread's to do, which may take locks.
 
 use super::futex;
-use super::signals::{self, SignalMask};
+use super::signals::{self, disposition, SignalMask};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering::SeqCst};
 
@@ -188,15 +188,6 @@ impl Drop for KeptAway {
 fn own_handler() -> libc::sighandler_t {
     let handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) = handler;
     handler as libc::sighandler_t
-}
-
-fn disposition(signal: libc::c_int) -> libc::sighandler_t {
-    // SAFETY: zero is a value of `sigaction`; the call writes it.
-    unsafe {
-        let mut now: libc::sigaction = std::mem::zeroed();
-        libc::sigaction(signal, ptr::null(), &mut now);
-        now.sa_sigaction
-    }
 }
 
 fn install(signal: libc::c_int) -> bool {

@@ -1,6 +1,6 @@
 //! Child processes: waiting for them, sending them signals; and what two threads share.
 
-use super::{check, retry, Errno, Result};
+use super::{check, retry, signals, Errno, Result};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -82,9 +82,10 @@ impl Handle {
         }
     }
 
-    /// Whether the child was told to go on since it has stopped; asked once.
-    pub(crate) fn has_continued(&self) -> bool {
-        matches!(self.wait(libc::WCONTINUED | libc::WNOHANG), Ok(Some(_)))
+    /// Whether a stop of the child is over: it was told to go on since, which is told once, or has ended.
+    pub(crate) fn has_left_stop(&self) -> bool {
+        let continued = matches!(self.wait(libc::WCONTINUED | libc::WNOHANG), Ok(Some(_)));
+        continued || self.has_ended() != Ok(false)
     }
 
     fn look(&self, flags: i32) -> Result<Option<i32>> {
@@ -190,13 +191,39 @@ pub(crate) fn is_in_foreground() -> bool {
 /// Stops this process. Returns when it goes on: the signal is the calling thread's own, so that it
 /// does not run on before that.
 pub(crate) fn stop_self() {
+    raise(libc::SIGSTOP);
+}
+
+/// Stops this process as `signal` does, from the terminal, unless that `is_over`. Whether it has done so.
+/// The calling thread has all signals blocked.
+///
+/// The signal comes first, and waits: whoever continues this process before the answer is there takes
+/// it back by that, so that none who has been continued stops. Where the process has another use for
+/// the signal it is stopped all the same, by `SIGSTOP`, which does not wait.
+pub(crate) fn stop_self_by(signal: i32, is_over: impl FnOnce() -> bool) -> bool {
+    let waits = signal != libc::SIGSTOP && signals::disposition(signal) == libc::SIG_DFL;
+    if waits {
+        raise(signal);
+    }
+    let over = is_over();
+    match (waits, over) {
+        (true, true) => signals::take_pending(signal),
+        (true, false) => signals::unblock(signal).restore(),
+        (false, true) => {}
+        (false, false) => stop_self(),
+    }
+    !over
+}
+
+/// Sends a signal to the calling thread.
+fn raise(signal: i32) {
     // SAFETY: integers only.
     unsafe {
         libc::syscall(
             libc::SYS_tgkill,
             libc::getpid(),
-            super::signals::thread_id(),
-            libc::SIGSTOP,
+            signals::thread_id(),
+            signal,
         )
     };
 }

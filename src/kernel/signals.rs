@@ -188,19 +188,36 @@ pub(crate) fn thread_id() -> libc::pid_t {
     unsafe { libc::syscall(libc::SYS_gettid) as libc::pid_t }
 }
 
+/// What this process does on a signal. The default for those that the C library keeps to itself.
+pub(super) fn disposition(signal: libc::c_int) -> libc::sighandler_t {
+    // SAFETY: plain integers, for which zero is a value; nothing is changed.
+    unsafe {
+        let mut now: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, std::ptr::null(), &mut now);
+        now.sa_sigaction
+    }
+}
+
+/// Takes a signal back that waits for the calling thread, which has it blocked.
+pub(super) fn take_pending(signal: libc::c_int) {
+    let mut set = SignalMask::EMPTY.0;
+    let at_once = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: a set of ours, and a time that lives across the call; nothing is asked for.
+    unsafe {
+        libc::sigaddset(&mut set, signal);
+        libc::sigtimedwait(&set, std::ptr::null_mut(), &at_once);
+    }
+}
+
 /// Which signals this process ignores, as a bit for each (bit 0 is signal 1), without `SIGPIPE`:
 /// that one is ignored by the runtimes of several languages, not by their programs.
 pub(super) fn ignored() -> u64 {
     let mut ignored = 0;
     for signal in (1..=64).filter(|&s| s != libc::SIGPIPE) {
-        // SAFETY: plain integers, for which zero is a value; nothing is changed. The C library
-        // refuses signals that are its own, which leaves the zero of the default.
-        let action = unsafe {
-            let mut action: libc::sigaction = std::mem::zeroed();
-            libc::sigaction(signal, std::ptr::null(), &mut action);
-            action.sa_sigaction
-        };
-        if action == libc::SIG_IGN {
+        if disposition(signal) == libc::SIG_IGN {
             ignored |= 1 << (signal - 1);
         }
     }

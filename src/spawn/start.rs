@@ -58,7 +58,7 @@ pub(crate) struct Early {
     /// The process is there: what the terminal sends to the group from now on, it gets.
     pub(crate) born: fn(),
     /// The process is stopped, by this signal. Whether it is to go on now.
-    pub(crate) stopped: fn(i32, libc::pid_t) -> bool,
+    pub(crate) stopped: fn(i32, &Handle) -> bool,
 }
 
 /// Why there is no child.
@@ -400,7 +400,7 @@ fn follow_stop(child: &Handle, early: &Early) {
     let Some(signal) = child.has_stopped() else {
         return;
     };
-    if (early.stopped)(signal, child.pid()) && !child.has_continued() {
+    if (early.stopped)(signal, child) {
         let _ = child.kill(libc::SIGCONT);
     }
 }

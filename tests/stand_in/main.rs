@@ -507,3 +507,24 @@ fn a_program_that_stops_in_its_own_time_is_served_until_then() {
         });
     });
 }
+
+#[test]
+fn a_program_that_ends_while_its_stand_in_is_stopped_too_ends_that() {
+    watched(|| {
+        for _ in 0..100 {
+            let mut stand_in = StandIn::for_shell("echo $$; exec sleep 1000");
+            let program = stand_in.line();
+            let pid = stand_in.process.pid;
+            // As the terminal does when one of the background reads from it.
+            // SAFETY: integers only.
+            unsafe { libc::kill(-pid, libc::SIGTTIN) };
+            assert!(next_change(pid) < 0);
+            soon(|| state_of(&program) == "T");
+            // SAFETY: integers only.
+            unsafe { libc::kill(program.parse().unwrap(), libc::SIGKILL) };
+            soon(|| state_of(&program) == "Z");
+            stand_in.process.signal(libc::SIGCONT);
+            assert_eq!(stand_in.process.wait(), -libc::SIGKILL);
+        }
+    });
+}
