@@ -203,7 +203,7 @@ func (a *Agent) send(to *net.UnixConn, message handOverMessage, fds ...int) erro
 		rights = syscall.UnixRights(fds...)
 	}
 	sent, _, err := to.WriteMsgUnix(text, rights, nil)
-	if err == nil {
+	if err == nil && sent < len(text) { // Once it has all of the last one the other side may hang up.
 		_, err = to.Write(text[sent:])
 	}
 	if err != nil {
