@@ -246,22 +246,29 @@ func (a *Agent) waitForTurn(ctx context.Context, ask chan<- chan<- struct{}) err
 	return nil
 }
 
+const lookAgain = 10 * time.Millisecond
+
 // park waits until there is something to do for who accepts, or somebody else needs the turn, and has it then.
 func (a *Agent) park(ctx context.Context) (hasTurn bool, err error) {
-	ready, err := parked.enter(a.fd)
-	if err != nil {
-		return true, err
+	var again <-chan time.Time
+	ready, failed := parked.enter(a.fd)
+	if failed != nil {
+		// Without a descriptor left for the lot, or room in the kernel, it has to look now and then.
+		again = time.After(lookAgain)
 	}
 	var pass chan<- struct{}
 	select {
 	case <-ready:
+	case <-again:
 	case pass = <-a.asked:
 	case <-ctx.Done():
 		err = ctx.Err()
 	case <-a.closed:
 		err = errAgentClosed
 	}
-	parked.leave(a.fd) // Before another one may be there.
+	if failed == nil {
+		parked.leave(a.fd) // Before another one may be there.
+	}
 	if pass != nil {
 		close(pass)
 	}

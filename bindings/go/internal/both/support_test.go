@@ -42,10 +42,15 @@ func start(t testing.TB, commands ...string) *program {
 		t.Fatal(err)
 	}
 	defer theirs.Close()
+	output, theirOutput, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer theirOutput.Close()
 	p := &program{input: input, ended: make(chan struct{})}
 	spawn := unotify.Command(filter, "/proc/self/exe", commands...)
 	spawn.Env = target.Environment()
-	spawn.Stdin, spawn.Stdout, spawn.Stderr = theirs, &p.output, os.Stderr
+	spawn.Stdin, spawn.Stdout, spawn.Stderr = theirs, theirOutput, os.Stderr
 	child, err := spawn.Start()
 	if err != nil {
 		t.Fatal(err)
@@ -55,6 +60,9 @@ func start(t testing.TB, commands ...string) *program {
 		t.Fatal(err)
 	}
 	go func() {
+		// Before it waits for the end, for which it may open something: tests count what is open.
+		_, _ = io.Copy(&p.output, output)
+		_ = output.Close()
 		_ = child.Wait()
 		close(p.ended)
 	}()
