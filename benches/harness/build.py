@@ -86,6 +86,7 @@ WITH_CGROUPS = ["unshare", "--mount", "sh", "-c", MOUNT_CGROUPS, "sh"]
 # Debian's, also where another comes first.
 PYTHON = "/usr/bin/python3" if Path("/usr/bin/python3").exists() else sys.executable
 PYSECCOMP = "pyseccomp==0.1.2"
+SANDLOCK = "sandlock==0.9.0"
 
 
 def python_program(name: str, script: Path, *arguments: str, modules: Path | None = None) -> str:
@@ -100,14 +101,28 @@ def python_program(name: str, script: Path, *arguments: str, modules: Path | Non
     return str(out)
 
 
+def python_package(name: str, module: str, requirement: str) -> Path:
+    """Where a package is that comes from the registry."""
+    place = OUT / name
+    if not (place / module).exists():
+        run([PYTHON, "-m", "venv", str(OUT / "venv")])
+        run([str(OUT / "venv/bin/pip"), "install", "--no-deps", "--target", str(place), requirement])
+    return place
+
+
+def sandlock() -> str:
+    modules = python_package("sandlock", "sandlock", SANDLOCK)
+    script = BENCHES / "peers" / "python" / "chroot.py"
+    # Landlock is not everywhere.
+    run(["env", f"PYTHONPATH={modules}", PYTHON, str(script), str(OUT), "true"])
+    return python_program("sandlock", script, modules=modules)
+
+
 def python_peer(module: str) -> str:
     """One of those that have libseccomp's API, once it is there."""
     modules = None
     if module == "pyseccomp":
-        modules = OUT / "pyseccomp"
-        if not (modules / "pyseccomp.py").exists():
-            run([PYTHON, "-m", "venv", str(OUT / "venv")])
-            run([str(OUT / "venv/bin/pip"), "install", "--no-deps", "--target", str(modules), PYSECCOMP])
+        modules = python_package("pyseccomp", "pyseccomp.py", PYSECCOMP)
     run(["env", f"PYTHONPATH={modules or ''}", PYTHON, "-c", f"import {module}; {module}.NOTIFY"])
     return python_program(module, BENCHES / "peers" / "python" / "filter.py", module, modules=modules)
 
@@ -172,6 +187,10 @@ def all_programs() -> Programs:
             programs.path[module] = python_peer(module)
         except (OSError, RuntimeError, subprocess.TimeoutExpired) as error:
             programs.missing[module] = str(error)
+    try:
+        programs.path["sandlock"] = sandlock()
+    except (OSError, RuntimeError, subprocess.TimeoutExpired) as error:
+        programs.missing["sandlock"] = str(error)
     programs.path["python-ioctl"] = python_program("ioctl", BENCHES / "python" / "ioctl.py")
 
     if strace := shutil.which("strace"):

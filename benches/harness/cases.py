@@ -1,12 +1,11 @@
 """Every measurement there is: its name, what it runs, and how often."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-from harness.build import BENCHES, RUNTIMES, WITH_CGROUPS, Programs
+from harness import work
+from harness.build import RUNTIMES, WITH_CGROUPS, Programs
 
 TARGETS = (1, 2, 4, 16)
 WORKERS = (1, 2, 4)
@@ -19,7 +18,6 @@ BUSY_CONTAINERS = (200, 1000)
 HAND_OVER_MS = 300  # what a runtime and an agent may take for a thousand
 CONTAINER_STARTS = 3  # of a container, in one run
 PEERS = ("libseccomp", "libseccomp-crate", "libseccomp-golang", "greenhook", "strace")
-WORK = ("compile", "find")
 SLEEP_US = 1000
 READS = ("unotify", "bare", "mem")
 LARGE_MIB = 512
@@ -196,53 +194,6 @@ def all_cases(programs: Programs, plan: Plan, scratch: Path) -> list[Case]:
                 options = f"{kind} -s {int(wake_up == 'on')} -w {workers}"
                 supervised(f"grid/{kind}-{wake_up}/{point}", "baseline", options, command, every=seldom)
 
-    for work, command in real_work(scratch).items():
-        cases.append(Case(f"work/{work}/unsupervised", "", tuple(command), seldom))
-        wrapped(f"work/{work}/strace", "strace", [*strace, "trace=openat", *command], seldom)
-        # As it is mostly called: it then stops the program at every call.
-        stopping = [option for option in strace if option != "--seccomp-bpf"]
-        wrapped(f"work/{work}/strace-f", "strace", [*stopping, "trace=openat", *command], seldom)
-        wrapped(f"work/{work}/trace", "trace", [*strace[2:], "trace=openat", *command], seldom)
-        wrapped(f"work/{work}/broker", "open-broker", ["/", "--", *command], seldom)
-        if "open-broker" in path:
-            on_one = ("taskset", "--cpu-list", str(min(os.sched_getaffinity(0))))
-            argv = (*on_one, path["open-broker"], "/", "--", *command)
-            cases.append(Case(f"work/{work}/broker-bound", "open-broker", argv, seldom))
-        for tracer, how in (("strace", ["-f", "--seccomp-bpf"]), ("trace", [])):
-            if tracer not in path:
-                continue
-            table = scratch / f"{work}.{tracer}"
-            count = partial(table_count, table)
-            # Counting takes them another run, which is not for their time.
-            argv = (path[tracer], "-c", *how, "-o", str(table), "-e", "trace=openat", *command)
-            cases.append(Case(f"work/{work}/{tracer}-count", tracer, argv, plan.rounds, count))
-        if "continue-openat" in path:
-            number = scratch / f"{work}.count"
-            argv = (path["continue-openat"], str(number), *command)
-            count = partial(plain_count, number)
-            cases.append(Case(f"work/{work}/unotify", "continue-openat", argv, seldom, count))
+    for run in work.runs(programs, scratch):
+        cases.append(Case(run.name, run.program, run.argv, plan.rounds if run.once else seldom, run.count))
     return cases
-
-
-def plain_count(file: Path) -> float:
-    return float(file.read_text())
-
-
-def table_count(table: Path) -> float:
-    """The calls column of openat's row in the table that strace -c writes, or the example trace -c."""
-    rows = (line.split() for line in table.read_text().splitlines())
-    return next(float(row[3] if len(row) > 2 else row[0]) for row in rows if row and row[-1] == "openat")
-
-
-def real_work(scratch: Path) -> dict[str, list[str]]:
-    """Programs that open many files: a compiler run, and find over a tree made for it."""
-    tree = scratch / "tree"
-    if not tree.exists():
-        for i in range(100):
-            for j in range(100):
-                (tree / str(i) / str(j)).mkdir(parents=True)
-    sources = [str(BENCHES / f"{name}.c") for name in ("target", "launch", "baseline")]
-    return {
-        "compile": ["env", "-C", str(scratch), "cc", "-std=c99", "-O2", "-pthread", "-c", *sources],
-        "find": ["find", str(tree), "-name", "nothing"],
-    }

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from harness.build import RUNTIMES, Programs
-from harness.cases import CONTAINERS, IDLE, LARGE_MIB, SLEEP_US, TARGETS, WORK, WORKERS, Plan
+from harness.cases import CONTAINERS, IDLE, LARGE_MIB, SLEEP_US, TARGETS, WORKERS, Plan
 from harness.measure import Results, Summary
 from harness.requirements import Verdict, all_verdicts, best_naive, grid_ratios
+from harness.work import SUPERVISORS, WORK
 
 CALLS = [
     ("unsupervised", "unsupervised"),
@@ -59,16 +60,6 @@ START = [
 START_LARGE = [
     (f"libunotify, {LARGE_MIB} MiB", f"start/unotify/{LARGE_MIB}"),
     (f"posix_spawn, {LARGE_MIB} MiB", f"start/posix_spawn/{LARGE_MIB}"),
-]
-
-TRACERS = [
-    ("unsupervised", "unsupervised"),
-    ("unotify", "libunotify"),
-    ("trace", "libunotify, the example trace"),
-    ("broker", "libunotify, the example open-broker"),
-    ("broker-bound", "the same, all on one processor"),
-    ("strace", "strace -f --seccomp-bpf"),
-    ("strace-f", "strace -f"),
 ]
 
 INTRODUCTION = """\
@@ -133,10 +124,15 @@ a line. Almost all of it is the runtime's own time.
 """
 
 REAL_WORK = """\
-Each `openat` of a compiler run, and of `find` over ten thousand directories, is seen by the
-supervisor, which lets it continue. `examples/c/trace` and strace write a line for each, to `/dev/null`.
-Without `--seccomp-bpf` strace stops the program at all its other calls too. The open broker opens each
-file itself; why it matters to it whether another processor is idle is in [loops.md](loops.md).
+These programs open many files:
+
+{programs}
+
+Each `openat` is seen by the supervisor. What is called libunotify lets it continue; `examples/c/trace` and
+strace write a line for it, to `/dev/null`; the open broker opens each file itself, and why it matters to it
+whether another processor is idle is in [loops.md](loops.md). sandlock (its wheel for Python) does likewise, with
+`/` as the new root, and its time is from the start of the Python that calls it. Without `--seccomp-bpf` strace
+stops a program at all its other calls too, which would take too long for some.
 """
 
 
@@ -265,8 +261,10 @@ def containers(results: Results) -> str:
 def real_work(results: Results) -> str:
     rows = []
     for name in WORK:
-        for how, label in TRACERS:
+        for how, label in SUPERVISORS:
             case = f"work/{name}/{how}"
+            if case not in results.samples:
+                continue
             counted = f"{case}-count" if how in ("trace", "strace") else case
             summary = results.summary(case, "seconds")
             calls = results.median(counted, "calls")
@@ -321,7 +319,7 @@ def markdown(results: Results, programs: Programs, plan: Plan) -> str:
         compared(results, START, "start/fork/0", "to that by hand"),
         compared(results, START_LARGE, f"start/posix_spawn/{LARGE_MIB}", "to posix_spawn"),
         "## Real work\n",
-        REAL_WORK,
+        REAL_WORK.format(programs="\n".join(f"- {name}: {work.what}" for name, work in WORK.items())),
         real_work(results),
         "## Where the figures are from\n",
         "\n".join(f"- {fact}" for fact in [*machine(), how_much(plan)]),
