@@ -131,7 +131,8 @@ These programs open many files:
 Each `openat` is seen by the supervisor. What is called libunotify lets it continue; `examples/c/trace` and
 strace write a line for it, to `/dev/null`; the open broker opens each file itself, and why it matters to it
 whether another processor is idle is in [loops.md](loops.md). sandlock (its wheel for Python) does likewise, with
-`/` as the new root, and its time is from the start of the Python that calls it. Without `--seccomp-bpf` strace
+`/` as the new root, and its time is from the start of the Python that calls it; under it no compiler finds its
+headers, as it says EACCES where there is no such directory. Without `--seccomp-bpf` strace
 stops a program at all its other calls too, which would take too long for some.
 """
 

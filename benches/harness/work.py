@@ -26,11 +26,14 @@ PYTHON_STARTS = 20
 
 @dataclass(frozen=True)
 class Work:
-    """A program, what it does, and whether strace may stop it at every call, which takes its time."""
+    """A program, and what it does.
+
+    strace may stop it at every call unless that takes too long; sandlock runs it unless it cannot."""
 
     what: str
     argv: Callable[[Path], list[str]]
     with_strace_f: bool = False
+    with_sandlock: bool = True
 
 
 @dataclass(frozen=True)
@@ -50,10 +53,9 @@ def compiler(scratch: Path) -> list[str]:
     directory = scratch / "make"
     if not directory.exists():
         directory.mkdir()
-        sources = ("target", "launch", "baseline", "start", "open-file", "first")
+        sources = ("target", "launch", "baseline", "instructions", "open-file", "first")
         objects = " ".join(f"{name}.o" for name in sources)
-        include = BENCHES.parent / "include"
-        rule = f"%.o: {BENCHES}/%.c\n\tcc -std=c99 -O2 -pthread -I {include} -c -o $@ $<\n"
+        rule = f"%.o: {BENCHES}/%.c\n\tcc -std=c99 -O2 -pthread -c -o $@ $<\n"
         (directory / "Makefile").write_text(f"all: {objects}\n{rule}")
     return ["make", "-s", "-B", "-j2", "-C", str(directory)]
 
@@ -72,7 +74,7 @@ def starts_of_python(_scratch: Path) -> list[str]:
 
 
 WORK = {
-    "compile": Work("`make -j2` of six files in C", compiler, with_strace_f=True),
+    "compile": Work("`make -j2` of six files in C", compiler, with_strace_f=True, with_sandlock=False),
     "find": Work(
         "`find /usr -xdev -size +1G`",
         lambda _: ["find", "/usr", "-xdev", "-size", "+1G"],
@@ -106,13 +108,13 @@ def runs(programs: Programs, scratch: Path) -> list[Run]:
     for name, work in WORK.items():
         command = work.argv(scratch)
         found.append(Run(f"work/{name}/unsupervised", "", tuple(command)))
-        for run in before_command(programs, scratch / name, work.with_strace_f):
+        for run in before_command(programs, scratch / name, work):
             if run.program in programs.path:
                 found.append(replace(run, name=f"work/{name}/{run.name}", argv=(*run.argv, *command)))
     return found
 
 
-def before_command(programs: Programs, place: Path, with_strace_f: bool) -> Iterator[Run]:
+def before_command(programs: Programs, place: Path, work: Work) -> Iterator[Run]:
     """What comes before a command for it to be supervised. Counts are written beside the place."""
 
     def run(name: str, program: str, *options: str, before: tuple[str, ...] = ()) -> Run:
@@ -125,10 +127,11 @@ def before_command(programs: Programs, place: Path, with_strace_f: bool) -> Iter
     one = str(min(os.sched_getaffinity(0)))
     yield run("broker-bound", "open-broker", "/", "--", before=("taskset", "--cpu-list", one))
     # Which takes its time.
-    yield replace(run("sandlock", "sandlock", str(place.parent)), once=True)
+    if work.with_sandlock:
+        yield replace(run("sandlock", "sandlock", str(place.parent)), once=True)
     yield run("strace", "strace", *STRACE)
     # As it is mostly called: it then stops the program at every call.
-    if with_strace_f:
+    if work.with_strace_f:
         yield run("strace-f", "strace", *(word for word in STRACE if word != "--seccomp-bpf"))
     # Counting takes them another run, which is not for their time.
     for tracer, how in (("strace", STRACE[:2]), ("trace", ())):
