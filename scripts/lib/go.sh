@@ -13,3 +13,16 @@ use_linked() { # DIRECTORY PREFIX
     # What pkg-config says is no part of Go's cache's keys, but this is.
     export CGO_LDFLAGS="-g -O2 -L$link/lib"
 }
+
+# Runs a command beside others, of tests that mostly wait. All of them are waited for, and have to succeed.
+BESIDE=()
+beside() { # COMMAND [ARGUMENT…]
+    "$@" &
+    BESIDE+=($!)
+}
+all_done() {
+    local one failed=0
+    for one in "${BESIDE[@]}"; do wait "$one" || failed=1; done
+    BESIDE=()
+    return "$failed"
+}

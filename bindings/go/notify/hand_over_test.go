@@ -54,7 +54,7 @@ func (p *place) successor() *place {
 }
 
 func TestTheNextAgentMayHangUpOnceItHasEverything(t *testing.T) {
-	for round := 0; round < 1000; round++ {
+	for round := 0; round < 200; round++ {
 		old := newPlace(t, unotify.AgentOptions{})
 		ours, theirs := newStreams(t)
 		go func() {
