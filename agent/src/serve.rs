@@ -94,7 +94,7 @@ pub(crate) fn serve(args: &Args) -> Result<(), String> {
             Some(Next::HandOver(socket)) => {
                 match agent.hand_over(Some(&supervisor), socket.as_fd()) {
                     Ok(()) => {
-                        // The handlers have returned, and none defers: all is answered.
+                        // The handlers have returned, those of stuck workers too, and none defers: all is answered.
                         log.note("handed over", "a new agent serves");
                         return Ok(());
                     }

@@ -46,7 +46,9 @@ impl Agent {
     ///
     /// The supervisor may run; [`on_close`](Supervisor::on_close) tells of each listener that leaves
     /// it. What it has received it still answers: end this process when the supervisor has come to its
-    /// end and what handlers have deferred is answered. Containers that were accepted and are served by other means
+    /// end and what handlers have deferred is answered. Workers that were stuck when its run ended, in a
+    /// call that a target makes last, are waited for here, after success, for [`AgentOptions::time_limit`]
+    /// at most: a call that they have received and not answered would wait for ever. Containers that were accepted and are served by other means
     /// stay here, unless they were [put back](Agent::put_back).
     ///
     /// Nobody may accept or serve meanwhile. After success that fails with [`Status::Closed`]. After a
@@ -70,7 +72,12 @@ impl Agent {
         containers.extend(lock(&self.connections).ready.drain(..));
         let sent = self.send_all(socket, &containers);
         match &sent {
-            Ok(()) => self.is_handed_over(),
+            Ok(()) => {
+                self.is_handed_over();
+                if let Some(supervisor) = supervisor {
+                    supervisor.await_stuck(self.options.time_limit);
+                }
+            }
             Err(_) => {
                 lock(&self.connections).ready.extend(containers);
                 self.accept_again()?;

@@ -6,6 +6,11 @@ use crate::error::Result;
 use crate::listener::Listener;
 use crate::shared::Shared;
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How often to look whether a worker that was stuck is done.
+const LOOK: Duration = Duration::from_millis(2);
 
 impl Supervisor {
     /// Whether it runs on without a listener.
@@ -22,6 +27,16 @@ impl Supervisor {
             self.core.has_left_set(Leaving { shared, tag });
         }
         added
+    }
+
+    /// Waits, at most for `limit`, until workers that were stuck when the last run ended have answered.
+    /// While there is a run, that is not waited for.
+    pub(crate) fn await_stuck(&self, limit: Duration) {
+        let deadline = Instant::now().checked_add(limit);
+        let is_over = || deadline.is_some_and(|deadline| deadline <= Instant::now());
+        while !self.core.is_open() && !self.core.is_at_rest() && !is_over() {
+            thread::sleep(LOOK);
+        }
     }
 
     /// [Takes](Supervisor::take_listener) all listeners that are so.

@@ -254,6 +254,12 @@ impl Core {
         }
     }
 
+    /// Whether nobody is at work, nor will be again by itself. Who is back at work counts there before
+    /// no more among the stuck.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.stuck.load(SeqCst) == 0 && self.crew.load(SeqCst) == 0
+    }
+
     /// A worker is stuck in a call that a target makes last: its permit goes to another one.
     pub(super) fn replace(&self, slot: &Slot, call: stall::Call) {
         // Counted first: it may be back at once.

@@ -315,7 +315,7 @@ fn a_signal_has_it_start_its_successor() {
         // SAFETY: integers only; it runs, as it was the last to be started.
         unsafe { libc::kill(successor.0, libc::SIGUSR2) };
         soon(|| events(&place, "started").len() == 1 + upgrades);
-        successor = Successor(last_started(&place));
+        successor.0 = last_started(&place);
         soon(|| events(&place, "handed over").len() == upgrades);
     }
     daemon.ends_well();

@@ -26,6 +26,46 @@ fn hand_over(agent: &Agent, supervisor: Option<&Supervisor>) -> Agent {
 }
 
 #[test]
+fn what_a_stuck_worker_has_received_is_answered_before_the_old_agent_may_end() {
+    watched(|| {
+        if !may_withhold() {
+            return;
+        }
+        let directory = Directory::new();
+        let old = Agent::bind(directory.path(), AgentOptions::default()).unwrap();
+        let supervisor = supervisor(keeps_running(), |call| {
+            let address = call.request().args[0];
+            let value = if call.read(address, &mut [1]).is_ok() {
+                77
+            } else {
+                1
+            };
+            let _ = call.reply_value(value);
+            Verdict::Handled
+        });
+        let (target, listener) = withholder();
+        let _runtime = start(&directory.path(), "box", &listener);
+        drop(listener);
+        let listener = accept(&old).take_listener().unwrap();
+        supervisor.add_listener(listener, 1).unwrap();
+        supervisor.start().unwrap();
+        soon(|| supervisor.stats().workers_stuck == 1);
+        supervisor.stop();
+        assert_eq!(status(supervisor.join()), Status::Stopped);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(MOMENT);
+                target.channel.tell(0);
+            });
+            let _new = hand_over(&old, Some(&supervisor));
+            assert_eq!(supervisor.stats().workers_stuck, 0);
+            drop(supervisor);
+            assert_eq!(target.result(), 77);
+        });
+    });
+}
+
+#[test]
 fn the_next_agent_has_the_socket_and_the_containers() {
     watched(|| {
         let directory = Directory::new();

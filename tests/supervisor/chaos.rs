@@ -3,7 +3,6 @@
 //! `UNOTIFY_TEST_CHAOS` is for how many seconds (the suite's few otherwise), and
 //! `UNOTIFY_TEST_SEED` where the numbers begin; a round's seed is printed.
 
-use super::stuck::{may_withhold, Withheld, PAGE};
 use crate::support::*;
 use std::collections::HashSet;
 use std::fs;

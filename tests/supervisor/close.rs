@@ -1,7 +1,7 @@
 //! Who is told that a listener has left, when, and how often.
 
 use super::scene::{others_call, runs_on, stop, Left};
-use super::stuck::{may_withhold, stuck};
+use super::stuck::stuck;
 use crate::support::*;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};

@@ -2,7 +2,7 @@
 
 use super::event_loop::readable;
 use super::scene::{blocks, others_call, runs_on, stop, Left};
-use super::stuck::{may_withhold, stuck};
+use super::stuck::stuck;
 use crate::support::*;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};

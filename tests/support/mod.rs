@@ -12,6 +12,7 @@ mod signals;
 mod supervisors;
 mod target;
 mod watch;
+mod withheld;
 
 pub(crate) use alone::*;
 pub(crate) use asker::*;
@@ -24,3 +25,4 @@ pub(crate) use signals::*;
 pub(crate) use supervisors::*;
 pub(crate) use target::*;
 pub(crate) use watch::*;
+pub(crate) use withheld::*;
