@@ -380,14 +380,21 @@ static void it_is_told_of_each_listener_that_has_left(void)
     target_end(&t[2]);
 }
 
+static void count_the_told(void *listener_data, void *data)
+{
+    (void)data;
+    __atomic_add_fetch((int *)listener_data, 1, __ATOMIC_SEQ_CST);
+}
+
 static void a_listener_is_taken_and_added_again(void)
 {
     unotify_supervisor *s = supervisor_with(1, UNOTIFY_SUPERVISOR_KEEP_RUNNING, echo, NULL);
     unotify_notification *n = NULL;
     unotify_listener *listener = NULL;
-    int key, other;
+    int key = 0, other;
     target t = target_start(&listener);
 
+    OK(unotify_supervisor_on_close(s, count_the_told, NULL));
     OK(unotify_supervisor_add_listener(s, listener, &key));
     OK(unotify_supervisor_start(s));
     target_call(&t, 3, 0);
@@ -395,6 +402,10 @@ static void a_listener_is_taken_and_added_again(void)
     CHECK_STATUS(unotify_supervisor_take_listener(s, &other, &listener), UNOTIFY_ERR_CLOSED);
     OK(unotify_supervisor_take_listener(s, &key, &listener));
     CHECK_STATUS(unotify_supervisor_take_listener(s, &key, &listener), UNOTIFY_ERR_CLOSED);
+    /* Until then a worker may be about to receive. */
+    for (int i = 0; i < slowed(10000) && !__atomic_load_n(&key, __ATOMIC_SEQ_CST); i++)
+        usleep(1000);
+    CHECK_INT(key, 1);
     target_call(&t, 3, 0);
     OK(unotify_listener_receive(listener, slowed(10000), &n));
     OK(unotify_notification_reply_value(n, 4));
