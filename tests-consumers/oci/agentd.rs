@@ -182,9 +182,10 @@ fn a_tmpfs_is_mounted_with_its_limits_and_other_mounts_are_answered(runtime: Run
     let said = runtime
         .start_changed(&place, "box", script, capable(&["CAP_SYS_ADMIN"]))
         .says();
+    // Not one of the errors, which a runtime may pass on before it.
     let line = said
         .lines()
-        .find(|line| line.contains(" /tmp/in "))
+        .find(|line| line.contains(" /tmp/in ") && line.contains(" - tmpfs "))
         .expect("it is mounted");
     contains(line, &["size=64k", "nr_inodes=64", "nosuid,nodev"]);
     contains(
