@@ -94,7 +94,8 @@ pub(crate) fn serve(args: &Args) -> Result<(), String> {
             Some(Next::HandOver(socket)) => {
                 match agent.hand_over(Some(&supervisor), socket.as_fd()) {
                     Ok(()) => {
-                        // The handlers have returned, those of stuck workers too, and none defers: all is answered.
+                        // The handlers have returned, and none defers; stuck workers were waited for,
+                        // as long as the time limit: what a target withholds for longer is its own.
                         log.note("handed over", "a new agent serves");
                         return Ok(());
                     }

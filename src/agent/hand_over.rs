@@ -47,9 +47,10 @@ impl Agent {
     /// The supervisor may run; [`on_close`](Supervisor::on_close) tells of each listener that leaves
     /// it. What it has received it still answers: end this process when the supervisor has come to its
     /// end and what handlers have deferred is answered. Workers that were stuck when its run ended, in a
-    /// call that a target makes last, are waited for here, after success, for [`AgentOptions::time_limit`]
-    /// at most: a call that they have received and not answered would wait for ever. Containers that were accepted and are served by other means
-    /// stay here, unless they were [put back](Agent::put_back).
+    /// call that a target makes last, are waited for here, after success, for
+    /// [`AgentOptions::time_limit`] at most: a call that they have received and not answered would wait
+    /// for ever. Containers that were accepted and are served by other means stay here, unless they were
+    /// [put back](Agent::put_back).
     ///
     /// Nobody may accept or serve meanwhile. After success that fails with [`Status::Closed`]. After a
     /// failure all is still here: [`accept`](Agent::accept) and [`serve`](Agent::serve) get the
