@@ -31,6 +31,13 @@ have_rust() {
         version_at_least "$(cargo --version | cut -d ' ' -f 2)" "$(rust_needed)"
 }
 
+# Has cargo compile tests as the check and scripts/kernels want them, which share what is built: optimised
+# a little, as emulated machines take half the time so, and without what only a debugger reads.
+tests_profile() {
+    export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=line-tables-only \
+        CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_LTO=off
+}
+
 # Runs a command with what it says in a file. On a terminal the file's last line is shown as long as
 # the command runs, behind what this says it is.
 logged() { # LOG WHAT COMMAND [ARGUMENT…]

@@ -511,7 +511,7 @@ fn a_program_that_stops_in_its_own_time_is_served_until_then() {
 #[test]
 fn a_program_that_ends_while_its_stand_in_is_stopped_too_ends_that() {
     watched(|| {
-        for _ in 0..100 {
+        for _ in 0..fewer(100) {
             let mut stand_in = StandIn::for_shell("echo $$; exec sleep 1000");
             let program = stand_in.line();
             let pid = stand_in.process.pid;

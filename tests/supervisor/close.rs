@@ -314,7 +314,7 @@ fn each_of_many_listeners_is_told_of_once() {
     for max_workers in [1, 4] {
         watched(|| {
             let (supervisor, left) = runs_on(max_workers);
-            let per_thread = 40;
+            let per_thread = fewer(40) as usize;
             thread::scope(|scope| {
                 for thread in 0..4 {
                     let supervisor = &supervisor;

@@ -360,12 +360,12 @@ fn it_is_set_before_the_run() {
 fn each_of_many_processes_that_come_and_go_is_told_of_once() {
     for max_workers in [1, 4] {
         watched(|| {
-            const PROCESSES: usize = 60;
+            let processes = 5 * fewer(12);
             let (supervisor, ends) = watching(going_on(max_workers));
             supervisor.start().unwrap();
             let mut expected = HashMap::new();
             let mut alive = Vec::new();
-            for i in 0..PROCESSES {
+            for i in 0..processes {
                 let target = served(&supervisor);
                 answers(&target, i as i64);
                 *expected.entry(target.process.pid).or_insert(0) += 1;
@@ -383,7 +383,7 @@ fn each_of_many_processes_that_come_and_go_is_told_of_once() {
             }
             alive.into_iter().for_each(Target::end);
             let mut told = HashMap::new();
-            for _ in 0..PROCESSES {
+            for _ in 0..processes {
                 *told.entry(next(&ends)).or_insert(0) += 1;
             }
             assert_eq!(told, expected);

@@ -322,7 +322,7 @@ fn one_run_at_a_time() {
 fn a_hundred_runs_leave_no_thread_and_no_descriptor() {
     alone(|| {
         let before = (entries("task"), entries("fd"));
-        for _ in 0..100 {
+        for _ in 0..fewer(100) {
             let supervisor = supervisor(workers(4), echo);
             let (target, listener) = Target::repeats();
             supervisor.add_listener(listener, 0).unwrap();

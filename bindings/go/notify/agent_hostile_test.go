@@ -342,7 +342,8 @@ func TestTenThousandOfAllKindsLeaveNothing(t *testing.T) {
 		{"\xff", []int{r.null, r.null, r.listener}},
 		{whole[:100], []int{r.listener}},
 	}
-	const rounds, each = 100, 10
+	const each = 10
+	rounds := target.Fewer(100)
 	refused := 0
 	for i := 1; i <= rounds; i++ {
 		for j := 0; j < each*len(kinds); j++ {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"libunotify/go/internal/target"
 	unotify "libunotify/go/notify"
 )
 
@@ -18,7 +19,8 @@ func allocated() uint64 {
 }
 
 func TestTheCollectorDisturbsNothing(t *testing.T) {
-	p := start(t, "threads:4,1000")
+	calls := target.Fewer(1000)
+	p := start(t, fmt.Sprintf("threads:4,%d", calls))
 	stop := make(chan struct{})
 	go func() {
 		for {
@@ -32,7 +34,7 @@ func TestTheCollectorDisturbsNothing(t *testing.T) {
 	}()
 	defer close(stop)
 	must(t, serve(p))
-	says(t, p, "4000")
+	says(t, p, fmt.Sprint(4*calls))
 }
 
 func TestReceivingIntoAllocatesNothing(t *testing.T) {

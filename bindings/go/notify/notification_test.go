@@ -340,7 +340,7 @@ func TestADescriptorIsGivenAndTheTargetWaits(t *testing.T) {
 }
 
 func TestThousandsOfDescriptorsAreGivenUnderSignals(t *testing.T) {
-	const count = 2000
+	count := target.Fewer(2000)
 	p := start(t, fmt.Sprintf("all-given:%d", count))
 	stop := make(chan struct{})
 	go func() {

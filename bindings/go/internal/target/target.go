@@ -35,6 +35,9 @@ func Slowness() int {
 	return 1
 }
 
+// Fewer is how often a slow machine does what others do so many times.
+func Fewer(times int) int { return (times + Slowness() - 1) / Slowness() }
+
 const variable = "UNOTIFY_TEST_TARGET_PROGRAM"
 
 // Environment is what makes this program a target.
