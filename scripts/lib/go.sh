@@ -2,6 +2,8 @@
 # The installed library for Go. Sourced from the root of the tree, after common.sh.
 
 export GOFLAGS=-mod=readonly GOTOOLCHAIN=local
+# With the race detector a program sleeps for a second before it exits, and targets are such programs.
+export GORACE=atexit_sleep_ms=10
 
 # Debian 12's Go takes no directory with a space in its name from pkg-config: a link has none.
 use_linked() { # DIRECTORY PREFIX
