@@ -21,11 +21,11 @@ OPTIONS = {"crun": ["--cgroup-manager=disabled"]}
 READY_LIMIT_S = 10
 
 
-def config(root: Path, agent: Path, notified: bool) -> dict:
+def config(root: Path, agent: Path, notified: bool) -> dict[str, object]:
     rule = {"names": ["getppid"], "action": "SCMP_ACT_NOTIFY" if notified else "SCMP_ACT_ALLOW"}
     # Without the rule's action being the default's: a filter there is in both.
-    seccomp = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}
-    seccomp["syscalls"].append({"names": ["swapon"], "action": "SCMP_ACT_ERRNO"})
+    rules = [rule, {"names": ["swapon"], "action": "SCMP_ACT_ERRNO"}]
+    seccomp: dict[str, object] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules}
     if notified:
         seccomp["listenerPath"] = str(agent)
     kinds = ("pid", "ipc", "uts", "mount")
@@ -58,6 +58,7 @@ def start(command: list[str]) -> float:
     """Starts a container; how many nanoseconds it was to its line."""
     begun = time.monotonic_ns()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as runtime:
+        assert runtime.stdout and runtime.stderr
         line = runtime.stdout.readline()
         took = time.monotonic_ns() - begun
         if line != b"answered\n":

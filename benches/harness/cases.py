@@ -49,14 +49,15 @@ class Plan:
     """How long and how often to measure."""
 
     rounds: int
-    seldom: int  # the grid and the real work take part in every `seldom`-th round
+    seldom: int  # the sleeping handlers and the real work take part in every `seldom`-th round
     milliseconds: int
+    grid: int  # the grid takes part in every `grid`-th round: the best of many loops is to be no luck
     grid_milliseconds: int  # longer: what libunotify chooses, it chooses by measuring
     grid_warm_up: int  # calls, of all targets together, before the measurement
 
 
-FULL = Plan(rounds=21, seldom=3, milliseconds=300, grid_milliseconds=500, grid_warm_up=20_000)
-QUICK = Plan(rounds=3, seldom=3, milliseconds=100, grid_milliseconds=100, grid_warm_up=4_000)
+FULL = Plan(rounds=21, seldom=3, milliseconds=300, grid=2, grid_milliseconds=500, grid_warm_up=20_000)
+QUICK = Plan(rounds=3, seldom=3, milliseconds=100, grid=3, grid_milliseconds=100, grid_warm_up=4_000)
 
 
 def naive_settings(workers: int) -> list[tuple[str, str]]:
@@ -159,8 +160,8 @@ def all_cases(programs: Programs, plan: Plan, scratch: Path) -> list[Case]:
         wrapped(f"read/{kind}", "read-string", [kind, "-t", str(plan.milliseconds)])
 
     for how, mib in STARTS:
-        options = ["-t", str(plan.milliseconds), "-m", str(mib)]
-        wrapped(f"start/{how}/{mib}", "start", [how, path["first"], *options])
+        limits = ["-t", str(plan.milliseconds), "-m", str(mib)]
+        wrapped(f"start/{how}/{mib}", "start", [how, path["first"], *limits])
     wrapped("make-supervisor", "make-supervisor", ["-t", str(plan.milliseconds)])
     for kind in BROKERED:
         wrapped(f"brokered/{kind}", "brokered", [kind, "-t", str(plan.milliseconds)])
@@ -189,10 +190,10 @@ def all_cases(programs: Programs, plan: Plan, scratch: Path) -> list[Case]:
             options = f"-n {processes} -t {plan.grid_milliseconds} -w {warm_up}"
             command = [path["target"], *options.split()]
             supervised(f"grid/unotify/{point}", "supervise", f"-w {workers}", command,
-                       every=seldom)  # fmt: skip
+                       every=plan.grid)  # fmt: skip
             for kind, wake_up in naive_settings(workers):
                 options = f"{kind} -s {int(wake_up == 'on')} -w {workers}"
-                supervised(f"grid/{kind}-{wake_up}/{point}", "baseline", options, command, every=seldom)
+                supervised(f"grid/{kind}-{wake_up}/{point}", "baseline", options, command, every=plan.grid)
 
     for run in work.runs(programs, scratch):
         cases.append(Case(run.name, run.program, run.argv, plan.rounds if run.once else seldom, run.count))

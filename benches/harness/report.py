@@ -138,10 +138,10 @@ stops a program at all its other calls too, which would take too long for some.
 
 
 def how_much(plan: Plan) -> str:
-    seldom = "the grid, the sleeping handlers and the real work"
     return (
-        f"{plan.rounds} rounds of {plan.milliseconds} ms a run, {plan.rounds // plan.seldom} for {seldom}; "
-        f"{plan.grid_milliseconds} ms for the grid, after {plan.grid_warm_up} calls to warm up"
+        f"{plan.rounds} rounds of {plan.milliseconds} ms a run, {plan.rounds // plan.seldom} for the sleeping "
+        f"handlers and the real work; {-(-plan.rounds // plan.grid)} of {plan.grid_milliseconds} ms for the grid, "
+        f"after {plan.grid_warm_up} calls to warm up"
     )
 
 

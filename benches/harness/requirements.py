@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from operator import ge
 
 from harness.cases import (
     BROKERED,
@@ -71,8 +73,7 @@ def all_verdicts(results: Results) -> list[Verdict]:
         at_most("Python, supervisor in asyncio : baseline loop", 2.00, results.ratio("python/aio-serve", "loop/on")),
         *(
             judge(f"instructions outside of the kernel for a notification, {what}", f"at most {limit}",
-                  results.median(f"instructions/{case}", "instructions"), lambda n, most=limit: n <= most,
-                  "{:.0f}")
+                  results.median(f"instructions/{case}", "instructions"), partial(ge, limit), "{:.0f}")
             for what, case, limit in (("receive and reply", "receive", 145),
                                       ("reply_receive", "reply-receive", 160),
                                       ("supervisor with a C handler", "supervisor", 290))
