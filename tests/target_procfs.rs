@@ -641,6 +641,18 @@ fn no_race_of_mounts_yields_a_file_of_the_supervisors() {
     });
 }
 
+/// What a child that shares memory does: it only makes system calls.
+extern "C" fn tell_and_sleep(out: *mut libc::c_void) -> libc::c_int {
+    // SAFETY: the number lives across the call that writes it, and the rest takes integers.
+    unsafe {
+        let own = libc::syscall(libc::SYS_getpid);
+        libc::write(out as i32, (&raw const own).cast(), 8);
+        loop {
+            libc::pause();
+        }
+    }
+}
+
 #[test]
 fn a_child_that_still_has_the_supervisors_memory_counts_as_the_supervisor() {
     as_a_supervisor(|| {
@@ -648,27 +660,12 @@ fn a_child_that_still_has_the_supervisors_memory_counts_as_the_supervisor() {
         let out = there.as_raw_fd();
         // Waits for its child, which shares memory with it, as posix_spawn(3) does.
         std::thread::spawn(move || {
-            // SAFETY: the child only makes system calls, and ends.
-            unsafe {
-                let child = libc::syscall(
-                    libc::SYS_clone,
-                    libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD,
-                    0,
-                    0,
-                    0,
-                    0,
-                );
-                if child == 0 {
-                    let own = libc::syscall(libc::SYS_getpid);
-                    libc::syscall(libc::SYS_write, out, &raw const own, 8);
-                    let pause = libc::timespec {
-                        tv_sec: 600,
-                        tv_nsec: 0,
-                    };
-                    libc::syscall(libc::SYS_nanosleep, &raw const pause, 0);
-                    libc::syscall(libc::SYS_exit, 0);
-                }
-            }
+            let mut stack = [0u128; 1024];
+            let top = stack.as_mut_ptr_range().end;
+            let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+            // SAFETY: the child has a stack of its own, which outlives it, as this call returns when
+            // the child has ended.
+            unsafe { libc::clone(tell_and_sleep, top.cast(), flags, out as *mut libc::c_void) };
         });
         let mut number = [0; 8];
         here.read_exact(&mut number).unwrap();
