@@ -236,6 +236,12 @@ fn a_reload_counts_and_a_bad_policy_does_not(runtime: Runtime) {
     assert!(!place.socket().exists());
 }
 
+/// Makes the file that the container's script waits for. The container's end kills what still runs in
+/// it, so this command may have no good one.
+fn tell_to_end(runtime: Runtime, place: &Place) {
+    runtime.exec(place, "box", "echo >/tmp/end").end();
+}
+
 fn twenty_upgrades_under_load_fail_no_call(runtime: Runtime) {
     let place = Place::new();
     let mut daemon = Daemon::start(&place, NODES);
@@ -259,8 +265,7 @@ fn twenty_upgrades_under_load_fail_no_call(runtime: Runtime) {
         // One that is asked before it serves hands over what it has not told of.
         soon(|| handed_over() == number + 1);
     }
-    let end = runtime.exec(&place, "box", "echo >/tmp/end");
-    end.says();
+    tell_to_end(runtime, &place);
     let said = started.says();
     assert!(said.contains("made ") && !said.contains("failed"), "{said}");
     assert_eq!(events(&place, "handed over").len(), 20);
@@ -279,7 +284,7 @@ fn an_agent_that_is_killed_leaves_nobody_waiting(runtime: Runtime) {
     // The new one takes the name of a dead one, for the next container.
     fs::remove_file(place.file("log")).unwrap();
     let _new = Daemon::start(&place, NODES);
-    runtime.exec(&place, "box", "echo >/tmp/end").says();
+    tell_to_end(runtime, &place);
     contains(
         &started.says(),
         &["mknod: /tmp/b: Function not implemented\n", "end\n"],
@@ -320,7 +325,7 @@ fn a_signal_has_it_start_its_successor() {
         soon(|| events(&place, "handed over").len() == upgrades);
     }
     daemon.ends_well();
-    Runtime::Runc.exec(&place, "box", "echo >/tmp/end").says();
+    tell_to_end(Runtime::Runc, &place);
     contains(&started.says(), &["second\n"]);
 }
 
