@@ -398,8 +398,11 @@ class Supervisor(Owner):
             run.begin(on_a_thread=on_main and not here)
             run.done.wait()
             return self._ended(run)
-        except BaseException:
+        except BaseException as failure:
             run.abandon()
+            # What a signal's handler raises just as a wait of Python's ends breaks that, and is hidden by it.
+            if str(failure) == "release unlocked lock" and failure.__context__ is not None:
+                raise failure.__context__ from None
             raise
 
     def _ended(self, run: Run) -> bool:
