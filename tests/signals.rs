@@ -11,7 +11,7 @@ use unotify::{LoadFlags, Notification};
 /// Between two signals.
 const EVERY: Duration = Duration::from_micros(100);
 
-/// For how long a test tries.
+/// For how long a test tries, at most.
 const TRIES: Duration = Duration::from_secs(4);
 
 /// Signals to the thread that made it, until it is dropped.
@@ -87,7 +87,7 @@ fn try_for_seconds(flags: libc::c_int, mut reply: impl FnMut(&mut Notification, 
         while notification.request().args[0] != LAST {
             reply(&mut notification, &file);
             answered += 1;
-            if !told && begun.elapsed() > TRIES {
+            if !told && begun.elapsed() > briefly(TRIES) {
                 target.channel.tell(0);
                 told = true;
             }

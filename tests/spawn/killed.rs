@@ -9,7 +9,9 @@ use unotify::*;
 /// watchdog allows.
 fn kills() -> (u64, Duration) {
     let number = std::env::var("UNOTIFY_TEST_KILLS").map(|number| number.parse().unwrap());
-    number.map_or((300, Duration::from_secs(8)), |n| (n, Duration::MAX))
+    number.map_or((300, briefly(Duration::from_secs(8))), |n| {
+        (n, Duration::MAX)
+    })
 }
 
 /// A pipe that the programs that are started here inherit.

@@ -476,7 +476,7 @@ fn nobody_is_forgotten_whatever_happens_at_once() {
     let seed = number("UNOTIFY_TEST_SEED").unwrap_or_else(|| u64::from(std::process::id()) << 16);
     match number("UNOTIFY_TEST_CHAOS") {
         Some(seconds) => rounds(Duration::from_secs(seconds), seed),
-        None => alone(|| rounds(Duration::from_secs(4), seed)),
+        None => alone(|| rounds(briefly(Duration::from_secs(4)), seed)),
     }
 }
 

@@ -20,6 +20,15 @@ pub(crate) fn fewer(times: u32) -> u32 {
     times.div_ceil(slowness())
 }
 
+/// For how long a slow machine tries what others try for so long.
+pub(crate) fn briefly(time: Duration) -> Duration {
+    if slowness() > 1 {
+        time / 2
+    } else {
+        time
+    }
+}
+
 /// Whether the kernel is of an earlier version. A process that is told another one by
 /// `personality(2)` still reads the true one.
 pub(crate) fn kernel_before(major: u32, minor: u32) -> bool {
