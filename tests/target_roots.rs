@@ -1019,9 +1019,14 @@ const ATTACKS: [(&str, Attack); 12] = [
     ("hard links", link_hard),
 ];
 
-/// All files below, links not followed.
+/// All files below, links not followed. A directory may be moved away by then: those who attack go on for
+/// a moment after the target's end.
 fn files(top: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(top).unwrap() {
+    let entries = match fs::read_dir(top) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
+        entries => entries.unwrap(),
+    };
+    for entry in entries {
         let entry = entry.unwrap();
         found.push(entry.path());
         if entry.file_type().unwrap().is_dir() {

@@ -25,8 +25,10 @@ import (
 // Who comes out is who has been in RECV for a whole round of the patrol, and then waits as others do, where
 // contexts, deadlines and Close reach it. The signal is SIGURG, which Go's runtime sends its threads all
 // the time. Which thread it is shows in /proc/self/task. Where that is not to be seen, or the signal is
-// blocked or ignored, and before Linux 6.11, where RECV does not end with the last target, no listener is
-// ever warm.
+// blocked or ignored, no listener is ever warm.
+//
+// Before Linux 6.11 RECV does not end with the last target, so no listener stays warm there. It is for one
+// RECV, as somebody else who holds the listener may have been faster, and nothing else come any more.
 
 const (
 	// patrolInterval is that of the rounds: a receive is got out after one, or two.
@@ -61,7 +63,7 @@ var patrol = struct {
 // canKick tells whether a receive can be got out of RECV here.
 var canKick = onlyOnce(func() bool {
 	status, err := os.ReadFile("/proc/self/status")
-	if err != nil || checkProc() != nil || !kernelIsAtLeast(6, 11) {
+	if err != nil || checkProc() != nil {
 		return false
 	}
 	_, err = os.ReadFile("/proc/self/syscall")
@@ -91,7 +93,7 @@ func (s *shared) warmUp(isBusy bool) (stays bool) {
 	patrol.mu.Lock()
 	defer patrol.mu.Unlock()
 	_, known := patrol.round[s]
-	stays = isBusy && (known || len(patrol.round) < maxWarm)
+	stays = isBusy && kernelIsAtLeast(6, 11) && (known || len(patrol.round) < maxWarm)
 	word := s.place.word.Load()&^phase + round + warm
 	s.place.word.Store(word)
 	patrol.round[s] = word

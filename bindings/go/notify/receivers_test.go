@@ -76,8 +76,8 @@ func TestManyReceiversOfOneListenerGetEachCallOnce(t *testing.T) {
 	says(t, p, "4000")
 }
 
-func TestTwoListenersOfOneFilterGetEachCallOnceAndEnd(t *testing.T) {
-	p := start(t, "threads:4,1000")
+// serveByTwo serves a target by two listeners of its filter until both have ended.
+func serveByTwo(t *testing.T, p *program) {
 	file, err := p.listener.File()
 	must(t, err)
 	defer file.Close()
@@ -91,7 +91,21 @@ func TestTwoListenersOfOneFilterGetEachCallOnceAndEnd(t *testing.T) {
 	}
 	must(t, <-errs)
 	must(t, <-errs)
+}
+
+func TestTwoListenersOfOneFilterGetEachCallOnceAndEnd(t *testing.T) {
+	p := start(t, "threads:4,1000")
+	serveByTwo(t, p)
 	says(t, p, "4000")
+}
+
+// Both are told of the only call, and nothing comes for the one that is too late.
+func TestOfTwoListenersTheOneThatIsLateForTheLastCallEnds(t *testing.T) {
+	for i := 0; i < fewer(100); i++ {
+		p := start(t, "threads:1,1")
+		serveByTwo(t, p)
+		says(t, p, "1")
+	}
 }
 
 func TestAStormOfGoroutinesAnswersEachCallOnce(t *testing.T) {
