@@ -262,8 +262,9 @@ impl Listener {
     /// every waiting thread for each notification); the others queue here. Interrupted calls are
     /// retried, targets that died while their call was fetched are passed over.
     ///
-    /// `limit` of `None` waits without limit, zero only looks. When another process receives from
-    /// the same listener, a call with a limit may outlast it.
+    /// `limit` of `None` waits without limit, zero only looks. Who receives through another descriptor of
+    /// the same listener, here or in another process, may take what this call was told of. It then waits
+    /// for one more, whatever its limit, and before Linux 6.11 also when the last target has ended.
     ///
     /// So that [`Listener::set_interrupted`] can end it, the first call in a process reserves `SIGSTKFLT`
     /// (unless the program handles it itself) and the first on a thread unblocks it there.

@@ -49,6 +49,5 @@
 //
 // Linux 5.0 to receive and to answer, 5.5 to let a call continue, 5.6 for descriptors of a target, 5.9 to
 // give it some and to be told of the last target's end. Before 6.11 a target has ended when it was waited
-// for, not when it has exited; and where another process receives from the same listener, a receive may
-// outlast its context. On amd64 and arm64.
+// for, not when it has exited. On amd64 and arm64.
 package notify
