@@ -85,6 +85,9 @@ fn listeners_come_while_a_crowd_is_served() {
         let calls = u64::from(fewer(10_000));
         let (target, listener) = crowd(calls);
         supervisor.add_listener(listener, 0).unwrap();
+        // One that outlives the others: without a listener the run would be over.
+        let (last, listener) = Target::serves();
+        supervisor.add_listener(listener, 0).unwrap();
         supervisor.start().unwrap();
         for i in 0..20 {
             let (other, listener) = Target::serves();
@@ -94,6 +97,7 @@ fn listeners_come_while_a_crowd_is_served() {
             other.end();
         }
         target.end();
+        last.end();
         supervisor.join().unwrap();
         assert_eq!(supervisor.stats().values, 20 + calls * CROWD as u64);
     });
