@@ -50,4 +50,7 @@
 // Linux 5.0 to receive and to answer, 5.5 to let a call continue, 5.6 for descriptors of a target, 5.9 to
 // give it some and to be told of the last target's end. Before 6.11 a target has ended when it was waited
 // for, not when it has exited. On amd64 and arm64.
+//
+// Where /proc is not mounted, or SIGURG is blocked or ignored, a receive may outlast its context, and before
+// 6.11 its targets, if somebody else receives through another descriptor of the same listener.
 package notify

@@ -43,9 +43,7 @@ func expect(t testing.TB, err, expected error) {
 }
 
 // fewer is how often a slow machine does what others do so many times to meet a rare moment.
-func fewer(times int) int {
-	return (times + target.Slowness() - 1) / target.Slowness()
-}
+func fewer(times int) int { return target.Fewer(times) }
 
 func says(t testing.TB, p *program, expected string) {
 	t.Helper()

@@ -153,6 +153,23 @@ def test_an_exception_of_a_signal_handler_leaves_no_target_waiting(wait: str) ->
     assert done.stdout == "0 True\n", done.stderr
 
 
+def test_an_exception_that_breaks_a_wait_of_pythons_comes_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Now(Exception):
+        pass
+
+    def wait(_event: threading.Event, _timeout: float | None = None) -> bool:
+        try:
+            raise Now
+        finally:
+            threading.Lock().release()  # which it did not have
+
+    supervisor = unotify.Supervisor(keep_running=True)
+    with monkeypatch.context() as patch, pytest.raises(Now):
+        patch.setattr("unotify._run.threading.Event.wait", wait)
+        supervisor.run()
+    supervisor.close()
+
+
 def test_a_second_control_c_leaves_a_handler_that_hangs() -> None:
     done = run_python(
         """

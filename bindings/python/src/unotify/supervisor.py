@@ -401,7 +401,8 @@ class Supervisor(Owner):
         except BaseException as failure:
             run.abandon()
             # What a signal's handler raises just as a wait of Python's ends breaks that, and is hidden by it.
-            if str(failure) == "release unlocked lock" and failure.__context__ is not None:
+            broken = isinstance(failure, RuntimeError) and str(failure) == "release unlocked lock"
+            if broken and failure.__context__ is not None:
                 raise failure.__context__ from None
             raise
 
