@@ -93,9 +93,10 @@ const BUSY: Duration = Duration::from_micros(100);
 /// that come one after the other do not count as several.
 const CHANGES: u32 = 4;
 
-/// So many rounds in a row that show just one target, and there is just one: with several
-/// receivers each may be serving a target of its own.
-const ALONE: u32 = 4;
+/// For so long just one target was seen, and there is just one. With several receivers each may be
+/// serving a target of its own, and one that has lost its processor to somebody else is not heard of
+/// for some milliseconds.
+const ALONE: Duration = Duration::from_millis(10);
 
 /// The choice, learnt round by round.
 #[derive(Debug)]
@@ -111,7 +112,8 @@ pub(super) struct Choice {
     begun: Instant,
     received: u64,
     target: u32,
-    alone: u32,
+    /// When several targets were last seen.
+    several: Option<Instant>,
 }
 
 /// A mode, and how long a notification took in it the last times that it was tried: as a share of
@@ -187,7 +189,7 @@ impl Choice {
             begun: Instant::now(),
             received: 0,
             target: 0,
-            alone: ALONE,
+            several: None,
         }
     }
 
@@ -195,17 +197,16 @@ impl Choice {
     /// says how to go on.
     pub(super) fn round(&mut self, round: Seen, now: Instant, received: u64) -> Mode {
         let in_turns = self.present().receivers > 1 && round.target != self.target;
-        let several = round.changes >= CHANGES || in_turns;
+        if round.changes >= CHANGES || in_turns {
+            self.several = Some(now);
+        }
         self.target = round.target;
-        self.alone = if several {
-            0
-        } else {
-            self.alone.saturating_add(1)
-        };
+        let is_recent = |seen| now.saturating_duration_since(seen) < ALONE;
+        let is_alone = !self.several.is_some_and(is_recent);
 
         let count = received.wrapping_sub(self.received);
         let took = now.saturating_duration_since(self.begun).as_secs_f64() / count.max(1) as f64;
-        if self.alone >= ALONE || took > BUSY.as_secs_f64() {
+        if is_alone || took > BUSY.as_secs_f64() {
             // Whatever was under way is begun anew when there are several again.
             if let Some(trial) = &mut self.trial {
                 trial.settled = false;
@@ -438,12 +439,26 @@ mod tests {
         let mut machine = Machine::new(2);
         let shares = machine.live(5_000, SEVERAL, |m| if m.sync { 5.0 } else { 4.0 });
         assert!(shares.of(1, false) > 0.5 || shares.of(2, false) > 0.5);
-        machine.live(ALONE + 1, ONE, |_| 5.0);
+        let rounds = 1 + (ALONE.as_secs_f64() * 1e6 / (f64::from(ROUND) * 5.0)) as u32;
+        machine.live(rounds, ONE, |_| 5.0);
         assert_eq!(machine.live(100, ONE, |_| 5.0).of(1, true), 1.0);
         // And what was learnt is not forgotten.
         machine.live(1, SEVERAL, |_| 5.0);
         let shares = machine.live(100, SEVERAL, |m| if m.sync { 5.0 } else { 4.0 });
         assert_eq!(shares.of(1, true) + shares.of(2, true), 0.0);
+    }
+
+    #[test]
+    fn a_receiver_that_lost_its_processor_for_a_while_leaves_the_mode_as_it_is() {
+        let mut machine = Machine::new(2);
+        let micros = |mode: Mode| if mode.receivers == 2 { 4.0 } else { 5.0 };
+        machine.live(10_000, SEVERAL, micros);
+        for target in [1, 2].into_iter().cycle().take(100) {
+            let seen = Seen { target, changes: 0 };
+            // 5 ms in which only the other one is heard of.
+            let shares = machine.live(40, seen, micros);
+            assert_eq!(shares.of(1, true) + shares.of(1, false), 0.0);
+        }
     }
 
     #[test]
