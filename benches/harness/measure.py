@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from harness.cases import Case, Plan
@@ -60,15 +60,44 @@ class Results:
         summary = self.summary(name, key)
         return summary.median if summary else None
 
-    def ratio(self, name: str, base: str, key: str = "ns_per_call") -> float | None:
-        """The median of name/base, each taken within one round, where the machine was the same."""
+    def ratios(self, name: str, base: str, key: str = "ns_per_call") -> dict[int, float]:
+        """name/base by round: within one the machine was the same."""
         ours, theirs = self.samples.get(name, {}), self.samples.get(base, {})
-        ratios = [
-            ours[i][key] / theirs[i][key]
+        return {
+            i: ours[i][key] / theirs[i][key]
             for i in ours.keys() & theirs.keys()
             if key in ours[i] and key in theirs[i]
-        ]
-        return statistics.median(ratios) if ratios else None
+        }
+
+    def ratio(self, name: str, base: str, key: str = "ns_per_call") -> float | None:
+        """The median of the rounds' ratios."""
+        return middle(self.ratios(name, base, key).values())
+
+    def best(self, names: Iterable[str], rounds: set[int] | None = None) -> str | None:
+        """The one with the least median, in these rounds or in all."""
+        medians = {}
+        for name in names:
+            taken = self.samples.get(name, {})
+            counted = taken.keys() if rounds is None else taken.keys() & rounds
+            median = middle([taken[i]["ns_per_call"] for i in counted if "ns_per_call" in taken[i]])
+            if median is not None:
+                medians[name] = median
+        return min(medians, key=lambda name: medians[name], default=None)
+
+    def ratio_to_best(self, name: str, others: Collection[str]) -> float | None:
+        """The ratio to the best of the others. Which one that is, is asked of the other half of the rounds: of
+        several that take about as long the one that looks best was lucky, in those rounds."""
+        rounds = sorted(self.samples.get(name, {}))
+        halves = rounds[::2], rounds[1::2] or rounds
+        ratios = {}
+        for half, other in (halves, halves[::-1]):
+            if best := self.best(others, set(other)):
+                ratios.update({i: ratio for i, ratio in self.ratios(name, best).items() if i in half})
+        return middle(ratios.values())
+
+
+def middle(values: Collection[float]) -> float | None:
+    return statistics.median(values) if values else None
 
 
 def run(argv: tuple[str, ...], limit_s: float = RUN_LIMIT_S) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.build import RUNTIMES, Programs
 from harness.cases import CONTAINERS, IDLE, LARGE_MIB, SLEEP_US, TARGETS, WORKERS, Plan
 from harness.measure import Results, Summary
-from harness.requirements import Verdict, all_verdicts, best_naive, grid_ratios
+from harness.requirements import Verdict, all_verdicts, grid_ratios, naive
 from harness.work import SUPERVISORS, WORK
 
 CALLS = [
@@ -92,7 +92,9 @@ The loops by hand are those of `benches/baseline.c`: a herd that blocks in `RECV
 receiver at a time behind a mutex, and an exclusive epoll for each worker; each with synchronous
 wake-up on and off. The best of them, which is another from point to point, is what libunotify
 is compared with, and libunotify is left to choose by itself. It does so by trying, so these runs are
-longer, and the targets warm up for longer.
+longer, and the targets warm up for longer. Which loop is the best is asked of one half of the rounds, and
+the ratio to it taken in the other half, and the other way round: where several take about as long, the one
+that looks best was lucky, in the rounds that show it. So the ratio is not always that of the two medians.
 """
 
 READING = """\
@@ -215,7 +217,7 @@ def grid(results: Results) -> str:
     rows = []
     for processes in TARGETS:
         for workers in WORKERS:
-            best = best_naive(results, processes, workers)
+            best = results.best(naive(processes, workers))
             ours, spread = microseconds(results.summary(f"grid/unotify/{processes}x{workers}"))
             theirs, _ = microseconds(results.summary(best) if best else None)
             name = best.split("/")[1].replace("-", ", wake-up ") if best else ""

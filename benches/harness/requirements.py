@@ -135,23 +135,20 @@ def all_verdicts(results: Results) -> list[Verdict]:
     return verdicts
 
 
-def best_naive(results: Results, processes: int, workers: int) -> str | None:
-    """The fastest of the hand-written loops at a point of the grid."""
-    names = (f"grid/{k}-{w}/{processes}x{workers}" for k, w in naive_settings(workers))
-    medians = {name: results.median(name) for name in names}
-    known = {name: median for name, median in medians.items() if median is not None}
-    return min(known, key=lambda name: known[name], default=None)
+def naive(processes: int, workers: int) -> list[str]:
+    """The hand-written loops at a point of the grid."""
+    return [f"grid/{k}-{w}/{processes}x{workers}" for k, w in naive_settings(workers)]
 
 
 def grid_ratios(results: Results) -> dict[tuple[int, int], float | None]:
     """At each point of the grid, libunotify's time by the best hand-written loop's."""
-    ratios: dict[tuple[int, int], float | None] = {}
-    for processes in TARGETS:
-        for workers in WORKERS:
-            best = best_naive(results, processes, workers)
-            ours = f"grid/unotify/{processes}x{workers}"
-            ratios[processes, workers] = results.ratio(ours, best) if best else None
-    return ratios
+    return {
+        (processes, workers): results.ratio_to_best(
+            f"grid/unotify/{processes}x{workers}", naive(processes, workers)
+        )
+        for processes in TARGETS
+        for workers in WORKERS
+    }
 
 
 def grid(results: Results) -> Verdict:

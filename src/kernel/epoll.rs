@@ -11,6 +11,16 @@ pub(crate) struct Event {
     pub(crate) readable: bool,
 }
 
+impl Event {
+    /// `EPOLLERR` alone is no report.
+    fn of(event: &libc::epoll_event) -> Option<Self> {
+        (event.events != libc::EPOLLERR as u32).then_some(Event {
+            key: event.u64,
+            readable: event.events & libc::EPOLLIN as u32 != 0,
+        })
+    }
+}
+
 /// An epoll instance.
 #[derive(Debug)]
 pub(crate) struct Epoll(OwnedFd);
@@ -62,34 +72,42 @@ impl Epoll {
     pub(crate) fn wait(&self, block: bool, out: &mut Vec<Event>) -> Result<bool> {
         out.clear();
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; BATCH];
-        let timeout: isize = if block { -1 } else { 0 };
-        // SAFETY: there is room for `BATCH` events; no set of signals is given.
+        match self.pwait(&mut events, if block { -1 } else { 0 }) {
+            Ok(n) => {
+                out.extend(events[..n].iter().filter_map(Event::of));
+                Ok(n != 0 && out.is_empty())
+            }
+            Err(Errno(libc::EINTR)) => Ok(true),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// [`Epoll::wait`] without limit for one report.
+    pub(crate) fn wait_for_one(&self) -> Result<Option<Event>> {
+        let mut event = [libc::epoll_event { events: 0, u64: 0 }];
+        match self.pwait(&mut event, -1) {
+            Ok(_) => Ok(Event::of(&event[0])),
+            Err(Errno(libc::EINTR)) => Ok(None),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    fn pwait(&self, events: &mut [libc::epoll_event], timeout: isize) -> Result<usize> {
+        // SAFETY: there is room for so many events; no set of signals is given.
         let got = unsafe {
             syscall(
                 libc::SYS_epoll_pwait,
                 [
                     self.0.as_raw_fd() as usize,
                     events.as_mut_ptr() as usize,
-                    BATCH,
+                    events.len(),
                     timeout as usize,
                     0,
                     0,
                 ],
             )
         };
-        match got {
-            Ok(n) => {
-                let interrupted = |e: &&libc::epoll_event| e.events == libc::EPOLLERR as u32;
-                let reports = events[..n as usize].iter().filter(|e| !interrupted(e));
-                out.extend(reports.map(|e| Event {
-                    key: e.u64,
-                    readable: e.events & libc::EPOLLIN as u32 != 0,
-                }));
-                Ok(n != 0 && out.is_empty())
-            }
-            Err(Errno(libc::EINTR)) => Ok(true),
-            Err(errno) => Err(errno),
-        }
+        got.map(|n| n as usize)
     }
 }
 

@@ -16,8 +16,14 @@ impl Worker<'_> {
     /// whether it came. If not, nothing has happened, and [`Worker::receive`] does all there is to do.
     #[inline(always)]
     pub(super) fn receive_at_once(&mut self) -> bool {
+        self.alone && self.fill_at_once()
+    }
+
+    /// One `RECV`, as in [`Worker::receive_at_once`].
+    #[inline(always)]
+    fn fill_at_once(&mut self) -> bool {
         let core = self.core;
-        let (true, Some(entry), Some(receiver)) = (self.alone, &self.entry, &self.receiver) else {
+        let (Some(entry), Some(receiver)) = (&self.entry, &self.receiver) else {
             return false;
         };
         if !self.notification.is_ready_for(&entry.shared) || !self.notification.is_counted() {
@@ -234,17 +240,17 @@ impl Worker<'_> {
         let (Some(share), Some(entry)) = (&self.share, &self.entry) else {
             return false;
         };
-        // What fails here fails in RECV too, which says why.
-        let failed = share.wait(true, &mut self.events).is_err();
-        let of_it = self.events.iter().find(|e| e.key == entry.key).copied();
-        self.events.clear();
-        match of_it {
-            Some(event) if !event.readable => self.remove(event.key),
-            None if !failed => {}
-            // If another one was faster, the next notification is for this one.
-            _ => return self.receive_from_entry(),
+        match share.wait_for_one() {
+            Ok(Some(event)) if event.key == entry.key && !event.readable => {
+                self.remove(event.key);
+                false
+            }
+            // There is news, or a signal came.
+            Ok(event) if event.is_none_or(|e| e.key != entry.key) => false,
+            // If another one was faster, the next notification is for this one. What fails in the wait
+            // fails in RECV too, which says why.
+            _ => self.fill_at_once() || self.receive_from_entry(),
         }
-        false
     }
 
     /// One `RECV`, which is interrupted when there is news.
