@@ -203,6 +203,11 @@ impl Core {
         self.used_slots().iter().any(Slot::is_handling)
     }
 
+    /// Whether any worker fetches what was reported.
+    pub(super) fn is_any_fetching(&self) -> bool {
+        self.used_slots().iter().any(|s| s.fetch().is_some())
+    }
+
     /// Keeps the first error of a run for its end.
     pub(super) fn remember(&self, error: Error) {
         lock(&self.error).get_or_insert(error);

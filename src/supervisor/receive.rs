@@ -225,7 +225,7 @@ impl Worker<'_> {
                 self.entry = core.listeners.get(event.key, &self.slot.receives);
                 core.see_off();
             }
-            if self.receive_from_entry() {
+            if self.fetch() {
                 if block && self.streak.count(event.key, self.events.is_empty()) {
                     self.block_on(event.key);
                 }
@@ -233,6 +233,19 @@ impl Worker<'_> {
             }
         }
         false
+    }
+
+    /// [`Worker::receive_from_entry`] of what was reported. Where somebody else was faster it goes on until
+    /// the watcher ends it.
+    fn fetch(&mut self) -> bool {
+        let slot = self.slot;
+        let before = slot.fetches.load(Relaxed);
+        // Said first: the watcher looks at that before it sleeps.
+        slot.fetches.store(before.wrapping_add(1), SeqCst);
+        self.core.watch.nudge();
+        let received = self.receive_from_entry();
+        slot.fetches.store(before.wrapping_add(2), Relaxed);
+        received
     }
 
     /// Receives from the only listener, for which others wait too.

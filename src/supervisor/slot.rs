@@ -6,7 +6,7 @@ use crate::kernel::interrupt;
 use crate::shared::Shared;
 use crate::stall;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 
 /// What others may know of a worker.
 #[derive(Debug, Default)]
@@ -17,6 +17,8 @@ pub(super) struct Slot {
     /// The call it makes that a target can make last.
     pub(super) place: stall::Place,
     pub(super) handling: AtomicBool,
+    /// Counts its `RECV`s of what epoll has reported: odd while it is in one.
+    pub(super) fetches: AtomicU32,
     /// The listener it receives from, or may be about to, or has received its notification from.
     pub(super) receives: Of,
     /// The listener of what it handles from the backlog.
@@ -29,6 +31,12 @@ impl Slot {
     /// Whether it is in a handler.
     pub(super) fn is_handling(&self) -> bool {
         self.handling.load(SeqCst)
+    }
+
+    /// The `RECV` that it is in of something that was reported.
+    pub(super) fn fetch(&self) -> Option<u32> {
+        let fetches = self.fetches.load(SeqCst);
+        (fetches % 2 == 1).then_some(fetches)
     }
 
     /// Whether it has something of that listener, or may get something.

@@ -5,6 +5,10 @@
 //! at the calls of the workers that a target can make last (see [`stall`](crate::stall)); one that
 //! takes too long costs its worker the permit.
 //!
+//! And it looks at the `RECV`s of what epoll has reported. Somebody else who has a descriptor of the
+//! listener, also in another process, can have been faster; then nothing comes, perhaps for ever, while
+//! other listeners wait. One that it sees twice it ends.
+//!
 //! When nothing happens for some looks it sleeps until a leader nudges it, which costs the leader one
 //! load of a word while it is awake.
 //!
@@ -36,6 +40,7 @@ struct Seen {
     leaders: Vec<Glance>,
     /// The call a worker was in, and for how long it has been seen in it.
     calls: Vec<(Option<Call>, Duration)>,
+    fetches: Vec<Option<u32>>,
 }
 
 impl Watch {
@@ -45,6 +50,7 @@ impl Watch {
             leaders: core.pool.glances().collect(),
             // Room for all there may be, so that nothing is allocated while notifications come.
             calls: Vec::with_capacity(core.slots.len()),
+            fetches: Vec::with_capacity(core.slots.len()),
         };
         let mut quiet = 0;
         let mut nap = LOOK_EVERY;
@@ -67,7 +73,10 @@ impl Watch {
                 futex::wait(&self.0, AWAKE, Some(nap));
             }
             quiet += 1;
-            if seen.look_at_leaders(core, over) | seen.look_at_calls(core, nap, over) {
+            if seen.look_at_leaders(core, over)
+                | seen.look_at_calls(core, nap, over)
+                | seen.look_at_fetches(core)
+            {
                 quiet = 0;
                 nap = LOOK_EVERY;
             }
@@ -84,7 +93,8 @@ impl Watch {
             self.0.store(ASLEEP, SeqCst);
             // Who began in between did not see us asleep.
             let unchanged = core.pool.glances().eq(seen.leaders.iter().copied());
-            if unchanged && !core.is_any_handling() && !core.hot.is_on() && core.end().is_none() {
+            let idle = unchanged && !core.is_any_handling() && !core.is_any_fetching();
+            if idle && !core.hot.is_on() && core.end().is_none() {
                 futex::wait(&self.0, ASLEEP, None);
             }
             self.0.store(AWAKE, SeqCst);
@@ -108,6 +118,24 @@ impl Seen {
                     core.call_worker();
                 }
             }
+        }
+        busy
+    }
+
+    /// Ends receives of what is not there any more. Whether there may be one.
+    fn look_at_fetches(&mut self, core: &Core) -> bool {
+        let slots = core.used_slots();
+        self.fetches.resize(slots.len(), None);
+        let mut busy = false;
+        for (slot, last) in slots.iter().zip(&mut self.fetches) {
+            let now = slot.fetch();
+            if now.is_some() {
+                busy = true;
+                if now == *last {
+                    slot.mark.interrupt();
+                }
+            }
+            *last = now;
         }
         busy
     }

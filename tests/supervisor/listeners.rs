@@ -1,6 +1,7 @@
 //! The listeners of a supervisor come and go.
 
 use crate::support::*;
+use std::os::fd::AsFd;
 use std::thread;
 use unotify::*;
 
@@ -51,6 +52,38 @@ fn a_run_that_keeps_running_waits_for_further_listeners() {
         }
         supervisor.stop();
         assert_eq!(status(supervisor.join()), Status::Stopped);
+    });
+}
+
+#[test]
+fn who_is_faster_through_another_descriptor_keeps_no_other_listener_waiting() {
+    watched(|| {
+        let supervisor = supervisor(workers(1), echo);
+        let (contested, listener) = Target::serves();
+        let same = listener.as_fd().try_clone_to_owned().unwrap();
+        let same = Listener::try_from(same).unwrap();
+        supervisor.add_listener(listener, 1).unwrap();
+        let (other, listener) = Target::serves();
+        supervisor.add_listener(listener, 2).unwrap();
+        supervisor.start().unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while let Ok(mut notification) = same.receive() {
+                    let _ = notification.reply_value(notification.request().args[0] as i64);
+                }
+            });
+            for i in 0..2000 {
+                contested.make_call(i);
+                assert_eq!(contested.result(), i);
+                other.make_call(i);
+                assert_eq!(other.result(), i);
+            }
+            same.set_interrupted(true);
+        });
+        drop(same);
+        contested.end();
+        other.end();
+        supervisor.join().unwrap();
     });
 }
 
