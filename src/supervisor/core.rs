@@ -3,7 +3,7 @@
 use super::backlog::Backlog;
 use super::hot::Hot;
 use super::listeners::Listeners;
-use super::mode::{self, Choice, Mode, Seen, WakeUp};
+use super::mode::{self, Choice, Mode, Seen, Source, WakeUp};
 use super::options::SupervisorOptions;
 use super::pool::Pool;
 use super::slot::Slot;
@@ -280,14 +280,19 @@ impl Core {
     }
 
     /// Goes on in the mode that is best after what a leader has seen in a round, unless somebody
-    /// else is at it. Several may receive only if they block on the `only` listener.
-    pub(super) fn choose_mode(&self, round: Seen, only: bool) {
+    /// else is at it. There is a choice while one listener is received `from`.
+    pub(super) fn choose_mode(&self, round: Seen, from: Source) {
         let Some(Ok(mut choice)) = self.choice.as_ref().map(Mutex::try_lock) else {
             return;
         };
-        let Mode { receivers, sync } = choice.round(round, Instant::now(), self.pool.received());
+        let (now, received) = (Instant::now(), self.pool.received());
+        let Mode { receivers, sync } = match from {
+            Source::Only | Source::Hot => choice.round(round, now, received),
+            Source::Many => choice.pause(now, received),
+        };
         self.sync.store(sync, SeqCst);
-        let now = if only { receivers } else { 1 };
+        // The watcher interrupts one.
+        let now = if from == Source::Only { receivers } else { 1 };
         let before = self.pool.want(now);
         if now != before {
             self.tell_news();

@@ -87,7 +87,7 @@ impl Worker<'_> {
             if has_choice {
                 claim.count();
                 if let Some(seen) = self.round.count(self.notification.request().pid as u32) {
-                    core.choose_mode(seen, self.only && !self.hot);
+                    core.choose_mode(seen, self.source());
                     self.switch_wake_up();
                 }
             }

