@@ -31,7 +31,8 @@ pub struct SupervisorOptions {
     /// the background.
     pub return_on_signal: bool,
     /// When stopped, or ended by a handler that failed, give what is pending on the listeners the
-    /// fallback error. Off by default: it stays pending, for the next run or another process.
+    /// fallback error. Off by default: it stays pending, for the next run or another process. Nobody else may
+    /// receive from them meanwhile: this waits for what is taken away between the look and the `RECV`.
     pub drain_on_stop: bool,
 }
 
