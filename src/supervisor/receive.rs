@@ -17,14 +17,8 @@ impl Worker<'_> {
     /// whether it came. If not, nothing has happened, and [`Worker::receive`] does all there is to do.
     #[inline(always)]
     pub(super) fn receive_at_once(&mut self) -> bool {
-        self.alone && self.fill_at_once()
-    }
-
-    /// One `RECV`, as in [`Worker::receive_at_once`].
-    #[inline(always)]
-    fn fill_at_once(&mut self) -> bool {
         let core = self.core;
-        let (Some(entry), Some(receiver)) = (&self.entry, &self.receiver) else {
+        let (true, Some(entry), Some(receiver)) = (self.alone, &self.entry, &self.receiver) else {
             return false;
         };
         if !self.notification.is_ready_for(&entry.shared) || !self.notification.is_counted() {
@@ -271,7 +265,7 @@ impl Worker<'_> {
             Ok(event) if event.is_none_or(|e| e.key != entry.key) => false,
             // If another one was faster, the next notification is for this one. What fails in the wait
             // fails in RECV too, which says why.
-            _ => self.fill_at_once() || self.receive_from_entry(),
+            _ => self.receive_from_entry(),
         }
     }
 
