@@ -1,9 +1,9 @@
 //! What the workers of a supervisor share, and one run of it.
 
 use super::backlog::Backlog;
-use super::hot::Hot;
+use super::hot::{Hot, Source};
 use super::listeners::Listeners;
-use super::mode::{self, Choice, Mode, Seen, Source, WakeUp};
+use super::mode::{self, Choice, Mode, Seen, WakeUp};
 use super::options::SupervisorOptions;
 use super::pool::Pool;
 use super::slot::Slot;

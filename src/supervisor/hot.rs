@@ -19,6 +19,17 @@ const WORTHWHILE: Duration = Duration::from_millis(50);
 /// No listener is reported with it.
 const NONE: u64 = 0;
 
+/// What a worker receives from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// The only listener.
+    Only,
+    /// One of several, as if it were the only one.
+    Hot,
+    /// Several.
+    Many,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Hot {
     key: AtomicU64,

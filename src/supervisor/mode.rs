@@ -101,17 +101,6 @@ const CHANGES: u32 = 4;
 /// for some milliseconds.
 const ALONE: Duration = Duration::from_millis(10);
 
-/// What a worker receives from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Source {
-    /// The only listener.
-    Only,
-    /// One of several, as if it were the only one.
-    Hot,
-    /// Several.
-    Many,
-}
-
 /// The choice, learnt round by round.
 #[derive(Debug)]
 pub(super) struct Choice {

@@ -1,9 +1,9 @@
 //! How a leader waits for notifications: in `RECV` on the only listener, or in epoll on several.
 
 use super::core::End;
+use super::hot::Source;
 use super::lead::Received;
 use super::listeners::{is_child, EXITS, WAKE};
-use super::mode::Source;
 use super::pool::Claim;
 use super::worker::{Worker, NEVER};
 use crate::error::Status;
@@ -45,6 +45,7 @@ impl Worker<'_> {
         }
     }
 
+    /// What it receives from at the moment.
     pub(super) fn source(&self) -> Source {
         match (self.only, self.hot) {
             (true, false) => Source::Only,
