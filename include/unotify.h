@@ -650,8 +650,7 @@ unotify_status unotify_notification_run_in(unotify_notification *notification, u
 #define UNOTIFY_SUPERVISOR_DRAIN_ON_STOP (1U << 1)    /**< A stop answers what is pending. */
 #define UNOTIFY_SUPERVISOR_RETURN_ON_SIGNAL (1U << 2) /**< A signal ends the run. */
 
-/** Switched by what is measured to be faster; on for several listeners. */
-#define UNOTIFY_WAKE_UP_AUTO 0
+#define UNOTIFY_WAKE_UP_AUTO 0  /**< Switched by measuring; on for many listeners. */
 #define UNOTIFY_WAKE_UP_SYNC 1  /**< Waking hands over the processor: for one target (Linux 6.6). */
 #define UNOTIFY_WAKE_UP_ASYNC 2 /**< It does not: can be better for several busy targets. */
 

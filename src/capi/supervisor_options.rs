@@ -12,7 +12,7 @@ pub const UNOTIFY_SUPERVISOR_DRAIN_ON_STOP: u32 = 1 << 1;
 /// A signal ends the run.
 pub const UNOTIFY_SUPERVISOR_RETURN_ON_SIGNAL: u32 = 1 << 2;
 
-/// Switched by what is measured to be faster; on for several listeners.
+/// Switched by measuring; on for many listeners.
 pub const UNOTIFY_WAKE_UP_AUTO: u32 = 0;
 /// Waking hands over the processor: for one target (Linux 6.6).
 pub const UNOTIFY_WAKE_UP_SYNC: u32 = 1;
